@@ -1,0 +1,165 @@
+//! What [`super::Broker`] promises, asked of both implementations; and of Redis what only Redis
+//! can do: be shared, be away, come back.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+
+use self::server::Server;
+use super::memory::MemoryBroker;
+use super::redis::{RedisBroker, RedisConfig};
+use super::{Append, Broker, Commit, Committed, Entry, Heard, Keep, Range, Retention, Slice, Topic};
+use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
+use crate::domain::position::{Millis, Offset};
+
+mod bus;
+mod fields;
+mod log;
+mod outage;
+mod presence;
+mod server;
+mod speed;
+mod unread;
+
+/// Runs each test on both implementations.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::broker::conformance::Stage::Memory).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(crate::broker::conformance::Stage::redis()).await;
+            })*
+        }
+    };
+}
+use on_both;
+
+/// Where a test takes place.
+enum Stage {
+    Memory,
+    Redis(Server),
+}
+
+/// A broker, and what its node hears.
+struct Node {
+    broker: Arc<dyn Broker>,
+    heard: Receiver<Heard>,
+}
+
+impl Stage {
+    fn redis() -> Self {
+        Self::Redis(Server::start())
+    }
+
+    async fn node(&self) -> Node {
+        self.node_with(Retention::default()).await
+    }
+
+    async fn node_with(&self, retention: Retention) -> Node {
+        match self {
+            Self::Memory => {
+                let (broker, heard) = MemoryBroker::new(retention);
+                Node { broker: Arc::new(broker), heard }
+            }
+            Self::Redis(server) => server.node_with(retention).await,
+        }
+    }
+}
+
+impl Server {
+    async fn node(&self) -> Node {
+        self.node_with(Retention::default()).await
+    }
+
+    async fn node_with(&self, retention: Retention) -> Node {
+        let (broker, heard) = RedisBroker::connect(RedisConfig { url: self.url(), retention }).await.unwrap();
+        Node { broker: Arc::new(broker), heard }
+    }
+}
+
+impl Node {
+    async fn hear(&mut self) -> Heard {
+        tokio::time::timeout(Duration::from_secs(10), self.heard.recv()).await.expect("nothing is heard").unwrap()
+    }
+
+    /// The next entry, whatever is heard before it.
+    async fn hear_entry(&mut self) -> Entry {
+        loop {
+            if let Heard::Entry(_, entry) = self.hear().await {
+                return entry;
+            }
+        }
+    }
+
+    async fn hears_nothing(&mut self) {
+        let heard = tokio::time::timeout(Duration::from_millis(150), self.heard.recv()).await;
+        assert!(heard.is_err(), "{heard:?}");
+    }
+
+    /// Commits and answers the offset and time.
+    async fn say(&self, topic: &Topic, commit: Commit) -> (Offset, Millis) {
+        match self.broker.commit(topic, commit).await.unwrap() {
+            Committed::Done { entry: Some((position, at)) } => (position.offset, at),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn read(&self, topic: &Topic, after: Offset, before: Option<Offset>, limit: usize, keep: Keep) -> Slice {
+        self.broker.read(topic, Range { after, before, limit, keep }).await.unwrap()
+    }
+
+    /// What the log holds.
+    async fn all(&self, topic: &Topic) -> Slice {
+        self.read(topic, 0, None, 10_000, Keep::Oldest).await
+    }
+}
+
+fn room(id: &str) -> Topic {
+    Topic::Room(RoomId::parse(id).unwrap())
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn node(id: &str) -> NodeId {
+    NodeId::parse(id).unwrap()
+}
+
+/// A counted message.
+fn message(by: &str, text: &str) -> Commit {
+    let append = Append { event: "message:new", by: user(by), payload: text.to_owned(), nonce: None, counted: true };
+    Commit { append: Some(append), ..Commit::default() }
+}
+
+/// A message under a nonce.
+fn nonced(by: &str, text: &str, nonce: &str) -> Commit {
+    let mut commit = message(by, text);
+    commit.append.as_mut().unwrap().nonce = Some(nonce.to_owned());
+    commit
+}
+
+/// Fields that become so.
+fn setting(set: &[(&str, Option<&str>)]) -> Commit {
+    Commit { set: pairs(set), ..Commit::default() }
+}
+
+fn pairs(list: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect()
+}
+
+fn offsets(slice: &Slice) -> Vec<Offset> {
+    slice.entries.iter().map(|entry| entry.offset).collect()
+}
+
+async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}

@@ -1,0 +1,217 @@
+//! The log: order, nonces, retention, ranges.
+
+use super::*;
+
+on_both!(
+    offsets_rise_by_one_under_many_writers,
+    an_entry_is_told_as_it_was_committed,
+    a_nonce_is_stored_once,
+    a_nonce_goes_with_its_entry,
+    only_so_many_entries_are_kept,
+    old_entries_are_not_told,
+    an_old_entry_does_not_hold_its_nonce,
+    a_range_is_cut_at_both_ends,
+    logs_are_apart,
+);
+
+async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
+    let (mut node, topic) = (stage.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    let writers = (0..8).map(|writer| {
+        let (broker, topic) = (node.broker.clone(), topic.clone());
+        tokio::spawn(async move {
+            for i in 0..200 {
+                let commit = nonced(&format!("u{writer}"), &i.to_string(), &format!("n{i}"));
+                broker.commit(&topic, commit).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let slice = node.all(&topic).await;
+    assert_eq!(offsets(&slice), (1..=1_600).collect::<Vec<_>>());
+    assert!(slice.entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    for writer in 0..8 {
+        let own = slice.entries.iter().filter(|entry| entry.by == user(&format!("u{writer}")));
+        assert!(own.map(|entry| entry.payload.clone()).eq((0..200).map(|i| i.to_string())));
+    }
+    for entry in slice.entries {
+        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry));
+    }
+}
+
+async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
+    let (mut node, topic) = (stage.node().await, Topic::User(user("u")));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    let append = Append { event: "a:b", by: user("u"), payload: String::new(), nonce: None, counted: false };
+    let commit = Commit { append: Some(append), ..Commit::default() };
+    let Committed::Done { entry: Some((position, at)) } = node.broker.commit(&topic, commit).await.unwrap() else {
+        panic!("not done");
+    };
+    let entry = Entry {
+        epoch: position.epoch,
+        offset: position.offset,
+        at,
+        event: "a:b".to_owned(),
+        by: user("u"),
+        payload: String::new(),
+    };
+    assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone()));
+    assert_eq!(node.all(&topic).await.entries, [entry]);
+}
+
+async fn a_nonce_is_stored_once(stage: Stage) {
+    let (mut node, topic) = (stage.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.say(&topic, message("u", "0")).await;
+    node.say(&topic, nonced("u", "1", "n")).await;
+    let stored = node.all(&topic).await.entries.pop().unwrap();
+
+    // An expectation that does not hold comes second, and nothing is set.
+    let mut again = nonced("u", "2", "n");
+    again.expect = pairs(&[("x", Some("1"))]);
+    again.set = pairs(&[("y", Some("1"))]);
+    assert_eq!(node.broker.commit(&topic, again).await.unwrap(), Committed::Repeated(stored.clone()));
+    assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), Some(stored));
+    for (by, nonce) in [("v", "n"), ("u", "N"), ("u", "")] {
+        assert_eq!(node.broker.find_nonce(&topic, &user(by), nonce).await.unwrap(), None);
+    }
+    // Pairs that could be taken for each other, were they only put together.
+    for (i, (by, nonce)) in [("v", "n"), ("u", "n2"), ("u-n", "x"), ("u", "-nx"), ("u", "=n")].into_iter().enumerate() {
+        assert_eq!(node.say(&topic, nonced(by, "3", nonce)).await.0, i as u64 + 3);
+    }
+    for offset in 1..=7 {
+        assert_eq!(node.hear_entry().await.offset, offset);
+    }
+    node.hears_nothing().await;
+}
+
+async fn a_nonce_goes_with_its_entry(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 3, max_age_ms: 0 }).await;
+    let topic = room("a");
+    for i in 1..=4 {
+        node.say(&topic, nonced("u", &i.to_string(), &format!("n{i}"))).await;
+    }
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
+    assert_eq!(node.say(&topic, nonced("u", "again", "n1")).await.0, 5);
+    // The entry that has the name now is not the one that goes.
+    for i in 6..=7 {
+        node.say(&topic, message("u", &i.to_string())).await;
+    }
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap().unwrap().offset, 5);
+    node.say(&topic, message("u", "8")).await;
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
+    if let Stage::Redis(server) = &stage {
+        assert_eq!(server.ask("EXISTS chat:{room:a}:n"), ":0");
+    }
+}
+
+async fn only_so_many_entries_are_kept(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 5, max_age_ms: 0 }).await;
+    let topic = room("a");
+    for i in 1..=5 {
+        node.say(&topic, message("u", "")).await;
+        let slice = node.all(&topic).await;
+        assert_eq!((slice.first, slice.top, slice.entries.len() as u64), (1, i, i));
+    }
+    for i in 6..=40 {
+        node.say(&topic, message("u", "")).await;
+        let slice = node.all(&topic).await;
+        assert_eq!((slice.first, slice.top), (i - 4, i));
+        assert_eq!(offsets(&slice), (i - 4..=i).collect::<Vec<_>>());
+    }
+}
+
+async fn old_entries_are_not_told(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 400 }).await;
+    let topic = room("a");
+    for _ in 0..60 {
+        node.say(&topic, message("u", "old")).await;
+    }
+    pause(250).await;
+    for _ in 0..3 {
+        node.say(&topic, message("u", "new")).await;
+    }
+    assert_eq!(node.all(&topic).await.entries.len(), 63);
+    pause(250).await;
+    // Nothing removed them yet.
+    let slice = node.all(&topic).await;
+    assert_eq!((slice.first, slice.top, offsets(&slice)), (61, 63, vec![61, 62, 63]));
+    let newest = node.read(&topic, 0, None, 2, Keep::Newest).await;
+    assert_eq!((newest.first, offsets(&newest)), (61, vec![62, 63]));
+    assert_eq!(offsets(&node.read(&topic, 10, Some(62), 9, Keep::Oldest).await), [61]);
+    assert_eq!(offsets(&node.read(&topic, 10, Some(40), 9, Keep::Newest).await), [0; 0]);
+    pause(250).await;
+    let slice = node.all(&topic).await;
+    assert_eq!((slice.first, slice.top, slice.entries.len()), (64, 63, 0));
+    assert_eq!(node.say(&topic, message("u", "")).await.0, 64);
+    assert_eq!(offsets(&node.all(&topic).await), [64]);
+    for _ in 0..4 {
+        node.say(&topic, message("u", "")).await;
+    }
+    if let Stage::Redis(server) = &stage {
+        assert_eq!(server.ask("XLEN chat:{room:a}:l"), ":5", "five commits remove all that is old");
+    }
+}
+
+async fn an_old_entry_does_not_hold_its_nonce(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 100 }).await;
+    let topic = room("a");
+    node.say(&topic, nonced("u", "1", "n")).await;
+    pause(150).await;
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
+    assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 2);
+    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap().unwrap().offset, 2);
+}
+
+async fn a_range_is_cut_at_both_ends(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    for _ in 0..10 {
+        node.say(&topic, message("u", "")).await;
+    }
+    let huge = Offset::MAX;
+    for (after, before, limit, oldest, newest) in [
+        (0, None, 3, vec![1, 2, 3], vec![8, 9, 10]),
+        (4, None, 3, vec![5, 6, 7], vec![8, 9, 10]),
+        (4, Some(7), 3, vec![5, 6], vec![5, 6]),
+        (4, Some(9), 2, vec![5, 6], vec![7, 8]),
+        (4, Some(5), 2, vec![], vec![]),
+        (7, Some(3), 2, vec![], vec![]),
+        (0, Some(0), 2, vec![], vec![]),
+        (0, Some(1), 2, vec![], vec![]),
+        (9, Some(huge), 9, vec![10], vec![10]),
+        (10, None, 9, vec![], vec![]),
+        (huge - 1, None, 9, vec![], vec![]),
+        (huge, Some(huge), 9, vec![], vec![]),
+        (1 << 53, Some(1 << 60), 9, vec![], vec![]),
+        (0, None, 0, vec![], vec![]),
+        (8, None, usize::MAX, vec![9, 10], vec![9, 10]),
+    ] {
+        for (keep, expected) in [(Keep::Oldest, oldest), (Keep::Newest, newest)] {
+            let slice = node.read(&topic, after, before, limit, keep).await;
+            assert_eq!(offsets(&slice), expected, "{after} {before:?} {limit} {keep:?}");
+            assert_eq!((slice.first, slice.top, slice.epoch.as_str().is_empty()), (1, 10, false));
+        }
+    }
+}
+
+async fn logs_are_apart(stage: Stage) {
+    let node = stage.node().await;
+    let topics = [
+        room("same"),
+        Topic::User(user("same")),
+        Topic::Session(SessionId::parse("same").unwrap()),
+        Topic::Directory,
+        Topic::Cluster,
+    ];
+    for (i, topic) in topics.iter().enumerate() {
+        node.broker.commit(topic, setting(&[(&i.to_string(), Some("x"))])).await.unwrap();
+        assert_eq!(node.say(topic, nonced("u", &i.to_string(), "n")).await.0, 1);
+    }
+    for (i, topic) in topics.iter().enumerate() {
+        assert_eq!(node.all(topic).await.entries.first().unwrap().payload, i.to_string());
+        assert_eq!(node.broker.count(topic, "").await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,214 @@
+//! What only Redis can do: be shared, lose its scripts and connections, be away, come back.
+
+use std::time::Instant;
+
+use super::*;
+use crate::broker::BrokerError;
+
+/// Waits until the broker says so.
+async fn until_available(node: &Node, available: bool) {
+    let begun = Instant::now();
+    while node.broker.is_available() != available {
+        assert!(begun.elapsed() < Duration::from_secs(15), "not {available} in 15 s");
+        pause(10).await;
+    }
+}
+
+/// Commits until it is heard, over a bus that may still be on its way back.
+async fn until_heard(node: &mut Node, topic: &Topic, text: &str) {
+    while !matches!(node.hear().await, Heard::Interrupted) {}
+    node.say(topic, message("u", text)).await;
+    while node.hear_entry().await.payload != text {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_hear_one_order() {
+    let server = Server::start();
+    let (mut a, mut b, topic) = (server.node().await, server.node().await, room("a"));
+    for node in [&a, &b] {
+        node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    }
+    let writers = [&a, &b].into_iter().flat_map(|node| (0..4).map(|_| node.broker.clone())).map(|broker| {
+        let topic = topic.clone();
+        tokio::spawn(async move {
+            for i in 0..200 {
+                broker.commit(&topic, message("u", &i.to_string())).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let log = a.all(&topic).await.entries;
+    assert_eq!(log.len(), 1_600);
+    for (i, entry) in log.into_iter().enumerate() {
+        assert_eq!(entry.offset, i as u64 + 1);
+        let heard = Heard::Entry(topic.clone(), entry);
+        assert_eq!(a.hear().await, heard);
+        assert_eq!(b.hear().await, heard);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_stores_another_reads() {
+    let server = Server::start();
+    let (a, b, topic) = (server.node().await, server.node().await, room("a"));
+    a.say(&topic, nonced("u", "1", "n")).await;
+    assert!(matches!(b.broker.commit(&topic, nonced("u", "2", "n")).await.unwrap(), Committed::Repeated(_)));
+    assert_eq!(a.all(&topic).await, b.all(&topic).await);
+    a.broker.set_presence(&node("a"), &user("u"), Some("1")).await.unwrap();
+    assert_eq!(b.broker.set_presence(&node("b"), &user("u"), Some("1")).await.unwrap(), (true, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_redis_lost_are_loaded_again() {
+    let server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    assert_eq!(server.ask("SCRIPT FLUSH"), "+OK");
+    assert_eq!(node.say(&topic, message("u", "2")).await.0, 2);
+    assert_eq!(node.all(&topic).await.top, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_subscription_is_told_and_comes_back() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(&[topic.clone(), room("b")]).await.unwrap();
+    for round in 0..3 {
+        assert_eq!(server.ask("CLIENT KILL TYPE pubsub"), ":1");
+        until_heard(&mut node, &topic, &round.to_string()).await;
+    }
+    node.say(&room("b"), message("u", "b")).await;
+    while node.hear_entry().await.payload != "b" {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_cannot_be_read_is_an_interruption() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    assert_eq!(server.ask("PUBLISH chat:{room:a} nonsense"), ":1");
+    assert_eq!(node.hear().await, Heard::Interrupted);
+    node.broker.signal(&topic, "1".to_owned()).await.unwrap();
+    assert_eq!(node.hear().await, Heard::Signal(topic, "1".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_redis_is_unavailable_at_once_and_works_again_after() {
+    let mut server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.say(&topic, nonced("u", "1", "n")).await;
+    node.hear_entry().await;
+    let epoch = node.all(&topic).await.epoch;
+
+    server.stop();
+    until_available(&node, false).await;
+    // The other of the two connections may take a moment longer to see it.
+    pause(100).await;
+    let begun = Instant::now();
+    let unavailable = |result: Result<(), BrokerError>| assert!(matches!(result, Err(BrokerError::Unavailable(_))));
+    unavailable(node.broker.commit(&topic, message("u", "lost")).await.map(drop));
+    unavailable(node.broker.fields(&topic, &["a".to_owned()]).await.map(drop));
+    unavailable(node.broker.count(&topic, "").await.map(drop));
+    unavailable(node.broker.signal(&topic, String::new()).await);
+    unavailable(node.broker.subscribe(&[room("b")]).await);
+    unavailable(node.broker.beat(&super::node("a"), 1).await);
+    node.broker.unsubscribe(&[room("b")]).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+
+    pause(500).await;
+    assert!(server.run());
+    until_available(&node, true).await;
+    until_heard(&mut node, &topic, "2").await;
+    let slice = node.all(&topic).await;
+    assert_eq!((slice.epoch, slice.top), (epoch, 2), "append-only: the log is the same");
+    assert!(matches!(node.broker.commit(&topic, nonced("u", "3", "n")).await.unwrap(), Committed::Repeated(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_under_way_when_redis_stops_end_soon() {
+    let mut server = Server::start();
+    let node = server.node().await;
+    let writers: Vec<_> = (0..4)
+        .map(|i| {
+            let (broker, topic) = (node.broker.clone(), room(&format!("r{i}")));
+            tokio::spawn(async move { while broker.commit(&topic, message("u", "")).await.is_ok() {} })
+        })
+        .collect();
+    pause(200).await;
+    server.stop();
+    for writer in writers {
+        tokio::time::timeout(Duration::from_secs(4), writer).await.expect("a commit hangs").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stalls_is_unavailable_and_runs_nothing_twice() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    server.send("STOP");
+    let begun = Instant::now();
+    let error = node.broker.commit(&topic, message("u", "stalled")).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Unavailable(_)));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    until_available(&node, false).await;
+    server.send("CONT");
+    until_available(&node, true).await;
+    until_heard(&mut node, &topic, "after").await;
+    let log = node.all(&topic).await.entries;
+    assert!(log.iter().filter(|entry| entry.payload == "stalled").count() <= 1, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_later_is_found() {
+    let mut server = Server::absent();
+    let begun = Instant::now();
+    let mut node = server.node().await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(!node.broker.is_available());
+    assert!(node.broker.subscribe(&[room("a")]).await.is_err());
+    assert!(server.run());
+    until_available(&node, true).await;
+    node.broker.subscribe(&[room("a")]).await.unwrap();
+    node.say(&room("a"), message("u", "1")).await;
+    assert_eq!(node.hear_entry().await.payload, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_that_cannot_be_used_is_refused_without_its_password() {
+    for url in
+        ["", "localhost", "http://:secret@h", "rediss://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"]
+    {
+        let config = RedisConfig { url: url.to_owned(), retention: Retention::default() };
+        let error = RedisBroker::connect(config).await.err().expect(url).to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_waited_out() {
+    let server = Server::start();
+    assert_eq!(server.ask("CONFIG SET requirepass right"), "+OK");
+    let url = server.url().replace("redis://", "redis://:right@");
+    let (right, _heard) =
+        RedisBroker::connect(RedisConfig { url: url.clone(), retention: Retention::default() }).await.unwrap();
+    assert!(right.is_available());
+    let url = url.replace("right", "wrong");
+    let (wrong, _heard) = RedisBroker::connect(RedisConfig { url, retention: Retention::default() }).await.unwrap();
+    assert!(!wrong.is_available());
+    let error = wrong.touch(&room("a"), 1).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Unavailable(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_dropped_lets_go_of_redis() {
+    let server = Server::start();
+    for _ in 0..3 {
+        server.node().await;
+    }
+    pause(200).await;
+    assert_eq!(server.info("clients", "connected_clients"), 1.0, "only the one that asks");
+}

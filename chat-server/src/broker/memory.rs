@@ -1,0 +1,338 @@
+//! The embedded broker: everything in the memory of one process, forgotten when it ends.
+
+mod kept;
+mod presence;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use self::kept::{Kept, Logged, oldest};
+use self::presence::Presence;
+use super::{
+    Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
+};
+use crate::domain::id::{NodeId, UserId};
+use crate::domain::position::{Epoch, Millis, Offset, Position};
+
+/// Topics that are looked at for expiry with each commit: memory does not grow with what is over.
+const SWEPT_AT_ONCE: usize = 8;
+
+/// The broker of a node that is alone.
+pub struct MemoryBroker {
+    retention: Retention,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    topics: HashMap<Topic, Kept>,
+    /// When topics end, for those that do.
+    ends: BTreeSet<(Millis, u64)>,
+    by_number: BTreeMap<u64, Topic>,
+    numbers: u64,
+    /// The topic whose log was trimmed last by the sweep.
+    trimmed: u64,
+    subscribed: HashSet<Topic>,
+    outbox: Option<mpsc::Sender<Heard>>,
+    /// Something did not fit into the outbox.
+    lost: bool,
+    presence: Presence,
+}
+
+impl MemoryBroker {
+    /// An empty broker, and what its node hears.
+    #[must_use]
+    pub fn new(retention: Retention) -> (Self, mpsc::Receiver<Heard>) {
+        let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
+        let state = State { outbox: Some(outbox), ..State::default() };
+        (Self { retention, state: Mutex::new(state) }, heard)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+impl State {
+    /// A topic that is there and not over.
+    fn topic(&mut self, topic: &Topic, now: Millis) -> Option<&mut Kept> {
+        if self.topics.get(topic).is_some_and(|kept| kept.ends.is_some_and(|ends| ends <= now)) {
+            self.forget(topic);
+        }
+        self.topics.get_mut(topic)
+    }
+
+    fn topic_or_new(&mut self, topic: &Topic, now: Millis) -> &mut Kept {
+        if self.topic(topic, now).is_none() {
+            self.numbers += 1;
+            self.by_number.insert(self.numbers, topic.clone());
+            let kept = Kept { number: self.numbers, ..Kept::default() };
+            self.topics.insert(topic.clone(), kept);
+        }
+        self.topics.entry(topic.clone()).or_default()
+    }
+
+    fn forget(&mut self, topic: &Topic) {
+        if let Some(kept) = self.topics.remove(topic) {
+            self.by_number.remove(&kept.number);
+            if let Some(ends) = kept.ends {
+                self.ends.remove(&(ends, kept.number));
+            }
+        }
+    }
+
+    fn renew(&mut self, topic: &Topic, ends: Millis) {
+        if let Some(kept) = self.topics.get_mut(topic) {
+            if let Some(before) = kept.ends.replace(ends) {
+                self.ends.remove(&(before, kept.number));
+            }
+            self.ends.insert((ends, kept.number));
+        }
+    }
+
+    /// Forgets some of what is over: topics past their end, and old entries of quiet logs.
+    fn sweep(&mut self, now: Millis, retention: Retention) {
+        for _ in 0..SWEPT_AT_ONCE {
+            let over = self.ends.first().filter(|(ends, _)| *ends <= now).map(|(_, number)| *number);
+            let Some(topic) = over.and_then(|number| self.by_number.get(&number).cloned()) else { break };
+            self.forget(&topic);
+        }
+        if retention.max_age_ms == 0 {
+            return;
+        }
+        for _ in 0..SWEPT_AT_ONCE {
+            let next = self.by_number.range(self.trimmed + 1..).next();
+            let Some((number, topic)) = next.map(|(number, topic)| (*number, topic.clone())) else {
+                self.trimmed = 0;
+                return;
+            };
+            self.trimmed = number;
+            if let Some(kept) = self.topics.get_mut(&topic) {
+                kept.trim(retention, oldest(retention, now));
+            }
+        }
+    }
+
+    fn tell(&mut self, topic: &Topic, heard: Heard) {
+        if !self.subscribed.contains(topic) {
+            return;
+        }
+        let Some(outbox) = &self.outbox else { return };
+        // What was lost is told of before anything that came after it.
+        if self.lost && outbox.try_send(Heard::Interrupted).is_ok() {
+            self.lost = false;
+        }
+        if self.lost || outbox.try_send(heard).is_err() {
+            self.lost = true;
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+        let candidate = super::new_epoch()?;
+        let now = now();
+        let oldest = oldest(self.retention, now);
+        let mut state = self.state();
+        state.sweep(now, self.retention);
+        if let Some(kept) = state.topic(topic, now)
+            && let Some(append) = &commit.append
+            && let Some(nonce) = &append.nonce
+            && let Some(entry) = kept.found(&append.by, nonce, oldest)
+        {
+            return Ok(Committed::Repeated(entry.clone()));
+        }
+        let fields = state.topic(topic, now).map(|kept| &kept.fields);
+        let value = |name: &String| fields.and_then(|fields| fields.get(name)).cloned();
+        let found: Vec<_> = commit.expect.iter().map(|(name, _)| value(name)).collect();
+        if found.iter().zip(&commit.expect).any(|(found, (_, expected))| found != expected) {
+            return Ok(Committed::Refused(found));
+        }
+        let kept = state.topic_or_new(topic, now);
+        if kept.epoch.as_str().is_empty() {
+            kept.epoch = candidate;
+        }
+        for (name, value) in commit.set {
+            match value {
+                Some(value) => kept.fields.insert(name, value),
+                None => kept.fields.remove(&name),
+            };
+        }
+        let mut stored = None;
+        if let Some(append) = commit.append {
+            kept.top += 1;
+            // The clock of the system may go back; that of the log does not.
+            let at = now.max(kept.log.back().map_or(0, |logged| logged.entry.at));
+            let entry = Entry {
+                epoch: kept.epoch.clone(),
+                offset: kept.top,
+                at,
+                event: append.event.to_owned(),
+                by: append.by.clone(),
+                payload: append.payload,
+            };
+            if append.counted {
+                kept.counted += 1;
+                *kept.counted_by.entry(append.by.clone()).or_default() += 1;
+            }
+            if let Some(nonce) = &append.nonce {
+                kept.nonces.insert((append.by, nonce.clone()), kept.top);
+            }
+            kept.log.push_back(Logged { entry: entry.clone(), nonce: append.nonce, counted: append.counted });
+            kept.trim(self.retention, oldest);
+            stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
+            state.tell(topic, Heard::Entry(topic.clone(), entry));
+        }
+        if let Some(ttl) = commit.ttl_ms {
+            state.renew(topic, now.saturating_add(ttl));
+        }
+        Ok(Committed::Done { entry: stored })
+    }
+
+    async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
+        let now = now();
+        let oldest = oldest(self.retention, now);
+        Ok(self.state().topic(topic, now).and_then(|kept| kept.found(by, nonce, oldest).cloned()))
+    }
+
+    async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
+        let now = now();
+        let mut state = self.state();
+        let kept = state.topic(topic, now);
+        let fields = kept.map(|kept| &kept.fields);
+        let values = names.iter().map(|name| fields.and_then(|fields| fields.get(name)).cloned()).collect();
+        Ok(Fields { now, values })
+    }
+
+    async fn list(
+        &self,
+        topic: &Topic,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, BrokerError> {
+        let mut state = self.state();
+        let Some(kept) = state.topic(topic, now()) else { return Ok(Vec::new()) };
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let listed = kept.fields.range::<str, _>((from, Bound::Unbounded));
+        let listed = listed.take_while(|(name, _)| name.starts_with(prefix)).take(limit);
+        Ok(listed.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, BrokerError> {
+        let mut state = self.state();
+        let Some(kept) = state.topic(topic, now()) else { return Ok(0) };
+        let listed = kept.fields.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        Ok(listed.take_while(|(name, _)| name.starts_with(prefix)).count() as u64)
+    }
+
+    async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, BrokerError> {
+        let now = now();
+        let mut state = self.state();
+        let there = state.topic(topic, now).is_some();
+        if there {
+            state.renew(topic, now.saturating_add(ttl_ms));
+        }
+        Ok(there)
+    }
+
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError> {
+        let now = now();
+        let oldest = oldest(self.retention, now);
+        let mut state = self.state();
+        let Some(kept) = state.topic(topic, now) else {
+            return Ok(Slice { epoch: Epoch::default(), top: 0, first: 1, entries: Vec::new() });
+        };
+        let expired = kept.log.partition_point(|logged| logged.entry.at < oldest);
+        let first = kept.log.get(expired).map_or(kept.top + 1, |logged| logged.entry.offset);
+        let begin = kept.log.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
+        let end = range.before.map_or(kept.log.len(), |before| kept.log.partition_point(|l| l.entry.offset < before));
+        let (begin, end) = match range.keep {
+            _ if begin >= end => (0, 0),
+            Keep::Oldest => (begin, end.min(begin.saturating_add(range.limit))),
+            Keep::Newest => (begin.max(end.saturating_sub(range.limit)), end),
+        };
+        let entries = kept.log.range(begin..end).map(|logged| logged.entry.clone()).collect();
+        Ok(Slice { epoch: kept.epoch.clone(), top: kept.top, first, entries })
+    }
+
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
+        let now = now();
+        let oldest = oldest(self.retention, now);
+        Ok(self.state().topic(topic, now).map_or(0, |kept| kept.mark(user, offset, oldest)))
+    }
+
+    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, BrokerError> {
+        let now = now();
+        let mut state = self.state();
+        Ok(topics.iter().map(|topic| state.topic(topic, now).map_or(0, |kept| kept.unread(user))).collect())
+    }
+
+    async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
+        self.state().tell(topic, Heard::Signal(topic.clone(), payload));
+        Ok(())
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        self.state().subscribed.extend(topics.iter().cloned());
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        let mut state = self.state();
+        for topic in topics {
+            state.subscribed.remove(topic);
+        }
+        Ok(())
+    }
+
+    async fn set_presence(
+        &self,
+        node: &NodeId,
+        user: &UserId,
+        card: Option<&str>,
+    ) -> Result<(bool, bool), BrokerError> {
+        Ok(self.state().presence.set(node, user, card, now()))
+    }
+
+    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), BrokerError> {
+        self.state().presence.beat(node, now().saturating_add(ttl_ms));
+        Ok(())
+    }
+
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, BrokerError> {
+        let now = now();
+        let presence = &self.state().presence;
+        Ok(users.iter().map(|user| presence.card(user, now).cloned()).collect())
+    }
+
+    async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<(UserId, String)>, BrokerError> {
+        Ok(self.state().presence.online(after, limit, now()))
+    }
+
+    async fn online_count(&self) -> Result<u64, BrokerError> {
+        Ok(self.state().presence.count(now()) as u64)
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError> {
+        Ok(self.state().presence.reap(limit, now()))
+    }
+
+    fn is_available(&self) -> bool {
+        true
+    }
+}

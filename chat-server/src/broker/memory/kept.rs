@@ -1,0 +1,88 @@
+//! What is kept of one topic.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::super::{Entry, Retention};
+use crate::domain::id::UserId;
+use crate::domain::position::{Epoch, Millis, Offset};
+
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) number: u64,
+    pub(super) ends: Option<Millis>,
+    pub(super) fields: BTreeMap<String, String>,
+    pub(super) epoch: Epoch,
+    pub(super) top: Offset,
+    pub(super) log: VecDeque<Logged>,
+    pub(super) nonces: HashMap<(UserId, String), Offset>,
+    /// Counted entries, in all and by author.
+    pub(super) counted: u64,
+    pub(super) counted_by: HashMap<UserId, u64>,
+    pub(super) marks: HashMap<UserId, Mark>,
+}
+
+pub(super) struct Logged {
+    pub(super) entry: Entry,
+    pub(super) nonce: Option<String>,
+    pub(super) counted: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) offset: Offset,
+    /// Counted entries of others at or before the offset.
+    pub(super) others: u64,
+}
+
+impl Kept {
+    pub(super) fn found(&self, by: &UserId, nonce: &str, oldest: Millis) -> Option<&Entry> {
+        let offset = *self.nonces.get(&(by.clone(), nonce.to_owned()))?;
+        self.at(offset).map(|logged| &logged.entry).filter(|entry| entry.at >= oldest)
+    }
+
+    fn at(&self, offset: Offset) -> Option<&Logged> {
+        let first = self.log.front()?.entry.offset;
+        self.log.get(usize::try_from(offset.checked_sub(first)?).ok()?)
+    }
+
+    pub(super) fn trim(&mut self, retention: Retention, oldest: Millis) {
+        let over = |kept: &Self| {
+            let long = retention.max_entries > 0 && kept.log.len() as u64 > retention.max_entries;
+            long || kept.log.front().is_some_and(|logged| logged.entry.at < oldest)
+        };
+        while over(self) {
+            let Some(Logged { entry, nonce, .. }) = self.log.pop_front() else { return };
+            if let Some(nonce) = nonce {
+                let key = (entry.by, nonce);
+                if self.nonces.get(&key) == Some(&entry.offset) {
+                    self.nonces.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn counted_of_others(&self, user: &UserId) -> u64 {
+        self.counted - self.counted_by.get(user).copied().unwrap_or(0)
+    }
+
+    pub(super) fn mark(&mut self, user: &UserId, offset: Offset, oldest: Millis) -> u64 {
+        let offset = offset.min(self.top);
+        if self.marks.get(user).is_none_or(|mark| mark.offset < offset) {
+            let after = |logged: &&Logged| logged.entry.offset > offset && logged.entry.at >= oldest;
+            let unread = self.log.iter().rev().take_while(after);
+            let unread = unread.filter(|logged| logged.counted && logged.entry.by != *user).count() as u64;
+            let others = self.counted_of_others(user).saturating_sub(unread);
+            self.marks.insert(user.clone(), Mark { offset, others });
+        }
+        self.unread(user)
+    }
+
+    pub(super) fn unread(&self, user: &UserId) -> u64 {
+        self.marks.get(user).map_or(0, |mark| self.counted_of_others(user).saturating_sub(mark.others))
+    }
+}
+
+/// Entries before this are past their age.
+pub(super) fn oldest(retention: Retention, now: Millis) -> Millis {
+    if retention.max_age_ms == 0 { 0 } else { now.saturating_sub(retention.max_age_ms) }
+}

@@ -1,0 +1,92 @@
+//! Who is connected to which node, for as long as the node says so.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::domain::id::{NodeId, UserId};
+use crate::domain::position::Millis;
+
+/// What presence a node is granted that said who is there before it said that it lives.
+const FIRST_LIFE_MS: Millis = 15_000;
+
+#[derive(Default)]
+pub(super) struct Presence {
+    /// Who is on which node, with a card.
+    cards: BTreeMap<UserId, BTreeMap<NodeId, String>>,
+    /// Until when a node lives.
+    nodes: BTreeMap<NodeId, Millis>,
+}
+
+impl Presence {
+    /// Whether the user was online anywhere before, and is now.
+    pub(super) fn set(&mut self, node: &NodeId, user: &UserId, card: Option<&str>, now: Millis) -> (bool, bool) {
+        // A node that speaks lives. First of all, so that whoever leaves it is seen to leave.
+        if self.nodes.get(node).is_none_or(|until| *until <= now) {
+            self.nodes.insert(node.clone(), now.saturating_add(FIRST_LIFE_MS));
+        }
+        let was = self.card(user, now).is_some();
+        match card {
+            Some(card) => {
+                self.cards.entry(user.clone()).or_default().insert(node.clone(), card.to_owned());
+            }
+            None => self.remove(node, user),
+        }
+        let is = self.card(user, now).is_some();
+        if was && !is {
+            // What dead nodes still say of the user is told with this, not by `reap` once more.
+            self.cards.remove(user);
+        }
+        (was, is)
+    }
+
+    pub(super) fn beat(&mut self, node: &NodeId, until: Millis) {
+        self.nodes.insert(node.clone(), until);
+    }
+
+    pub(super) fn card(&self, user: &UserId, now: Millis) -> Option<&String> {
+        let alive = |node: &NodeId| self.nodes.get(node).is_some_and(|until| *until > now);
+        self.cards.get(user)?.iter().find(|(node, _)| alive(node)).map(|(_, card)| card)
+    }
+
+    pub(super) fn online(&self, after: Option<&UserId>, limit: usize, now: Millis) -> Vec<(UserId, String)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let users = self.cards.range((from, Bound::Unbounded)).map(|(user, _)| user);
+        let online = users.filter_map(|user| self.card(user, now).map(|card| (user.clone(), card.clone())));
+        online.take(limit).collect()
+    }
+
+    pub(super) fn count(&self, now: Millis) -> usize {
+        self.cards.keys().filter(|user| self.card(user, now).is_some()).count()
+    }
+
+    pub(super) fn reap(&mut self, limit: usize, now: Millis) -> Vec<UserId> {
+        let dead = self.nodes.iter().filter(|(_, until)| **until <= now);
+        let dead: Vec<NodeId> = dead.map(|(node, _)| node.clone()).collect();
+        let mut gone = Vec::new();
+        for node in dead {
+            let there = self.cards.iter().filter(|(_, on)| on.contains_key(&node));
+            let there: Vec<UserId> = there.map(|(user, _)| user.clone()).collect();
+            for user in there {
+                if gone.len() == limit {
+                    return gone;
+                }
+                self.remove(&node, &user);
+                // Still listed under another node, even a dead one: then that one's end tells.
+                if !self.cards.contains_key(&user) {
+                    gone.push(user);
+                }
+            }
+            self.nodes.remove(&node);
+        }
+        gone
+    }
+
+    fn remove(&mut self, node: &NodeId, user: &UserId) {
+        if let Some(on) = self.cards.get_mut(user) {
+            on.remove(node);
+            if on.is_empty() {
+                self.cards.remove(user);
+            }
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The broker that many nodes share. The one place that knows fred.
+//!
+//! Every verb is one script, so that nobody sees half of it, and one round trip. What fred does
+//! by default would break the promises of [`Broker`]; the settings in [`RedisBroker::connect`]
+//! say why they are there.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::interfaces::PubsubInterface;
+use fred::types::config::{Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::scripts::Script;
+use fred::types::{Builder, FromValue, RespVersion};
+use tokio::sync::mpsc;
+
+use self::bus::Bus;
+use self::keys::{Keys, PRESENCE, channel};
+use self::link::{Link, failed};
+use super::{
+    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
+    Slice, Topic,
+};
+use crate::domain::id::{NodeId, UserId};
+use crate::domain::position::{Epoch, Millis, Offset, Position};
+
+mod bus;
+mod keys;
+mod link;
+
+/// How long a command may take.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Commands that may wait for a connection's writer.
+const WAITING_COMMANDS: usize = 50_000;
+/// What presence a node is granted that said who is there before it said that it lives.
+const FIRST_LIFE_MS: Millis = 15_000;
+/// Numbers above this are not exact in Lua; no log gets there.
+const MAX_OFFSET: Offset = (1 << 53) - 2;
+/// The longest life that is asked for, some 1,000 years: Redis refuses what overflows its clock.
+const MAX_TTL_MS: u64 = 1 << 45;
+/// More than any answer should hold.
+const MAX_LIMIT: usize = 1 << 31;
+
+/// Where Redis is, and how much it keeps.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://[user:password@]host[:port][/database]`. Holds a password: never logged.
+    pub url: String,
+    /// How much of each log is kept.
+    pub retention: Retention,
+}
+
+/// The broker that many nodes share.
+pub struct RedisBroker {
+    link: Link,
+    bus: Bus,
+    retention: Retention,
+    scripts: Scripts,
+}
+
+struct Scripts {
+    commit: Script,
+    read: Script,
+    nonce: Script,
+    fields: Script,
+    list: Script,
+    mark: Script,
+    unread: Script,
+    touch: Script,
+    presence: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            commit: Script::from_lua(include_str!("redis/commit.lua")),
+            read: Script::from_lua(include_str!("redis/read.lua")),
+            nonce: Script::from_lua(include_str!("redis/nonce.lua")),
+            fields: Script::from_lua(include_str!("redis/fields.lua")),
+            list: Script::from_lua(include_str!("redis/list.lua")),
+            mark: Script::from_lua(include_str!("redis/mark.lua")),
+            unread: Script::from_lua(include_str!("redis/unread.lua")),
+            touch: Script::from_lua(include_str!("redis/touch.lua")),
+            presence: Script::from_lua(include_str!("redis/presence.lua")),
+        }
+    }
+}
+
+/// An entry as the scripts return it: offset, time, event, author, payload.
+type RawEntry = (String, String, String, String, String);
+
+impl RedisBroker {
+    /// A broker on the Redis of `config`, and what its node hears. A Redis that is away is waited
+    /// for in the background, for ever; until it is there every verb is `Unavailable` at once.
+    ///
+    /// # Errors
+    /// The URL can't be used.
+    pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<Heard>), BrokerError> {
+        let mut settings = settings(&config.url)?;
+        settings.version = RespVersion::RESP3;
+        // A Redis that is away at the start is no reason to give up.
+        settings.fail_fast = false;
+        let mut builder = Builder::from_config(settings);
+        let mut policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
+        policy.set_jitter(100);
+        builder
+            // Without a policy fred never reconnects.
+            .set_policy(policy)
+            .with_performance_config(|performance| {
+                performance.default_command_timeout = COMMAND_TIMEOUT;
+                // With the default of 32 most of a burst is lost.
+                performance.broadcast_channel_capacity = HEARD_CAPACITY;
+            })
+            .with_connection_config(|connection| {
+                connection.connection_timeout = CONNECT_TIMEOUT;
+                connection.internal_command_timeout = CONNECT_TIMEOUT;
+                // By default a command under way is run again after a reconnect: twice in all.
+                connection.max_command_attempts = 1;
+                connection.max_command_buffer_len = WAITING_COMMANDS;
+                connection.unresponsive =
+                    UnresponsiveConfig { max_timeout: Some(2 * COMMAND_TIMEOUT), interval: Duration::from_secs(1) };
+                connection.tcp.nodelay = Some(true);
+            });
+        // The bus has a connection of its own: nothing that is heard waits behind an answer.
+        let (bus, heard) = Bus::start(builder.build().map_err(failed)?);
+        let link = Link::start(builder.build().map_err(failed)?, "commands");
+        // Most often Redis is there: then the first verb finds it.
+        tokio::join!(link.wait(CONNECT_TIMEOUT), bus.link().wait(CONNECT_TIMEOUT));
+        Ok((Self { link, bus, retention: config.retention, scripts: Scripts::new() }, heard))
+    }
+
+    async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
+        script.evalsha_with_reload(self.link.client()?, keys, args).await.map_err(failed)
+    }
+
+    async fn presence_verb<R: FromValue>(&self, args: Vec<String>) -> Result<R, BrokerError> {
+        self.run(&self.scripts.presence, PRESENCE.map(str::to_owned).to_vec(), args).await
+    }
+
+    fn max_age(&self) -> String {
+        self.retention.max_age_ms.min(MAX_OFFSET).to_string()
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+        let Commit { expect, set, append, ttl_ms } = commit;
+        let mut args = vec![
+            super::new_epoch()?.as_str().to_owned(),
+            channel(topic),
+            ttl_ms.map(life).unwrap_or_default(),
+            self.max_age(),
+            self.retention.max_entries.min(MAX_OFFSET).to_string(),
+        ];
+        for list in [expect, set] {
+            args.push(list.len().to_string());
+            for (name, value) in list {
+                args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
+            }
+        }
+        match append {
+            Some(Append { event, by, payload, nonce, counted }) => {
+                let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
+                args.extend([event.to_owned(), by.to_string(), payload, nonce, flag(counted)]);
+            }
+            None => args.extend(std::iter::repeat_n(String::new(), 5)),
+        }
+        let answer: Vec<String> = self.run(&self.scripts.commit, Keys::of(topic).all(), args).await?;
+        let mut answer = answer.into_iter();
+        match (answer.next().as_deref(), answer.len()) {
+            (Some("done"), 0) => Ok(Committed::Done { entry: None }),
+            (Some("done"), 3) => {
+                let mut next = || answer.next().unwrap_or_default();
+                let position = Position { epoch: Epoch::new(&next()), offset: number(&next())? };
+                Ok(Committed::Done { entry: Some((position, number(&next())?)) })
+            }
+            (Some("repeated"), 6) => {
+                let mut next = || answer.next().unwrap_or_default();
+                let epoch = Epoch::new(&next());
+                entry(&epoch, (next(), next(), next(), next(), next())).map(Committed::Repeated)
+            }
+            (Some("refused"), _) => Ok(Committed::Refused(answer.map(|value| optional(&value)).collect())),
+            _ => Err(BrokerError::Corrupt("the commit script answered what it never should".into())),
+        }
+    }
+
+    async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
+        let Keys { head, log, nonces, .. } = Keys::of(topic);
+        let args = vec![format!("{by}={nonce}"), self.max_age()];
+        let found: Vec<String> = self.run(&self.scripts.nonce, vec![head, log, nonces], args).await?;
+        let Ok([epoch, offset, at, event, by, payload]) = <[String; 6]>::try_from(found) else { return Ok(None) };
+        entry(&Epoch::new(&epoch), (offset, at, event, by, payload)).map(Some)
+    }
+
+    async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
+        let answer: Vec<String> = self.run(&self.scripts.fields, vec![Keys::of(topic).fields], names.to_vec()).await?;
+        let mut answer = answer.into_iter();
+        let now = number(&answer.next().unwrap_or_default())?;
+        Ok(Fields { now, values: answer.map(|value| optional(&value)).collect() })
+    }
+
+    async fn list(
+        &self,
+        topic: &Topic,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, BrokerError> {
+        let Keys { fields, index, .. } = Keys::of(topic);
+        let from = match after {
+            Some(after) if after >= prefix => format!("({after}"),
+            _ => format!("[{prefix}"),
+        };
+        let args = vec![prefix.to_owned(), from, limit.min(MAX_LIMIT).to_string()];
+        self.run(&self.scripts.list, vec![fields, index], args).await
+    }
+
+    async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, BrokerError> {
+        let Keys { fields, index, .. } = Keys::of(topic);
+        let args = vec![prefix.to_owned(), format!("[{prefix}"), "count".to_owned()];
+        self.run(&self.scripts.list, vec![fields, index], args).await
+    }
+
+    async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, BrokerError> {
+        let there: u64 = self.run(&self.scripts.touch, Keys::of(topic).all(), vec![life(ttl_ms)]).await?;
+        Ok(there == 1)
+    }
+
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError> {
+        let Keys { head, log, .. } = Keys::of(topic);
+        let keep = match range.keep {
+            Keep::Oldest => "oldest",
+            Keep::Newest => "newest",
+        };
+        let args = vec![
+            range.after.min(MAX_OFFSET).to_string(),
+            range.before.map(|before| before.min(MAX_OFFSET).to_string()).unwrap_or_default(),
+            range.limit.min(MAX_LIMIT).to_string(),
+            keep.to_owned(),
+            self.max_age(),
+        ];
+        let (epoch, top, first, entries): (String, String, String, Vec<RawEntry>) =
+            self.run(&self.scripts.read, vec![head, log], args).await?;
+        let epoch = Epoch::new(&epoch);
+        let entries = entries.into_iter().map(|raw| entry(&epoch, raw)).collect::<Result<_, _>>()?;
+        Ok(Slice { top: number(&top)?, first: number(&first)?, epoch, entries })
+    }
+
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
+        let Keys { head, log, counts, .. } = Keys::of(topic);
+        let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
+        self.run(&self.scripts.mark, vec![head, log, counts], args).await
+    }
+
+    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, BrokerError> {
+        // Sent in one go: fred writes what waits together.
+        let each = topics
+            .iter()
+            .map(|topic| self.run(&self.scripts.unread, vec![Keys::of(topic).counts], vec![user.to_string()]));
+        futures_util::future::try_join_all(each).await
+    }
+
+    async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
+        self.link.client()?.publish(channel(topic), bus::signal(&payload)).await.map_err(failed)
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        if topics.is_empty() { Ok(()) } else { self.bus.subscribe(topics).await }
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        self.bus.unsubscribe(topics).await;
+        Ok(())
+    }
+
+    async fn set_presence(
+        &self,
+        node: &NodeId,
+        user: &UserId,
+        card: Option<&str>,
+    ) -> Result<(bool, bool), BrokerError> {
+        let args = vec![
+            "set".to_owned(),
+            node.to_string(),
+            user.to_string(),
+            flag(card.is_some()),
+            card.unwrap_or_default().to_owned(),
+            FIRST_LIFE_MS.to_string(),
+        ];
+        let (was, is): (u64, u64) = self.presence_verb(args).await?;
+        Ok((was == 1, is == 1))
+    }
+
+    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), BrokerError> {
+        let _: Vec<String> = self.presence_verb(vec!["beat".to_owned(), node.to_string(), life(ttl_ms)]).await?;
+        Ok(())
+    }
+
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, BrokerError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = std::iter::once("get".to_owned()).chain(users.iter().map(ToString::to_string)).collect();
+        let cards: Vec<String> = self.presence_verb(args).await?;
+        Ok(cards.iter().map(|card| optional(card)).collect())
+    }
+
+    async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<(UserId, String)>, BrokerError> {
+        let from = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
+        let listed: Vec<(String, String)> =
+            self.presence_verb(vec!["list".to_owned(), from, limit.min(MAX_LIMIT).to_string()]).await?;
+        Ok(listed.into_iter().filter_map(|(user, card)| Some((UserId::parse(&user).ok()?, card))).collect())
+    }
+
+    async fn online_count(&self) -> Result<u64, BrokerError> {
+        self.presence_verb(vec!["count".to_owned()]).await
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError> {
+        let gone: Vec<String> = self.presence_verb(vec!["reap".to_owned(), limit.min(MAX_LIMIT).to_string()]).await?;
+        Ok(gone.iter().filter_map(|user| UserId::parse(user).ok()).collect())
+    }
+
+    fn is_available(&self) -> bool {
+        self.link.is_up() && self.bus.link().is_up()
+    }
+}
+
+/// The settings of a URL. What is wrong with one is said without it: it may hold a password.
+fn settings(url: &str) -> Result<Config, BrokerError> {
+    let unusable = |why: &str| BrokerError::Unavailable(format!("the URL of Redis can't be used: {why}"));
+    match url.split_once("://") {
+        Some(("redis", _)) => {}
+        Some(("rediss", _)) => return Err(unusable("this build speaks no TLS")),
+        _ => return Err(unusable("it must begin with redis://")),
+    }
+    Config::from_url_centralized(url).map_err(|_| unusable("it must be redis://[user:password@]host[:port][/database]"))
+}
+
+fn life(ttl_ms: u64) -> String {
+    ttl_ms.min(MAX_TTL_MS).to_string()
+}
+
+fn flag(set: bool) -> String {
+    if set { "1".to_owned() } else { "0".to_owned() }
+}
+
+/// `1` and a value, or `0` for none: what a list in an answer can hold.
+fn optional(text: &str) -> Option<String> {
+    text.strip_prefix('1').map(ToOwned::to_owned)
+}
+
+fn number(text: &str) -> Result<u64, BrokerError> {
+    text.parse().map_err(|_| BrokerError::Corrupt(format!("not a number: {text:?}")))
+}
+
+fn entry(epoch: &Epoch, (offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {
+    let by = UserId::parse(&by).map_err(|error| BrokerError::Corrupt(format!("an author {error}")))?;
+    Ok(Entry { epoch: epoch.clone(), offset: number(&offset)?, at: number(&at)?, event, by, payload })
+}

@@ -1,0 +1,10 @@
+//! The words of the chat as types. Pure: nothing here knows of a network, a clock or a store.
+
+pub mod error;
+pub mod id;
+pub mod message;
+pub mod permission;
+pub mod position;
+pub mod rate_limit;
+pub mod room;
+pub mod user;

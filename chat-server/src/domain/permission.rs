@@ -1,0 +1,127 @@
+//! Who may do what. A refusal never tells an outsider that a private room is there.
+
+use super::error::{Code, Refusal};
+use super::room::{Kind, Role};
+
+/// What someone is to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Who can see the room.
+    pub kind: Kind,
+    /// Whether it is the lobby, which nobody joins or leaves.
+    pub lobby: bool,
+    /// The person's role; `None` for one who is not a member.
+    pub role: Option<Role>,
+}
+
+fn unseen() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such room")
+}
+
+fn forbidden(why: &str) -> Refusal {
+    Refusal::new(Code::Forbidden, why)
+}
+
+impl Standing {
+    /// May read history, log and members.
+    ///
+    /// # Errors
+    /// `not_found` for a room that is hidden from the person.
+    pub fn may_read(self) -> Result<(), Refusal> {
+        match (self.role, self.kind) {
+            (Some(_), _) | (None, Kind::Public) => Ok(()),
+            (None, Kind::Private | Kind::Dm) => Err(unseen()),
+        }
+    }
+
+    /// May write, say that they type, and mark as read.
+    ///
+    /// # Errors
+    /// `not_found` for a hidden room, `forbidden` for a public one that was not joined.
+    pub fn may_write(self) -> Result<Role, Refusal> {
+        self.may_read()?;
+        self.role.ok_or_else(|| forbidden("join the room first"))
+    }
+
+    /// May join on their own.
+    ///
+    /// # Errors
+    /// `not_found` for a hidden room.
+    pub fn may_join(self) -> Result<(), Refusal> {
+        self.may_read()
+    }
+
+    /// May leave.
+    ///
+    /// # Errors
+    /// As for writing; `forbidden` in the lobby, and in a direct message, which lasts.
+    pub fn may_leave(self) -> Result<(), Refusal> {
+        self.may_write()?;
+        if self.lobby {
+            return Err(forbidden("nobody leaves the lobby"));
+        }
+        if self.kind == Kind::Dm {
+            return Err(forbidden("a direct message can't be left"));
+        }
+        Ok(())
+    }
+
+    /// May add others, or make a link that does.
+    ///
+    /// # Errors
+    /// As for writing; `forbidden` in the lobby and in direct messages.
+    pub fn may_invite(self) -> Result<(), Refusal> {
+        self.may_write()?;
+        if self.lobby {
+            return Err(forbidden("everyone is in the lobby already"));
+        }
+        if self.kind == Kind::Dm {
+            return Err(forbidden("a direct message has two members"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(kind: Kind, role: Option<Role>) -> Standing {
+        Standing { kind, lobby: false, role }
+    }
+
+    #[test]
+    fn a_private_room_is_not_there_for_outsiders_whatever_they_try() {
+        for kind in [Kind::Private, Kind::Dm] {
+            let outsider = standing(kind, None);
+            for refused in [
+                outsider.may_read(),
+                outsider.may_write().map(drop),
+                outsider.may_join(),
+                outsider.may_leave(),
+                outsider.may_invite(),
+            ] {
+                assert_eq!(refused.unwrap_err().code, Code::NotFound);
+            }
+        }
+    }
+
+    #[test]
+    fn a_public_room_is_read_by_all_and_written_by_members() {
+        let visitor = standing(Kind::Public, None);
+        assert!(visitor.may_read().is_ok());
+        assert!(visitor.may_join().is_ok());
+        assert_eq!(visitor.may_write().unwrap_err().code, Code::Forbidden);
+        assert!(standing(Kind::Public, Some(Role::Member)).may_write().is_ok());
+    }
+
+    #[test]
+    fn the_lobby_and_direct_messages_are_for_ever() {
+        let lobby = Standing { kind: Kind::Public, lobby: true, role: Some(Role::Member) };
+        assert_eq!(lobby.may_leave().unwrap_err().code, Code::Forbidden);
+        assert_eq!(lobby.may_invite().unwrap_err().code, Code::Forbidden);
+        let dm = standing(Kind::Dm, Some(Role::Member));
+        assert_eq!(dm.may_leave().unwrap_err().code, Code::Forbidden);
+        assert_eq!(dm.may_invite().unwrap_err().code, Code::Forbidden);
+    }
+}

@@ -1,0 +1,152 @@
+//! What a room is, and what its members are to it.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{MAX_TOPIC_CHARS, Name, RoomId, UserId};
+use super::position::Millis;
+use super::user::User;
+
+/// Who can see a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Everyone can find, read and join it.
+    Public,
+    /// Only its members know that it is there.
+    Private,
+    /// Between two people, for ever.
+    Dm,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads and writes.
+    Member,
+    /// Keeps order.
+    Moderator,
+    /// Decides.
+    Owner,
+}
+
+/// What a room is called and for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Its name. For a direct message empty: each side sees the other's.
+    pub name: String,
+    /// Who can see it.
+    pub kind: Kind,
+    /// What it is about; may be empty.
+    pub topic: String,
+    /// The two people of a direct message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between: Option<[User; 2]>,
+}
+
+impl Info {
+    /// The room that is there from the start.
+    #[must_use]
+    pub fn lobby() -> Self {
+        Self { name: "Lobby".into(), kind: Kind::Public, topic: "Everyone is here".into(), between: None }
+    }
+
+    /// The name as `viewer` sees it: the other one's for a direct message.
+    #[must_use]
+    pub fn name_for(&self, viewer: &UserId) -> &str {
+        match &self.between {
+            Some([a, b]) if a.id == *viewer => b.name.as_str(),
+            Some([a, _]) => a.name.as_str(),
+            None => &self.name,
+        }
+    }
+}
+
+/// A person in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub user: User,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// A link that lets people into a private room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invite {
+    /// How many people it still lets in.
+    pub uses: u32,
+    /// After this it lets in nobody.
+    pub expires_at: Millis,
+}
+
+impl Invite {
+    /// The invite after one more use, if it still lets someone in at `now`.
+    #[must_use]
+    pub fn used(&self, now: Millis) -> Option<Self> {
+        if now >= self.expires_at {
+            return None;
+        }
+        let uses = self.uses.checked_sub(1)?;
+        Some(Self { uses, expires_at: self.expires_at })
+    }
+}
+
+/// A room to be created.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Draft {
+    /// Its name.
+    pub name: Name,
+    /// Public or private; direct messages are opened, not created.
+    pub kind: Kind,
+    /// What it is about.
+    #[serde(default)]
+    pub topic: String,
+}
+
+impl Draft {
+    /// What is wrong with the draft beyond its form, in words for the client.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
+        if self.kind == Kind::Dm {
+            return Some("a direct message is opened with dm:open");
+        }
+        if self.topic.chars().nth(MAX_TOPIC_CHARS).is_some() {
+            return Some("a topic must have at most 256 characters");
+        }
+        self.topic.chars().any(char::is_control).then_some("a topic holds a control character")
+    }
+}
+
+/// A room as one person sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct View {
+    /// Which.
+    pub room: RoomId,
+    /// Its name, for this person.
+    pub name: String,
+    /// Who can see it.
+    pub kind: Kind,
+    /// What it is about.
+    pub topic: String,
+    /// What this person is in it; absent for one who is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// How many people are in it; for the lobby, how many are connected.
+    pub members: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_ends_with_its_uses_and_its_time() {
+        let invite = Invite { uses: 1, expires_at: 100 };
+        let spent = invite.used(99).unwrap();
+        assert_eq!(spent.uses, 0);
+        assert_eq!(spent.used(99), None);
+        assert_eq!(invite.used(100), None);
+    }
+}

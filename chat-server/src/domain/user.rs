@@ -1,0 +1,26 @@
+//! Who someone is.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Name, UserId};
+
+/// A person, as others see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Theirs for as long as they are known.
+    pub id: UserId,
+    /// What they call themselves; not unique.
+    pub name: Name,
+    /// Known only by a resume token, and forgotten some time after the last socket.
+    pub guest: bool,
+}
+
+/// Whether someone is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// A socket of theirs is open on some node.
+    Online,
+    /// None is.
+    Offline,
+}
