@@ -1,0 +1,49 @@
+//! `/livez`, `/readyz` and `/metrics`, on the admin port.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+
+#[derive(Clone)]
+struct Shared {
+    lifecycle: Arc<Lifecycle>,
+    metrics: Metrics,
+}
+
+/// The admin port's routes.
+pub fn router(lifecycle: Arc<Lifecycle>, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state(Shared { lifecycle, metrics })
+}
+
+/// A broker that is away later on does not make the node unready: it would take all nodes out at
+/// once, and their open sockets with them. Handshakes are refused one by one instead.
+async fn readyz(State(shared): State<Shared>) -> Response {
+    if shared.lifecycle.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else if shared.lifecycle.has_started() {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "waiting for the broker\n").into_response()
+    }
+}
+
+async fn render(State(shared): State<Shared>) -> Response {
+    match shared.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

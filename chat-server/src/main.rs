@@ -1,0 +1,62 @@
+//! Reads the configuration and runs a node.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chat_server::config::{Cli, Command, Config};
+use chat_server::{server, telemetry};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Healthcheck) => healthcheck(cli.config.admin_listen),
+        None => serve(cli.config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init();
+    let listener = bind(config.listen, "--listen").await?;
+    let admin = bind(config.admin_listen, "--admin-listen").await?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    };
+    Ok(server::run(config, listener, admin, shutdown).await?)
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}; choose another with {flag}"))
+}
+
+/// The image has no shell and no curl, so the binary asks itself.
+fn healthcheck(admin: SocketAddr) -> anyhow::Result<()> {
+    let host = if admin.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { admin.ip() };
+    let timeout = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(host, admin.port()), timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer)?;
+    if answer.split(' ').nth(1) != Some("200") {
+        bail!("not ready: {}", answer.lines().last().unwrap_or_default());
+    }
+    Ok(())
+}

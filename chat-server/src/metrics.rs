@@ -1,0 +1,108 @@
+//! What a node counts, for Prometheus. Labels come from closed sets: never a room or a user.
+
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+use crate::domain::error::Code;
+
+/// Why a handshake was refused before it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeRefusal {
+    /// The broker can't be reached.
+    Unavailable,
+    /// The node is about to stop.
+    Draining,
+    /// The node has all the sockets it takes.
+    Full,
+    /// The page's origin is not allowed.
+    Origin,
+}
+
+impl HandshakeRefusal {
+    const ALL: [Self; 4] = [Self::Unavailable, Self::Draining, Self::Full, Self::Origin];
+
+    /// The word in metrics and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Draining => "draining",
+            Self::Full => "full",
+            Self::Origin => "origin",
+        }
+    }
+}
+
+/// All that a node counts.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Sockets that are connected.
+    pub connections: IntGauge,
+    /// Rooms with a member on this node.
+    pub rooms: IntGauge,
+    /// Events of rooms' logs written to sockets.
+    pub deliveries: IntCounter,
+    /// Holes in a log's offsets that were filled from the log.
+    pub gaps_healed: IntCounter,
+    /// Sockets that were given a gap instead of events that they were too slow for.
+    pub slow_sockets: IntCounter,
+    acks: IntCounterVec,
+    handshakes_refused: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers everything; each series is there from the start, at 0.
+    ///
+    /// # Errors
+    /// A name was used twice: a mistake in this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let connections = IntGauge::new("chat_connections", "Sockets that are connected.")?;
+        let rooms = IntGauge::new("chat_rooms", "Rooms with a member on this node.")?;
+        let deliveries = IntCounter::new("chat_deliveries_total", "Events of rooms' logs written to sockets.")?;
+        let gaps_healed = IntCounter::new("chat_gaps_healed_total", "Holes in a log filled by reading it.")?;
+        let slow_sockets =
+            IntCounter::new("chat_slow_sockets_total", "Times a socket was too slow and got a gap instead.")?;
+        let acks = IntCounterVec::new(Opts::new("chat_acks_total", "Requests answered, by outcome."), &["code"])?;
+        let handshakes_refused = IntCounterVec::new(
+            Opts::new("chat_handshakes_refused_total", "Handshakes refused, by reason."),
+            &["reason"],
+        )?;
+        registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(rooms.clone()))?;
+        registry.register(Box::new(deliveries.clone()))?;
+        registry.register(Box::new(gaps_healed.clone()))?;
+        registry.register(Box::new(slow_sockets.clone()))?;
+        registry.register(Box::new(acks.clone()))?;
+        registry.register(Box::new(handshakes_refused.clone()))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        for code in std::iter::once("ok").chain(Code::ALL.map(Code::as_str)) {
+            acks.with_label_values(&[code]);
+        }
+        for reason in HandshakeRefusal::ALL {
+            handshakes_refused.with_label_values(&[reason.as_str()]);
+        }
+        Ok(Self { registry, connections, rooms, deliveries, gaps_healed, slow_sockets, acks, handshakes_refused })
+    }
+
+    /// Counts an answer; `None` is a success.
+    pub fn acked(&self, refused: Option<Code>) {
+        self.acks.with_label_values(&[refused.map_or("ok", Code::as_str)]).inc();
+    }
+
+    /// Counts a handshake that was refused.
+    pub fn handshake_refused(&self, reason: HandshakeRefusal) {
+        self.handshakes_refused.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+}

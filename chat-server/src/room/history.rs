@@ -1,0 +1,184 @@
+//! Reading what was said, and how far one has read.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Rooms, room_topic};
+use crate::broker::{BrokerError, Entry, Keep, Range, Slice};
+use crate::domain::error::Refusal;
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::message::EntryId;
+use crate::domain::position::{Epoch, Offset, Position};
+use crate::domain::user::User;
+use crate::room::message::MESSAGE_NEW;
+
+/// Most messages, or log entries, that one request returns.
+pub const HISTORY_LIMIT: usize = 100;
+/// Most entries that are sent one by one to someone who comes back; one `gap` stands for more.
+pub const RECOVERY_LIMIT: u64 = 500;
+/// Entries read at a time while messages are looked for among them.
+const CHUNK: usize = 200;
+
+/// A page of messages.
+#[derive(Debug)]
+pub struct Page {
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The messages, rising.
+    pub messages: Vec<Box<RawValue>>,
+    /// Nothing lies beyond the page, in the direction of reading.
+    pub complete: bool,
+}
+
+/// From which side a page of history is cut.
+#[derive(Debug, Clone, Copy)]
+pub enum From {
+    /// The newest messages before this offset; `None`: the newest of all.
+    Before(Option<Offset>),
+    /// The oldest messages after this offset.
+    After(Offset),
+}
+
+/// An entry with its name, as the raw log gives it.
+#[derive(Debug, Serialize)]
+pub struct Logged {
+    event: String,
+    #[serde(flatten)]
+    fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a reader of the log gets.
+#[derive(Debug)]
+pub enum Log {
+    /// The entries, rising, and where they end.
+    Entries {
+        /// The entries.
+        events: Vec<Logged>,
+        /// The position after the last of them.
+        position: Position,
+        /// Nothing newer is in the log.
+        complete: bool,
+    },
+    /// The epoch is another's, or a part of the range is gone.
+    Gone,
+}
+
+impl Rooms {
+    /// Reads messages of a room.
+    ///
+    /// # Errors
+    /// See [`crate::domain::permission::Standing::may_read`].
+    pub async fn history(&self, user: &User, room: &RoomId, from: From, limit: usize) -> Result<Page, Refusal> {
+        self.access(user, room).await?.standing(room).may_read()?;
+        Ok(self.messages(room, from, limit).await?)
+    }
+
+    /// Reads messages without asking for rights: for one who was just let in.
+    pub(crate) async fn messages(&self, room: &RoomId, from: From, limit: usize) -> Result<Page, BrokerError> {
+        let topic = room_topic(room);
+        let mut found: Vec<Entry> = Vec::new();
+        let mut range = match from {
+            From::Before(before) => Range { after: 0, before, limit: CHUNK, keep: Keep::Newest },
+            From::After(after) => Range { after, before: None, limit: CHUNK, keep: Keep::Oldest },
+        };
+        // One more than asked for tells whether something lies beyond.
+        let wanted = limit + 1;
+        loop {
+            let slice = self.broker.read(&topic, range).await?;
+            let last = slice.entries.len() < CHUNK;
+            let edge = match range.keep {
+                Keep::Newest => slice.entries.first(),
+                Keep::Oldest => slice.entries.last(),
+            }
+            .map(|entry| entry.offset);
+            let messages = slice.entries.into_iter().filter(|entry| entry.event == MESSAGE_NEW);
+            match (range.keep, edge) {
+                (Keep::Newest, Some(edge)) => {
+                    range.before = Some(edge);
+                    found.splice(0..0, messages);
+                }
+                (Keep::Oldest, Some(edge)) => {
+                    range.after = edge;
+                    found.extend(messages);
+                }
+                (_, None) => {}
+            }
+            if last || found.len() >= wanted {
+                let complete = found.len() < wanted;
+                match range.keep {
+                    Keep::Newest => drop(found.drain(..found.len().saturating_sub(limit))),
+                    Keep::Oldest => found.truncate(limit),
+                }
+                let messages = found.iter().map(|entry| render(room, entry)).collect::<Result<_, _>>()?;
+                return Ok(Page { epoch: slice.epoch, messages, complete });
+            }
+        }
+    }
+
+    /// Reads the raw log of a room.
+    ///
+    /// # Errors
+    /// See [`crate::domain::permission::Standing::may_read`].
+    pub async fn log(
+        &self,
+        user: &User,
+        room: &RoomId,
+        epoch: &Epoch,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Log, Refusal> {
+        self.access(user, room).await?.standing(room).may_read()?;
+        let range = Range { after, before: None, limit, keep: Keep::Oldest };
+        let slice = self.broker.read(&room_topic(room), range).await?;
+        if slice.epoch != *epoch || !covers(&slice, after) {
+            return Ok(Log::Gone);
+        }
+        let last = slice.entries.last().map_or(after, |entry| entry.offset);
+        let events = slice.entries.iter().map(|entry| logged(room, entry)).collect::<Result<_, _>>()?;
+        let position = Position { epoch: slice.epoch, offset: last };
+        Ok(Log::Entries { events, position, complete: last == slice.top })
+    }
+
+    /// Marks a room as read up to an offset. Returns what is left.
+    ///
+    /// # Errors
+    /// As for writing.
+    pub async fn mark_read(&self, user: &User, room: &RoomId, offset: Offset) -> Result<u64, Refusal> {
+        self.access(user, room).await?.standing(room).may_write()?;
+        Ok(self.broker.mark_read(&room_topic(room), &user.id, offset).await?)
+    }
+
+    /// How many messages of others one has not read, in each room.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn unread(&self, user: &UserId, rooms: &[RoomId]) -> Result<Vec<u64>, BrokerError> {
+        let topics: Vec<_> = rooms.iter().map(room_topic).collect();
+        self.broker.unread(&topics, user).await
+    }
+}
+
+/// Whether everything after an offset is still in the log, and the offset was ever reached.
+#[must_use]
+pub fn covers(slice: &Slice, after: Offset) -> bool {
+    after <= slice.top && slice.first <= after + 1
+}
+
+/// An entry as it is delivered.
+///
+/// # Errors
+/// The stored payload is no JSON.
+pub fn render(room: &RoomId, entry: &Entry) -> Result<Box<RawValue>, BrokerError> {
+    let id = EntryId { epoch: entry.epoch.clone(), offset: entry.offset };
+    let Entry { epoch, offset, at, payload, .. } = entry;
+    // Room, epoch and id hold no character that JSON escapes.
+    let text = format!(
+        r#"{{"room":"{room}","epoch":"{epoch}","offset":{offset},"id":"{id}","at":{at},{payload}}}"#
+    );
+    RawValue::from_string(text).map_err(|error| BrokerError::Corrupt(format!("an entry: {error}")))
+}
+
+fn logged(room: &RoomId, entry: &Entry) -> Result<Logged, BrokerError> {
+    let fields = serde_json::from_str(render(room, entry)?.get()).map_err(|e| BrokerError::Corrupt(e.to_string()))?;
+    Ok(Logged { event: entry.event.clone(), fields })
+}

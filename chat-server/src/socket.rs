@@ -1,0 +1,242 @@
+//! Socket.IO: what a client says is read here, handed on, and answered.
+//!
+//! socketioxide runs every handler as a task of its own, which would lose the order in which a
+//! socket sent its requests. So one handler for all events only queues them, in its extractor,
+//! which does run in order; one worker a socket does the work.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::{State, StateNotFound};
+use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts};
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::socket::Socket;
+use socketioxide::{ParserConfig, SocketIo};
+use socketioxide_core::Value;
+use tokio::sync::mpsc;
+
+use crate::broker::Broker;
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::{NodeId, RoomId};
+use crate::domain::position::{Millis, Position};
+use crate::domain::rate_limit::Rate;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::presence::Presence;
+use crate::room::Rooms;
+use crate::session::{Credentials, Identity, SessionError, Sessions};
+use auth::Auth;
+use client::{Client, QUEUED_REQUESTS};
+use deliver::Hub;
+use protocol::Request;
+
+mod auth;
+pub mod client;
+mod connect;
+pub mod deliver;
+mod messages;
+pub mod polling;
+mod protocol;
+mod rooms;
+mod typing;
+mod worker;
+
+/// How often a ping goes to each client.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// How long its answer may take.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may take to become a session.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Packets that wait for a socket before it counts as slow.
+const SOCKET_QUEUE: usize = 512;
+
+/// What a client may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest text, in bytes of UTF-8.
+    pub max_message_bytes: usize,
+    /// Largest packet, in bytes.
+    pub max_payload: usize,
+    /// How often one user may send on this node.
+    pub rate: Rate,
+}
+
+/// What the handlers of all sockets of a node share.
+pub struct Context {
+    /// The node's name.
+    pub node: NodeId,
+    /// What a client may send.
+    pub limits: Limits,
+    /// The bus and the store.
+    pub broker: Arc<dyn Broker>,
+    /// Who is who.
+    pub sessions: Sessions,
+    /// What happens in rooms.
+    pub rooms: Rooms,
+    /// Who is there.
+    pub presence: Presence,
+    /// The way to the sockets.
+    pub hub: Hub,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where the node is in its life.
+    pub lifecycle: Arc<Lifecycle>,
+}
+
+impl Context {
+    /// The node's clock. Only for rates and for telling clients how far theirs is off; what is
+    /// stored has the broker's time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+    }
+}
+
+/// An answer that is to be sent before a room's events begin to flow.
+struct After {
+    answer: serde_json::Value,
+    ready: Option<(RoomId, Position)>,
+}
+
+/// Sets up Socket.IO for a node. The layer serves `/socket.io/`; the handle closes everything.
+pub fn build(context: Arc<Context>) -> (SocketIoLayer<LocalAdapter>, SocketIo) {
+    let limits = context.limits;
+    let (layer, io) = SocketIo::builder()
+        .ping_interval(PING_INTERVAL)
+        .ping_timeout(PING_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .max_buffer_size(SOCKET_QUEUE)
+        .max_payload(limits.max_payload as u64)
+        .ws_max_message_size(limits.max_payload)
+        .ws_max_frame_size(limits.max_payload)
+        .ws_read_buffer_size(512)
+        // Bytes are refused with an answer; these bounds are for those who send them all the same.
+        .with_parser(ParserConfig::common().max_incoming_binaries(16).max_incoming_binary_buf_size(limits.max_payload))
+        .with_state(context)
+        .build_layer();
+    io.ns("/", connected.with(authenticate));
+    (layer, io)
+}
+
+/// The node's context and the socket itself, for the connect handlers.
+struct Shared(Arc<Context>, Arc<Socket>);
+
+impl FromConnectParts<LocalAdapter> for Shared {
+    type Error = StateNotFound<Arc<Context>>;
+
+    fn from_connect_parts(socket: &Arc<Socket>, auth: &Option<Value>) -> Result<Self, Self::Error> {
+        let State(context) = State::from_connect_parts(socket, auth)?;
+        Ok(Self(context, socket.clone()))
+    }
+}
+
+/// The `auth` as the client sent it. Never refuses, so that what is wrong is told in our words.
+struct RawAuth(Option<String>);
+
+impl FromConnectParts<LocalAdapter> for RawAuth {
+    type Error = std::convert::Infallible;
+
+    fn from_connect_parts(_: &Arc<Socket>, auth: &Option<Value>) -> Result<Self, Self::Error> {
+        Ok(Self(auth.as_ref().and_then(Value::as_str).map(|text| text.to_string())))
+    }
+}
+
+/// A code as the message of a CONNECT_ERROR.
+struct Word(Code);
+
+impl std::fmt::Display for Word {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// A socket that was let in and waits for its worker.
+#[derive(Clone)]
+struct Arrived(Arc<Mutex<Option<worker::Start>>>);
+
+/// Finds out who connects, before the client is told that it is connected. What it sends from
+/// then on is queued from here on.
+async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -> Result<(), Word> {
+    let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
+    let identity = identify(&context, credentials).await?;
+    let (jobs, queue) = mpsc::channel(QUEUED_REQUESTS);
+    let client = Arc::new(Client::new(identity, socket.clone(), jobs));
+    socket.extensions.insert(Inbox { client: client.clone(), context: context.clone() });
+    socket.on_fallback(async |_: Queued| {});
+    let on_close = (context, client.clone());
+    socket.on_disconnect(async move || closed(&on_close.0, &on_close.1));
+    let start = worker::Start { client, positions, jobs: queue };
+    socket.extensions.insert(Arrived(Arc::new(Mutex::new(Some(start)))));
+    Ok(())
+}
+
+/// A refusal would stop a stock client for good, so a broker that is away is waited for. A
+/// connection that does not become a session in [`CONNECT_TIMEOUT`] is closed, which clients
+/// answer by trying again.
+async fn identify(context: &Context, credentials: Credentials) -> Result<Identity, Word> {
+    let until = tokio::time::Instant::now() + CONNECT_TIMEOUT * 2;
+    loop {
+        match context.sessions.authenticate(credentials.clone()).await {
+            Ok(identity) => return Ok(identity),
+            Err(SessionError::Unauthenticated) => return Err(Word(Code::Unauthenticated)),
+            Err(SessionError::Broker(error)) if tokio::time::Instant::now() > until => {
+                tracing::warn!(%error, "a connection could not become a session");
+                return Err(Word(Code::Unavailable));
+            }
+            Err(SessionError::Broker(_)) => tokio::time::sleep(worker::RETRY).await,
+        }
+    }
+}
+
+async fn connected(Shared(context, socket): Shared) {
+    let Some(Arrived(start)) = socket.extensions.remove::<Arrived>() else { return };
+    let start = start.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(start) = start {
+        worker::run(&context, start).await;
+    }
+}
+
+fn closed(context: &Context, client: &Arc<Client>) {
+    client.close();
+    if context.hub.remove(client) {
+        context.presence.went(&client.identity.user.id);
+    }
+}
+
+#[derive(Clone)]
+struct Inbox {
+    client: Arc<Client>,
+    context: Arc<Context>,
+}
+
+/// Queues a request, in the order in which the socket sent it.
+struct Queued;
+
+impl FromMessageParts<LocalAdapter> for Queued {
+    type Error = std::convert::Infallible;
+
+    fn from_message_parts(socket: &Arc<Socket>, value: &mut Value, ack: &Option<i64>) -> Result<Self, Self::Error> {
+        if let (Some(inbox), Value::Str(text, attachments)) = (socket.extensions.get::<Inbox>(), &*value) {
+            inbox.receive(text, attachments.is_some(), *ack);
+        }
+        Ok(Self)
+    }
+}
+
+impl Inbox {
+    fn receive(&self, text: &str, has_attachments: bool, ack: Option<i64>) {
+        self.context.lifecycle.received();
+        if self.client.enqueue(Request::parse(text, has_attachments), ack, text.len()) {
+            return;
+        }
+        self.context.lifecycle.answered();
+        self.context.metrics.acked(Some(Code::RateLimited));
+        if let Some(ack) = ack {
+            let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
+            // A socket that sends without end and does not read its answers gets none.
+            let _ = self.client.try_ack(ack, &protocol::ack(&Err(refusal)));
+        }
+    }
+}

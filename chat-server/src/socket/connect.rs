@@ -1,0 +1,179 @@
+//! From a connection to a session: the first event, what was missed, and then what is live.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+
+use crate::broker::{BrokerError, Keep, Range};
+use crate::domain::id::RoomId;
+use crate::domain::position::{Offset, Position};
+use crate::domain::room::{Info, Role};
+use crate::domain::user::User;
+use crate::room::history::{HISTORY_LIMIT, RECOVERY_LIMIT, covers, render};
+use crate::room::{Access, room_topic};
+use crate::socket::Context;
+use crate::socket::client::Client;
+
+const AT_ONCE: usize = 16;
+const READ_AT_ONCE: usize = 100;
+
+/// A room that a socket is about to hear.
+struct Opening {
+    room: RoomId,
+    info: Info,
+    role: Role,
+    unread: u64,
+    /// Where the live events will begin.
+    head: Position,
+    /// What the client has, if it can be continued from there.
+    since: Option<Offset>,
+    /// The client had a position that can't be continued.
+    lost: bool,
+}
+
+impl Opening {
+    fn position(&self) -> Position {
+        let offset = self.since.unwrap_or(self.head.offset);
+        Position { epoch: self.head.epoch.clone(), offset }
+    }
+}
+
+/// Lets a socket hear all rooms of its person, beginning with the event `session`.
+///
+/// # Errors
+/// The broker's; the socket has heard nothing then and should be closed.
+pub(crate) async fn open(
+    context: &Context,
+    client: &Arc<Client>,
+    positions: Option<HashMap<String, Position>>,
+) -> Result<(), BrokerError> {
+    let user = &client.identity.user;
+    let mut rooms = context.rooms.of_user(&user.id).await?;
+    rooms.insert(0, (RoomId::lobby(), Info::lobby()));
+    let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| room.clone()).collect();
+    let unread = context.rooms.unread(&user.id, &ids).await?;
+
+    // A session that is not the one that the positions were given to has no claim to them.
+    let continued = positions.as_ref().filter(|_| client.identity.resumed);
+    let openings = stream::iter(rooms.into_iter().zip(unread)).map(|((room, _), unread)| {
+        let since = continued.and_then(|positions| positions.get(room.as_str())).cloned();
+        open_room(context, client, room, unread, since)
+    });
+    let openings: Vec<Option<Opening>> =
+        futures_util::TryStreamExt::try_collect(openings.buffered(AT_ONCE)).await?;
+    let openings: Vec<Opening> = openings.into_iter().flatten().collect();
+
+    let unrecovered: Vec<&str> = match (&positions, continued) {
+        (Some(positions), None) => positions.keys().map(String::as_str).collect(),
+        _ => openings.iter().filter(|opening| opening.lost).map(|opening| opening.room.as_str()).collect(),
+    };
+    let recovered = if positions.is_some() { unrecovered.is_empty() } else { client.identity.resumed };
+    let session = json!({
+        "protocol": 1,
+        "node": context.node,
+        "user": user,
+        "resume": client.identity.resume,
+        "recovered": recovered,
+        "unrecovered": unrecovered,
+        "rooms": openings.iter().map(|opening| described(opening, user)).collect::<Vec<_>>(),
+        "limits": {
+            "maxMessageBytes": context.limits.max_message_bytes,
+            "messagesPerSecond": context.limits.rate.per_second,
+            "messageBurst": context.limits.rate.burst,
+            "maxPayload": context.limits.max_payload,
+            "historyLimit": HISTORY_LIMIT,
+        },
+        "serverTime": context.now(),
+    });
+    if !client.send("session", &session).await {
+        return Ok(());
+    }
+    for mut opening in openings {
+        // From here on the client has begun: what fails is tried again from where it failed.
+        while let Err(error) = replay(context, client, &mut opening).await {
+            tracing::warn!(%error, "what was missed could not be read yet");
+            tokio::time::sleep(super::worker::RETRY).await;
+            if !client.is_open() {
+                return Ok(());
+            }
+        }
+        context.hub.ready(client, &opening.room, opening.head).await;
+    }
+    Ok(())
+}
+
+fn described(opening: &Opening, user: &User) -> serde_json::Value {
+    json!({
+        "room": opening.room,
+        "name": opening.info.name_for(&user.id),
+        "kind": opening.info.kind,
+        "topic": opening.info.topic,
+        "role": opening.role,
+        "position": opening.position(),
+        "unread": opening.unread,
+    })
+}
+
+async fn open_room(
+    context: &Context,
+    client: &Arc<Client>,
+    room: RoomId,
+    unread: u64,
+    since: Option<Position>,
+) -> Result<Option<Opening>, BrokerError> {
+    let mut head = context.hub.attach(client, &room, 0).await?;
+    // Asked after attaching: who was thrown out before does not hear the room, who is thrown out
+    // after hears it from the log.
+    let access: Option<Access> = context.rooms.try_access(&client.identity.user, &room).await?;
+    let Some((info, role)) = access.and_then(|access| access.member.map(|member| (access.info, member.role))) else {
+        context.hub.detach(client, &room).await;
+        return Ok(None);
+    };
+    let mut lost = false;
+    let mut from = None;
+    if let Some(since) = since {
+        let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
+        let slice = context.broker.read(&room_topic(&room), range).await?;
+        if since.epoch == slice.epoch && slice.epoch == head.epoch && covers(&slice, since.offset) {
+            // The node may not have heard yet of what the client has.
+            head.offset = head.offset.max(since.offset);
+            from = Some(since.offset);
+        } else {
+            lost = true;
+        }
+    }
+    Ok(Some(Opening { room, info, role, unread, head, since: from, lost }))
+}
+
+/// Sends what a room's listener missed: entry by entry, or one gap for very many.
+async fn replay(context: &Context, client: &Client, opening: &mut Opening) -> Result<(), BrokerError> {
+    let Opening { room, head, since: Some(has), .. } = opening else { return Ok(()) };
+    if head.offset - *has > RECOVERY_LIMIT {
+        client.send("gap", &gap(room, head, *has + 1, head.offset)).await;
+        return Ok(());
+    }
+    while *has < head.offset {
+        let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
+        let slice = context.broker.read(&room_topic(room), range).await?;
+        let contiguous = slice.epoch == head.epoch && slice.entries.first().is_some_and(|e| e.offset == *has + 1);
+        if !contiguous {
+            // It went between being promised and being read.
+            client.send("gap", &gap(room, head, *has + 1, head.offset)).await;
+            return Ok(());
+        }
+        for entry in &slice.entries {
+            if !client.send(&entry.event, &render(room, entry)?).await {
+                return Ok(());
+            }
+            context.metrics.deliveries.inc();
+            *has = entry.offset;
+        }
+    }
+    Ok(())
+}
+
+fn gap(room: &RoomId, head: &Position, from: Offset, to: Offset) -> serde_json::Value {
+    json!({ "room": room, "epoch": head.epoch, "from": from, "to": to })
+}

@@ -1,0 +1,396 @@
+//! The delivery of one room on one node: a task that applies the room's log in order.
+//!
+//! A socket is *live*, and gets each entry as it is applied, or it is *behind*: it was just
+//! attached, or its queue was full. While one is behind, the entries are kept, within bounds; it
+//! gets them as soon as it can take them, or one `gap` for all of them where they were too many.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use socketioxide::socket::Sid;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Hub, LINGER, Mail, NotQueued, Outlet};
+use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::position::{Offset, Position};
+use crate::room::history::render;
+use crate::room::room_topic;
+
+/// Entries kept for sockets that are behind.
+const KEPT: usize = 512;
+/// And their size, in bytes.
+const KEPT_BYTES: usize = 1 << 20;
+/// How often a socket that is behind is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// How often the log is tried again when the broker can't be reached.
+const HEAL_RETRY: Duration = Duration::from_millis(500);
+const READ_AT_ONCE: usize = 200;
+
+/// An entry, ready to be sent.
+struct Line {
+    offset: Offset,
+    event: String,
+    json: Box<RawValue>,
+    /// Who left, if this says so.
+    left: Option<UserId>,
+}
+
+struct Listener {
+    outlet: Arc<dyn Outlet>,
+    state: State,
+}
+
+enum State {
+    /// Attached; waits for [`Mail::Ready`].
+    Waiting,
+    /// Has everything up to the offset, and is to get the rest.
+    Behind(Offset),
+    /// Has everything.
+    Live,
+}
+
+pub(super) struct Feed {
+    hub: Hub,
+    room: RoomId,
+    topic: Topic,
+    position: Position,
+    listeners: HashMap<Sid, Listener>,
+    kept: VecDeque<Line>,
+    kept_bytes: usize,
+    missed: Arc<AtomicBool>,
+}
+
+impl Feed {
+    pub(super) fn new(hub: Hub, room: RoomId, missed: Arc<AtomicBool>) -> Self {
+        Self {
+            hub,
+            topic: room_topic(&room),
+            room,
+            position: Position { epoch: crate::domain::position::Epoch::default(), offset: 0 },
+            listeners: HashMap::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            missed,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Mail>) {
+        if let Err(error) = self.begin().await {
+            self.refuse_all(&mut mailbox, &error);
+            return;
+        }
+        self.hub.0.metrics.rooms.inc();
+        let mut idle_since = Instant::now();
+        let mut heal_at = Instant::now();
+        loop {
+            let behind = self.listeners.values().any(|listener| matches!(listener.state, State::Behind(_)));
+            let missed = self.missed.load(Ordering::Relaxed);
+            let idle = self.listeners.is_empty();
+            tokio::select! {
+                biased;
+                mail = mailbox.recv() => match mail {
+                    Some(mail) => self.receive(mail).await,
+                    None => break,
+                },
+                () = sleep_until(heal_at), if missed => {
+                    self.heal(None).await;
+                    heal_at = Instant::now() + HEAL_RETRY;
+                }
+                () = tokio::time::sleep(RETRY), if behind => self.catch_up_all(),
+                () = sleep_until(idle_since + LINGER), if idle => {
+                    if self.end(&mut mailbox).await {
+                        break;
+                    }
+                    idle_since = Instant::now();
+                }
+            }
+            if !self.listeners.is_empty() {
+                idle_since = Instant::now();
+            }
+        }
+        self.hub.0.metrics.rooms.dec();
+    }
+
+    /// Hears the room, then reads where its log is: in this order nothing falls between.
+    async fn begin(&mut self) -> Result<(), BrokerError> {
+        self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await?;
+        let range = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
+        let slice = self.hub.0.broker.read(&self.topic, range).await?;
+        self.position = Position { epoch: slice.epoch, offset: slice.top };
+        Ok(())
+    }
+
+    fn refuse_all(&self, mailbox: &mut mpsc::Receiver<Mail>, error: &BrokerError) {
+        // Closed under the lock of the rooms, so that whoever comes later gets a new feed.
+        while !self.hub.retire(&self.room, mailbox) {
+            while let Ok(mail) = mailbox.try_recv() {
+                if let Mail::Attach { reply, .. } = mail {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn end(&self, mailbox: &mut mpsc::Receiver<Mail>) -> bool {
+        // Let go first, end after: a new feed of this room can only subscribe once this one is
+        // gone, so that the two can't undo each other's subscription.
+        if self.hub.0.broker.unsubscribe(std::slice::from_ref(&self.topic)).await.is_err() {
+            return false;
+        }
+        if self.hub.retire(&self.room, mailbox) {
+            return true;
+        }
+        if self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await.is_err() {
+            tracing::warn!("a room could not be heard again; trying on");
+        }
+        self.missed.store(true, Ordering::Relaxed);
+        false
+    }
+
+    async fn receive(&mut self, mail: Mail) {
+        match mail {
+            Mail::Attach { outlet, at_least, reply } => {
+                let answer = self.attach(outlet, at_least).await;
+                let _ = reply.send(answer);
+            }
+            Mail::Ready { socket, position } => self.ready(socket, &position),
+            Mail::Detach { socket } => {
+                self.listeners.remove(&socket);
+                self.forget_kept();
+            }
+            Mail::Entry(entry) => self.entry(entry).await,
+            Mail::Signal(signal) => {
+                for listener in self.listeners.values() {
+                    if signal.except.as_ref() != Some(listener.outlet.user()) {
+                        listener.outlet.emit_signal(&signal);
+                    }
+                }
+            }
+            Mail::Check => self.heal(None).await,
+        }
+    }
+
+    async fn attach(&mut self, outlet: Arc<dyn Outlet>, at_least: Offset) -> Result<Position, BrokerError> {
+        if self.position.offset < at_least {
+            self.try_heal(None).await?;
+        }
+        self.listeners.insert(outlet.id(), Listener { outlet, state: State::Waiting });
+        Ok(self.position.clone())
+    }
+
+    fn ready(&mut self, socket: Sid, position: &Position) {
+        let same_life = position.epoch == self.position.epoch;
+        if let Some(listener) = self.listeners.get_mut(&socket) {
+            listener.state = State::Behind(if same_life { position.offset } else { 0 });
+            self.catch_up(socket);
+            self.forget_kept();
+        }
+    }
+
+    async fn entry(&mut self, entry: Entry) {
+        if entry.epoch != self.position.epoch {
+            self.heal(None).await;
+            return;
+        }
+        if entry.offset > self.position.offset + 1 {
+            self.heal(Some(entry.offset)).await;
+        }
+        if entry.offset == self.position.offset + 1 {
+            self.apply(&entry);
+        }
+    }
+
+    /// Fills what is missing from the log, up to `before` or to its top. Where the broker can't
+    /// be reached, it stays marked as missed and is tried again.
+    async fn heal(&mut self, before: Option<Offset>) {
+        // Cleared first: what is missed while the log is read is missed after it.
+        self.missed.store(false, Ordering::Relaxed);
+        if let Err(error) = self.try_heal(before).await {
+            tracing::warn!(%error, "a gap could not be healed yet");
+            self.missed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    async fn try_heal(&mut self, before: Option<Offset>) -> Result<(), BrokerError> {
+        loop {
+            let after = self.position.offset;
+            let range = Range { after, before, limit: READ_AT_ONCE, keep: Keep::Oldest };
+            let slice = self.hub.0.broker.read(&self.topic, range).await?;
+            if slice.epoch != self.position.epoch || slice.top < after {
+                self.begin_life(Position { epoch: slice.epoch, offset: slice.top }, slice.first);
+                return Ok(());
+            }
+            // What is gone can't be delivered; say so and go on behind it.
+            let gone = slice.first.min(before.unwrap_or(Offset::MAX));
+            if gone > after + 1 {
+                self.skip(after + 1, gone - 1);
+            }
+            let full = slice.entries.len() == READ_AT_ONCE;
+            for entry in &slice.entries {
+                if entry.offset == self.position.offset + 1 {
+                    self.apply(entry);
+                }
+            }
+            if self.position.offset > after {
+                self.hub.0.metrics.gaps_healed.inc();
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The log was lost and begun anew: whoever listens is told of all that is in it.
+    fn begin_life(&mut self, position: Position, first: Offset) {
+        let known = !self.position.epoch.as_str().is_empty();
+        self.kept.clear();
+        self.kept_bytes = 0;
+        self.position = position;
+        for listener in self.listeners.values_mut() {
+            if !matches!(listener.state, State::Waiting) {
+                listener.state = State::Behind(first.saturating_sub(1));
+            }
+        }
+        if known {
+            tracing::warn!(room = %self.room, "the log of a room began anew");
+        }
+        self.catch_up_all();
+    }
+
+    /// Goes over entries that nobody can read any more.
+    fn skip(&mut self, from: Offset, to: Offset) {
+        tracing::warn!(from, to, "entries were gone before they could be delivered");
+        self.kept.clear();
+        self.kept_bytes = 0;
+        self.position.offset = to;
+        for listener in self.listeners.values_mut() {
+            if matches!(listener.state, State::Live) {
+                listener.state = State::Behind(from - 1);
+            }
+        }
+        self.catch_up_all();
+    }
+
+    /// Applies the entry that comes next.
+    fn apply(&mut self, entry: &Entry) {
+        self.position.offset = entry.offset;
+        let json = match render(&self.room, entry) {
+            Ok(json) => json,
+            Err(error) => {
+                tracing::error!(%error, offset = entry.offset, "an entry can't be delivered");
+                return;
+            }
+        };
+        let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
+        let line = Line { offset: entry.offset, event: entry.event.clone(), json, left };
+        let mut delivered = 0;
+        let mut keep = false;
+        self.listeners.retain(|_, listener| {
+            if matches!(listener.state, State::Live) {
+                match listener.outlet.emit(&line.event, &line.json) {
+                    Ok(()) => delivered += 1,
+                    Err(NotQueued::Full) => listener.state = State::Behind(line.offset - 1),
+                    Err(NotQueued::Closed) => return false,
+                }
+            }
+            let live = matches!(listener.state, State::Live);
+            keep |= !live;
+            // One's own leaving is the last one hears; who is behind hears it later.
+            !(live && line.left.as_ref() == Some(listener.outlet.user()))
+        });
+        self.hub.0.metrics.deliveries.inc_by(delivered);
+        if keep {
+            self.kept_bytes += line.json.get().len();
+            self.kept.push_back(line);
+            while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
+                let Some(dropped) = self.kept.pop_front() else { break };
+                self.kept_bytes -= dropped.json.get().len();
+            }
+        }
+    }
+
+    fn catch_up_all(&mut self) {
+        let behind = self.listeners.iter().filter(|(_, listener)| matches!(listener.state, State::Behind(_)));
+        for socket in behind.map(|(socket, _)| *socket).collect::<Vec<_>>() {
+            self.catch_up(socket);
+        }
+        self.forget_kept();
+    }
+
+    /// Sends a socket what it lacks, as far as it takes it.
+    fn catch_up(&mut self, socket: Sid) {
+        let Some(listener) = self.listeners.get_mut(&socket) else { return };
+        let State::Behind(mut has) = listener.state else { return };
+        let outlet = listener.outlet.clone();
+        let covered = self.kept.front().is_some_and(|line| line.offset <= has + 1);
+        if has < self.position.offset && !covered {
+            match outlet.emit("gap", &gap(&self.room, &self.position, has + 1)) {
+                Ok(()) => {
+                    self.hub.0.metrics.slow_sockets.inc();
+                    has = self.position.offset;
+                }
+                Err(NotQueued::Full) => return,
+                Err(NotQueued::Closed) => {
+                    self.listeners.remove(&socket);
+                    return;
+                }
+            }
+        }
+        let mut delivered = 0;
+        let lacking = self.kept.iter().filter(|line| line.offset > has).collect::<Vec<_>>();
+        for line in lacking {
+            match outlet.emit(&line.event, &line.json) {
+                Ok(()) => {
+                    delivered += 1;
+                    has = line.offset;
+                }
+                Err(NotQueued::Full) => break,
+                Err(NotQueued::Closed) => {
+                    self.listeners.remove(&socket);
+                    return;
+                }
+            }
+            if line.left.as_ref() == Some(outlet.user()) {
+                self.listeners.remove(&socket);
+                break;
+            }
+        }
+        self.hub.0.metrics.deliveries.inc_by(delivered);
+        if let Some(listener) = self.listeners.get_mut(&socket) {
+            // Entries that could not be rendered leave no line; nothing more is to be had.
+            let last = self.kept.back().map_or(has, |line| line.offset);
+            listener.state = if has >= last { State::Live } else { State::Behind(has) };
+        }
+    }
+
+    fn forget_kept(&mut self) {
+        if self.listeners.values().all(|listener| matches!(listener.state, State::Live)) {
+            self.kept.clear();
+            self.kept_bytes = 0;
+        }
+    }
+}
+
+fn gap(room: &RoomId, position: &Position, from: Offset) -> Box<RawValue> {
+    let Position { epoch, offset } = position;
+    let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","from":{from},"to":{offset}}}"#);
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn who_left(json: &RawValue) -> Option<UserId> {
+    #[derive(Deserialize)]
+    struct Left {
+        user: Who,
+    }
+    #[derive(Deserialize)]
+    struct Who {
+        id: UserId,
+    }
+    serde_json::from_str::<Left>(json.get()).ok().map(|left| left.user.id)
+}

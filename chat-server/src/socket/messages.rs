@@ -1,0 +1,85 @@
+//! `message:send`, `history:get`, `log:get` and `read:mark`.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
+
+use crate::domain::error::{Code, Refusal};
+use crate::domain::message::Draft;
+use crate::domain::rate_limit::Bucket;
+use crate::room::Notice;
+use crate::room::history::{From, Log};
+use crate::room::message::Sent;
+use crate::socket::Context;
+use crate::socket::client::Client;
+use crate::socket::deliver::Outlet;
+use crate::socket::protocol::{Answer, GetHistory, GetLog, MarkRead, Request, bad_request};
+use crate::socket::rooms::page;
+
+pub(super) async fn send(context: &Context, client: &Client, bucket: &Mutex<Bucket>, request: Request) -> Answer {
+    let draft: Draft = request.read()?;
+    if draft.text.len() > context.limits.max_message_bytes {
+        let limit = context.limits.max_message_bytes;
+        return Err(Refusal::new(Code::TooLarge, format!("a text has at most {limit} bytes of UTF-8")));
+    }
+    if draft.text.is_empty() {
+        return Err(bad_request("a text must not be empty"));
+    }
+    let user = &client.identity.user;
+    if let Err(refusal) = allow(context, bucket) {
+        // Asking again for what was sent before is free.
+        return context.rooms.sent_before(user, &draft).await?.map(|sent| answer(&sent)).ok_or(refusal);
+    }
+    let mut rights = client.rights.lock().unwrap_or_else(PoisonError::into_inner).get(&draft.room).cloned();
+    let sent = context.rooms.send(user, &draft, &mut rights).await;
+    let mut known = client.rights.lock().unwrap_or_else(PoisonError::into_inner);
+    match rights {
+        Some(rights) => known.insert(draft.room.clone(), rights),
+        None => known.remove(&draft.room),
+    };
+    drop(known);
+    sent.map(|sent| answer(&sent))
+}
+
+fn answer(sent: &Sent) -> serde_json::Value {
+    json!({ "id": sent.id, "position": sent.position, "at": sent.at })
+}
+
+/// Takes a token of the person's.
+pub(super) fn allow(context: &Context, bucket: &Mutex<Bucket>) -> Result<(), Refusal> {
+    let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(context.now());
+    taken.map_err(|wait| Refusal::new(Code::RateLimited, "too many requests; wait").retry_after_ms(wait))
+}
+
+pub(super) async fn history(context: &Context, client: &Client, request: Request) -> Answer {
+    let get: GetHistory = request.read()?;
+    let from = match (get.before, get.after) {
+        (Some(_), Some(_)) => return Err(bad_request("before or after, not both")),
+        (before, None) => From::Before(before),
+        (None, Some(after)) => From::After(after),
+    };
+    let page = context.rooms.history(&client.identity.user, &get.room, from, page(get.limit)).await?;
+    Ok(json!({ "epoch": page.epoch, "messages": page.messages, "complete": page.complete }))
+}
+
+pub(super) async fn log(context: &Context, client: &Client, request: Request) -> Answer {
+    let get: GetLog = request.read()?;
+    let log = context.rooms.log(&client.identity.user, &get.room, &get.epoch, get.after, page(get.limit)).await?;
+    Ok(match log {
+        Log::Entries { events, position, complete } => {
+            json!({ "events": events, "position": position, "complete": complete })
+        }
+        Log::Gone => json!({ "recovered": false, "events": [] }),
+    })
+}
+
+pub(super) async fn mark_read(context: &Context, client: &Client, request: Request) -> Answer {
+    let MarkRead { room, offset } = request.read()?;
+    let user = &client.identity.user;
+    let unread = context.rooms.mark_read(user, &room, offset).await?;
+    let notice = Notice::Read { room, offset, unread, by_socket: Some(client.id().to_string()) };
+    if let Err(error) = context.rooms.notify(&user.id, &notice).await {
+        tracing::debug!(%error, "the other sockets of a person could not be told");
+    }
+    Ok(json!({ "unread": unread }))
+}

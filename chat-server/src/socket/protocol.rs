@@ -1,0 +1,265 @@
+//! The form of what goes over a socket: requests as they come, acks as they go.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::position::{Epoch, Offset, Position};
+
+/// How deep JSON may nest. serde_json stops at 128 by itself; ours needs far less.
+const MAX_DEPTH: usize = 32;
+
+/// A request of a client, not yet understood.
+#[derive(Debug)]
+pub struct Request {
+    /// The event's name.
+    pub event: String,
+    /// The first argument, as JSON text; `None` where nothing was sent.
+    pub payload: Result<Option<String>, Refusal>,
+}
+
+impl Request {
+    /// Takes apart `["event", payload, …]`. Arguments after the payload are ignored.
+    #[must_use]
+    pub fn parse(text: &str, has_attachments: bool) -> Self {
+        let event = first_string(text).unwrap_or_default();
+        let payload = if has_attachments {
+            Err(bad_request("bytes are not understood here; send JSON"))
+        } else if depth(text) > MAX_DEPTH {
+            Err(bad_request("the JSON nests too deep"))
+        } else {
+            match serde_json::from_str::<Vec<&serde_json::value::RawValue>>(text) {
+                Ok(arguments) => Ok(arguments.get(1).map(|raw| raw.get().to_owned())),
+                Err(_) => Err(bad_request("not JSON")),
+            }
+        };
+        Self { event, payload }
+    }
+
+    /// Reads the payload; a missing one is `{}`.
+    ///
+    /// # Errors
+    /// `bad_request` with what is wrong.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
+        let payload = self.payload?;
+        let payload = payload.as_deref().unwrap_or("{}").trim_start();
+        // serde takes an array for a struct; the protocol does not.
+        if !payload.starts_with('{') {
+            return Err(bad_request("the payload must be an object"));
+        }
+        serde_json::from_str(payload).map_err(|error| bad_request(&format!("the payload is wrong: {error}")))
+    }
+}
+
+/// The event's name, also where the rest is no JSON that a strict parser takes.
+fn first_string(text: &str) -> Option<String> {
+    let mut stream = serde_json::Deserializer::from_str(text.strip_prefix('[')?).into_iter::<String>();
+    stream.next()?.ok()
+}
+
+/// The deepest nesting of brackets outside strings.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// A `bad_request`.
+#[must_use]
+pub fn bad_request(message: &str) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}
+
+/// What answers a request: `{ok: true, …}` or `{ok: false, error}`.
+pub type Answer = Result<serde_json::Value, Refusal>;
+
+/// An answer as it is sent.
+#[must_use]
+pub fn ack(answer: &Answer) -> serde_json::Value {
+    match answer {
+        Ok(serde_json::Value::Object(members)) => {
+            let mut members = members.clone();
+            members.insert("ok".to_owned(), true.into());
+            members.into()
+        }
+        Ok(_) => serde_json::json!({ "ok": true }),
+        Err(refusal) => serde_json::json!({ "ok": false, "error": refusal }),
+    }
+}
+
+/// Something as a JSON value, for an answer.
+///
+/// # Errors
+/// `unavailable`: it can't be written as JSON, which no type here allows to happen.
+pub fn value<T: Serialize>(value: &T) -> Answer {
+    serde_json::to_value(value).map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))
+}
+
+/// A page of something.
+#[derive(Debug, Deserialize)]
+pub struct ListRooms {
+    /// What the name holds.
+    #[serde(default)]
+    pub query: String,
+    /// Where the page begins.
+    pub cursor: Option<String>,
+    /// How many.
+    pub limit: Option<usize>,
+}
+
+/// One room, perhaps from a position on.
+#[derive(Debug, Deserialize)]
+pub struct JoinRoom {
+    /// Which.
+    pub room: RoomId,
+    /// What one has already.
+    pub since: Option<Position>,
+    /// How many messages of history.
+    pub limit: Option<usize>,
+}
+
+/// One room.
+#[derive(Debug, Deserialize)]
+pub struct OneRoom {
+    /// Which.
+    pub room: RoomId,
+}
+
+/// A page of members.
+#[derive(Debug, Deserialize)]
+pub struct ListMembers {
+    /// Of which room.
+    pub room: RoomId,
+    /// Where the page begins.
+    pub cursor: Option<UserId>,
+    /// How many.
+    pub limit: Option<usize>,
+}
+
+/// A person, or a link, for a room.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InviteTo {
+    /// Which room.
+    pub room: RoomId,
+    /// Whom; without it a link is made.
+    pub user: Option<UserId>,
+    /// How many people the link lets in.
+    pub uses: Option<u32>,
+    /// How long.
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// A link.
+#[derive(Debug, Deserialize)]
+pub struct AcceptInvite {
+    /// As it was made.
+    pub invite: String,
+}
+
+/// A person.
+#[derive(Debug, Deserialize)]
+pub struct OpenDm {
+    /// Who.
+    pub user: UserId,
+}
+
+/// A page of messages.
+#[derive(Debug, Deserialize)]
+pub struct GetHistory {
+    /// Of which room.
+    pub room: RoomId,
+    /// The newest before this.
+    pub before: Option<Offset>,
+    /// The oldest after this.
+    pub after: Option<Offset>,
+    /// How many.
+    pub limit: Option<usize>,
+}
+
+/// A part of a log.
+#[derive(Debug, Deserialize)]
+pub struct GetLog {
+    /// Of which room.
+    pub room: RoomId,
+    /// In which life.
+    pub epoch: Epoch,
+    /// After which entry.
+    pub after: Offset,
+    /// How many.
+    pub limit: Option<usize>,
+}
+
+/// How far one has read.
+#[derive(Debug, Deserialize)]
+pub struct MarkRead {
+    /// Which room.
+    pub room: RoomId,
+    /// Up to where.
+    pub offset: Offset,
+}
+
+/// Whether one is typing.
+#[derive(Debug, Deserialize)]
+pub struct SetTyping {
+    /// Where.
+    pub room: RoomId,
+    /// Or stopped.
+    pub on: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<OneRoom, Code> {
+        Request::parse(text, false).read::<OneRoom>().map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn an_object_is_read_and_more_arguments_are_ignored() {
+        assert_eq!(read(r#"["room:leave",{"room":"a","new":1},7]"#).unwrap().room.as_str(), "a");
+    }
+
+    #[test]
+    fn what_is_no_object_of_that_form_is_a_bad_request() {
+        let deep = format!(r#"["e",{{"room":"a","x":{}{}}}]"#, "[".repeat(60), "]".repeat(60));
+        for text in [
+            r#"["e"]"#,
+            r#"["e",["a"]]"#,
+            r#"["e",null]"#,
+            r#"["e","a"]"#,
+            r#"["e",{"room":1}]"#,
+            r#"["e",{"room":"a b"}]"#,
+            r#"["e",{"room":"\ud800"}]"#,
+            deep.as_str(),
+        ] {
+            assert_eq!(read(text).unwrap_err(), Code::BadRequest, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_known_even_if_the_payload_is_broken() {
+        let request = Request::parse(r#"["message:send",{"text":"\ud800"}]"#, false);
+        assert_eq!(request.event, "message:send");
+        assert_eq!(Request::parse(r#"["e",{}]"#, true).read::<OneRoom>().unwrap_err().code, Code::BadRequest);
+    }
+
+    #[test]
+    fn brackets_in_strings_do_not_nest() {
+        assert_eq!(depth(r#"["[[[\"[[",{"a":"]"}]"#), 2);
+    }
+}

@@ -1,0 +1,139 @@
+//! The one task that does what a socket asks for, in the order in which it asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::client::{Client, Job};
+use super::deliver::Outlet;
+use super::protocol::{Answer, Request, ack};
+use super::{After, Context, connect, messages, rooms, typing};
+use crate::broker::BrokerError;
+use crate::domain::error::{Code, Refusal};
+use crate::domain::position::Position;
+use crate::domain::rate_limit::Bucket;
+use crate::room::Notice;
+
+/// How often the life of an open session is prolonged.
+const KEEP_ALIVE: Duration = Duration::from_secs(6 * 3600);
+
+/// How soon a broker that is away is tried again.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
+
+/// What a worker begins with.
+pub(super) struct Start {
+    pub(super) client: Arc<Client>,
+    pub(super) positions: Option<HashMap<String, Position>>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+}
+
+/// Opens the session and does what the socket asks for until it is closed; requests that were
+/// received before that are still done.
+pub(super) async fn run(context: &Context, Start { client, positions, mut jobs }: Start) {
+    context.presence.came(&client.identity.user);
+    let bucket = context.hub.add(&client, context.now());
+    if !client.is_open() {
+        // It went before it was taken in, so that its end found nothing to remove.
+        super::closed(context, &client);
+    }
+    while let Err(error) = open(context, &client, positions.clone()).await {
+        if !client.is_open() {
+            break;
+        }
+        tracing::warn!(%error, "a session could not be opened yet");
+        tokio::time::sleep(RETRY).await;
+    }
+    work(context, &client, &bucket, &mut jobs).await;
+    for room in client.heard() {
+        context.hub.detach(&client, &room).await;
+    }
+}
+
+async fn open(
+    context: &Context,
+    client: &Arc<Client>,
+    positions: Option<HashMap<String, Position>>,
+) -> Result<(), BrokerError> {
+    context.hub.hear(&client.identity.user.id).await?;
+    connect::open(context, client, positions).await
+}
+
+async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, jobs: &mut mpsc::Receiver<Job>) {
+    let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
+    keep_alive.tick().await;
+    loop {
+        tokio::select! {
+            job = jobs.recv() => match job {
+                Some(Job::Request { request, ack, bytes }) => {
+                    serve(context, client, bucket, request, ack).await;
+                    client.dequeued(bytes);
+                    context.lifecycle.answered();
+                }
+                Some(Job::Notice(notice)) => heed(context, client, notice).await,
+                None => return,
+            },
+            _ = keep_alive.tick() => {
+                let identity = &client.identity;
+                if let Err(error) = context.sessions.keep_alive(&identity.session, &identity.user.id).await {
+                    tracing::debug!(%error, "a session could not be prolonged");
+                }
+            }
+        }
+    }
+}
+
+async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, request: Request, ack_id: Option<i64>) {
+    let answered = answer(context, client, bucket, request).await;
+    let (answer, ready) = match answered {
+        Ok(After { answer, ready }) => (Ok(answer), ready),
+        Err(refusal) => (Err(refusal), None),
+    };
+    context.metrics.acked(answer.as_ref().err().map(|refusal| refusal.code));
+    client.ack(ack_id, &ack(&answer)).await;
+    if let Some((room, position)) = ready {
+        context.hub.ready(client, &room, position).await;
+    }
+}
+
+async fn answer(
+    context: &Context,
+    client: &Arc<Client>,
+    bucket: &Mutex<Bucket>,
+    request: Request,
+) -> Result<After, Refusal> {
+    let answer: Answer = match request.event.as_str() {
+        "message:send" => messages::send(context, client, bucket, request).await,
+        "history:get" => messages::history(context, client, request).await,
+        "log:get" => messages::log(context, client, request).await,
+        "read:mark" => messages::mark_read(context, client, request).await,
+        "typing:set" => typing::set(context, client, bucket, request).await,
+        "room:create" => return rooms::create(context, client, request).await,
+        "room:join" => return rooms::join(context, client, request).await,
+        "room:accept" => return rooms::accept(context, client, request).await,
+        "dm:open" => return rooms::open_dm(context, client, request).await,
+        "room:leave" => rooms::leave(context, client, request).await,
+        "room:list" => rooms::list(context, client, request).await,
+        "room:members" => rooms::members(context, client, request).await,
+        "room:invite" => rooms::invite(context, client, request).await,
+        _ => Err(Refusal::new(Code::Unsupported, "this server knows no such request")),
+    };
+    answer.map(|answer| After { answer, ready: None })
+}
+
+async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
+    let me = client.id().to_string();
+    match notice {
+        Notice::Added { by_socket, .. } | Notice::Read { by_socket, .. } if by_socket.as_ref() == Some(&me) => {}
+        Notice::Added { room, offset, .. } => {
+            if let Err(refusal) = rooms::added(context, client, room, offset).await {
+                tracing::warn!(code = refusal.code.as_str(), "a socket could not be told of a new room");
+            }
+        }
+        Notice::Read { room, offset, unread, .. } => {
+            let news = serde_json::json!({ "room": room, "offset": offset, "unread": unread });
+            client.send("read:marked", &news).await;
+        }
+    }
+}
