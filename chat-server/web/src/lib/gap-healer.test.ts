@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { healGaps } from "./gap-healer";
+import { RequestError, type LogPage, type Request } from "./protocol";
+import { RoomLog } from "./room-log";
+import { event } from "./test-data";
+
+/** A log of `head` entries, `page` of them a request. */
+function server(head: number, page: number, asked: number[] = []): Request {
+  return async <T>(_: string, payload?: object): Promise<T> => {
+    const { after } = payload as { after: number };
+    asked.push(after);
+    const events = Array.from({ length: Math.min(page, head - after) }, (_, i) => event(after + 1 + i));
+    const answer: LogPage = { events, position: { epoch: "e", offset: head }, complete: after + page >= head };
+    return answer as T;
+  };
+}
+
+describe("healing a gap", () => {
+  it("pages until nothing is missing, and merges in order with what came live meanwhile", async () => {
+    const log = new RoomLog({ epoch: "e", offset: 2 });
+    log.openGap(9);
+    log.apply(event(10));
+    const asked: number[] = [];
+    const outcome = await healGaps(log, "r", server(10, 3, asked), (entry) => log.apply(entry));
+    expect(outcome).toBe("healed");
+    expect(asked).toEqual([2, 5, 8]);
+    expect(log.items.map((item) => item.offset)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(log.position.offset).toBe(10);
+  });
+
+  it("keeps what was read when a page fails, and goes on from there", async () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    log.openGap(6);
+    const healthy = server(6, 2);
+    let calls = 0;
+    const failing: Request = async (name, payload) => {
+      if (++calls === 2) throw new RequestError("unavailable", "away", true);
+      return healthy(name, payload);
+    };
+    await expect(healGaps(log, "r", failing, (entry) => log.apply(entry))).rejects.toThrow("away");
+    expect(log.position.offset).toBe(2);
+    expect(await healGaps(log, "r", healthy, (entry) => log.apply(entry))).toBe("healed");
+    expect(log.position.offset).toBe(6);
+  });
+
+  it("says so when the range is gone", async () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    log.openGap(6);
+    const gone: Request = async <T>() => ({ recovered: false, events: [] }) as T;
+    expect(await healGaps(log, "r", gone, () => {})).toBe("gone");
+  });
+
+  it("does not ask for ever when a page is empty but not the last", async () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    log.openGap(6);
+    const empty: Request = async <T>() => ({ events: [], complete: false }) as T;
+    expect(await healGaps(log, "r", empty, () => {})).toBe("gone");
+  });
+});

@@ -1,0 +1,198 @@
+import type { LogEvent, Message, Position, User } from "./protocol";
+import { isUser, userId } from "./protocol";
+
+/** A line of a room as it is shown: a message, or a short note that someone came, went or renamed the room. */
+export type Item =
+  | { kind: "message"; offset: number; at: number; message: Message }
+  | { kind: "note"; offset: number; at: number; text: string };
+
+export interface Range {
+  from: number;
+  to: number;
+}
+
+/** What an event did: nothing new, taken in, or the room's life has changed and has to be read anew. */
+export type Applied = "duplicate" | "applied" | "stale-epoch" | "reload";
+
+/**
+ * One room's log as far as this page has it. Pure: no socket, no clock, no DOM.
+ *
+ * Guarantee: each offset is taken in once, lines stand in ascending order, and `position` is the last offset below
+ * which nothing is missing, so that a reconnect from `position` never skips an entry, even while a gap is open.
+ */
+export class RoomLog {
+  epoch: string;
+  /** The highest offset seen, or known to exist. */
+  head: number;
+  /** Offsets up to `head` that have not come yet, ascending and disjoint. */
+  missing: Range[] = [];
+  items: Item[] = [];
+  /** Nothing lies before the first item. */
+  complete = false;
+  /** An event of an epoch left behind may still arrive on an old connection; it must not bring that epoch back. */
+  readonly #pastEpochs = new Set<string>();
+
+  constructor(position: Position) {
+    this.epoch = position.epoch;
+    this.head = position.offset;
+  }
+
+  get position(): Position {
+    const first = this.missing[0];
+    return { epoch: this.epoch, offset: first ? first.from - 1 : this.head };
+  }
+
+  /** Forget everything shown and start again at `position`: the old range is gone, or the epoch is another's. */
+  reset(position: Position): void {
+    if (position.epoch !== this.epoch) this.#pastEpochs.add(this.epoch);
+    this.#pastEpochs.delete(position.epoch);
+    this.epoch = position.epoch;
+    this.head = position.offset;
+    this.missing = [];
+    this.items = [];
+    this.complete = false;
+  }
+
+  apply(event: LogEvent): Applied {
+    if (event.epoch !== this.epoch) {
+      if (this.#pastEpochs.has(event.epoch)) return "stale-epoch";
+      // The stream goes on in a new life exactly where we stand: what we have is part of it. Anywhere else it may not be.
+      if (event.offset !== this.head + 1) return "reload";
+      this.adopt(event.epoch);
+    }
+    if (!this.#take(event.offset)) return "duplicate";
+    this.#show(event);
+    return "applied";
+  }
+
+  /** The server recovered our position into another epoch (it recorded where the old one ended). */
+  adopt(epoch: string): void {
+    if (epoch === this.epoch) return;
+    this.#pastEpochs.add(this.epoch);
+    this.epoch = epoch;
+  }
+
+  /** The offsets up to `to` exist and have not been sent: they are to be paged. */
+  openGap(to: number): void {
+    if (to <= this.head) return;
+    this.#miss(this.head + 1, to);
+    this.head = to;
+  }
+
+  /** The log has been read from `from` up to `to`: what did not come by itself is not there. */
+  closeGap(from: number, to: number): void {
+    const rest: Range[] = [];
+    for (const range of this.missing) {
+      if (range.to < from || range.from > to) rest.push(range);
+      else {
+        if (range.from < from) rest.push({ from: range.from, to: from - 1 });
+        if (range.to > to) rest.push({ from: to + 1, to: range.to });
+      }
+    }
+    this.missing = rest;
+  }
+
+  /** Messages read from the history. They never move the position: entries between them may still be on their way. */
+  addHistory(messages: readonly Message[], complete = false): void {
+    for (const message of messages) this.addMessage(message);
+    if (complete) this.complete = true;
+  }
+
+  addMessage(message: Message): void {
+    this.#insert({ kind: "message", offset: message.offset, at: message.at, message });
+  }
+
+  /** Keep the newest `count` lines; the older ones can be read again. */
+  trim(count: number): boolean {
+    if (this.items.length <= count) return false;
+    this.items = this.items.slice(-count);
+    this.complete = false;
+    return true;
+  }
+
+  findById(id: string): Extract<Item, { kind: "message" }> | undefined {
+    for (let i = this.items.length - 1; i >= 0; i--) {
+      const item = this.items[i]!;
+      if (item.kind === "message" && item.message.id === id) return item;
+    }
+    return undefined;
+  }
+
+  /** True if this offset is new. */
+  #take(offset: number): boolean {
+    if (offset > this.head) {
+      if (offset > this.head + 1) this.#miss(this.head + 1, offset - 1);
+      this.head = offset;
+      return true;
+    }
+    if (!this.missing.some((range) => offset >= range.from && offset <= range.to)) return false;
+    this.closeGap(offset, offset);
+    return true;
+  }
+
+  #miss(from: number, to: number): void {
+    const last = this.missing.at(-1);
+    if (last && last.to === from - 1) this.missing = [...this.missing.slice(0, -1), { from: last.from, to }];
+    else this.missing = [...this.missing, { from, to }];
+  }
+
+  #show(event: LogEvent): void {
+    const { offset, at } = event;
+    switch (event.event) {
+      case "message:new":
+        this.addMessage(event as unknown as Message);
+        break;
+      case "message:edited":
+        this.#amend(event["target"], { text: String(event["text"] ?? ""), editedAt: at });
+        break;
+      case "message:deleted":
+        this.#amend(event["target"], { text: "", deleted: true });
+        break;
+      default: {
+        const text = noteText(event);
+        if (text) this.#insert({ kind: "note", offset, at, text });
+      }
+    }
+  }
+
+  #amend(target: unknown, change: Partial<Message>): void {
+    const item = this.findById(String(target));
+    if (!item || item.message.deleted) return;
+    // A new object, not a changed one: what is shown is compared by identity.
+    const index = this.items.indexOf(item);
+    this.items[index] = { ...item, message: { ...item.message, ...change } };
+  }
+
+  #insert(item: Item): void {
+    const items = this.items;
+    let i = items.length;
+    // Nearly always the newest: look from the end.
+    while (i > 0 && items[i - 1]!.offset > item.offset) i--;
+    if (i > 0 && items[i - 1]!.offset === item.offset) return;
+    items.splice(i, 0, item);
+  }
+}
+
+function noteText(event: LogEvent): string | undefined {
+  if (event.room === "lobby") return undefined;
+  const user = event["user"];
+  const name = isUser(user) ? user.name : event.by && event.by.id === userId(user) ? event.by.name : undefined;
+  const by: User | undefined = event.by;
+  switch (event.event) {
+    case "member:joined":
+      return name ? `${name} joined` : undefined;
+    case "member:left": {
+      const reason = event["reason"];
+      if (!name) return undefined;
+      return reason === "kicked" ? `${name} was removed` : reason === "banned" ? `${name} was banned` : `${name} left`;
+    }
+    case "room:updated": {
+      const who = by?.name ?? "Someone";
+      if (typeof event["name"] === "string") return `${who} named the room “${event["name"]}”`;
+      if (typeof event["topic"] === "string") return event["topic"] ? `${who} set the topic: ${event["topic"]}` : `${who} cleared the topic`;
+      return undefined;
+    }
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,95 @@
+import type { LogEvent, Message, MyRoom, Role, RoomInfo, RoomKind } from "../protocol";
+import { RoomLog, type Item } from "../room-log";
+import { firstUnreadOffset } from "../rows";
+import { Unread } from "../unread";
+
+/** Lines kept of a room that is not open, and of one that is. */
+const KEEP_CLOSED = 150;
+const KEEP_OPEN = 600;
+
+/** One of my rooms: the log and the unread count, and what of them is shown. */
+export class Room {
+  readonly id: string;
+  name = $state("");
+  kind = $state<RoomKind>("public");
+  topic = $state("");
+  role = $state<Role | undefined>();
+  unread = $state(0);
+  /** A new array at each change; the lines themselves are never changed in place. */
+  items = $state.raw<readonly Item[]>([]);
+  complete = $state(false);
+  history = $state<"none" | "loading" | "loaded" | "failed">("none");
+  loadingOlder = $state(false);
+  /** Where the line "new" stands while the room is open. */
+  marker = $state<number | undefined>();
+
+  readonly log: RoomLog;
+  readonly counter = new Unread();
+  /** A gap is being paged. */
+  healing = false;
+  open = false;
+  #publishing = false;
+
+  constructor(room: MyRoom) {
+    this.id = room.room;
+    this.log = new RoomLog(room.position);
+    this.describe(room);
+    this.seedUnread(room.unread, room.position.offset);
+  }
+
+  describe(info: Partial<RoomInfo>): void {
+    if (typeof info.name === "string") this.name = info.name;
+    if (info.kind) this.kind = info.kind;
+    if (typeof info.topic === "string") this.topic = info.topic;
+    if (info.role) this.role = info.role;
+  }
+
+  seedUnread(unread: number, asOf: number): void {
+    this.counter.seed(unread, asOf);
+    this.unread = this.counter.count;
+  }
+
+  /** One log event that was taken in: count it, amend the room, and show it with the next batch. */
+  took(event: LogEvent, me: string): void {
+    if (event.event === "message:new") {
+      const message = event as unknown as Message;
+      if (message.by.id !== me && !message.deleted) this.counter.heard(event.offset);
+    } else if (event.event === "message:deleted") {
+      const target = this.log.findById(String(event["target"]));
+      if (target) this.counter.forget(target.offset);
+    } else if (event.event === "room:updated") {
+      this.describe({ name: event["name"] as string | undefined, topic: event["topic"] as string | undefined } as Partial<RoomInfo>);
+    }
+    this.unread = this.counter.count;
+    this.publish();
+  }
+
+  marked(offset: number, unread: number): void {
+    this.counter.marked(offset, unread);
+    this.unread = this.counter.count;
+  }
+
+  placeMarker(me: string): void {
+    this.marker = firstUnreadOffset(this.log.items, this.counter.count, me);
+  }
+
+  /** Replays come in hundreds: show them once, not each. */
+  publish(): void {
+    if (this.#publishing) return;
+    this.#publishing = true;
+    queueMicrotask(() => this.publishNow());
+  }
+
+  publishNow(): void {
+    this.#publishing = false;
+    // Older lines someone scrolled up for stay; what grows by itself is cut.
+    if (!this.open) this.log.trim(KEEP_CLOSED);
+    this.items = this.log.items.slice();
+    this.complete = this.log.complete;
+  }
+
+  /** At the newest end of an open room: let go of what was scrolled through long ago. */
+  trimOpen(): void {
+    if (this.log.trim(KEEP_OPEN)) this.publishNow();
+  }
+}

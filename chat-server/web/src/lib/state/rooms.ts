@@ -1,0 +1,81 @@
+import type { Joined, MyRoom, RoomInfo, RoomKind } from "../protocol";
+import { RequestError } from "../protocol";
+import { chat } from "./chat.svelte";
+import type { Room } from "./room.svelte";
+import { roomHash, ui } from "./ui.svelte";
+
+// What a person does with rooms. Each throws a RequestError that the dialog shows.
+
+export async function createRoom(name: string, kind: RoomKind, topic: string): Promise<void> {
+  const { room } = await chat.request<{ room: string }>("room:create", { name: name.trim(), kind, ...(topic.trim() ? { topic: topic.trim() } : {}) });
+  await enter(room);
+}
+
+export async function listRooms(query: string, cursor?: string): Promise<{ rooms: RoomInfo[]; cursor?: string }> {
+  return chat.request("room:list", { ...(query.trim() ? { query: query.trim() } : {}), ...(cursor ? { cursor } : {}) });
+}
+
+/** Go to a room, joining it where it is not one's own yet. */
+export async function enter(id: string): Promise<void> {
+  if (!chat.rooms.has(id)) take(await chat.request<Joined>("room:join", { room: id, limit: 50 }));
+  ui.go(roomHash(id));
+  ui.drawer = false;
+}
+
+export async function leave(room: Room): Promise<void> {
+  await chat.request("room:leave", { room: room.id });
+  chat.dropRoom(room.id);
+}
+
+export async function openDm(user: string): Promise<void> {
+  const { room } = await chat.request<{ room: string }>("dm:open", { user });
+  await enter(room);
+}
+
+export async function invitePerson(room: string, user: string): Promise<void> {
+  await chat.request("room:invite", { room, user });
+}
+
+export async function inviteLink(room: string, uses: number): Promise<string> {
+  const { invite } = await chat.request<{ invite: string }>("room:invite", { room, uses });
+  return `${location.origin}/#/invite/${encodeURIComponent(invite)}`;
+}
+
+export async function acceptInvite(token: string): Promise<void> {
+  const joined = await chat.request<Joined>("room:accept", { invite: token });
+  const room = take(joined);
+  ui.go(roomHash(room.id), true);
+}
+
+function take(joined: Joined): Room {
+  const room = chat.adopt({ ...joined, unread: 0 } as MyRoom);
+  room.log.addHistory(joined.messages ?? []);
+  room.history = "loaded";
+  for (const message of joined.messages ?? []) chat.people.know(message.by);
+  room.publishNow();
+  return room;
+}
+
+export function explain(error: unknown, words: Partial<Record<string, string>> = {}): string {
+  if (!(error instanceof RequestError)) return "Something went wrong.";
+  const own = words[error.code];
+  if (own) return own;
+  switch (error.code) {
+    case "rate_limited":
+      return "That was a little fast. Please wait a moment.";
+    case "unavailable":
+    case "draining":
+    case "timeout":
+      return "The server can’t do that right now. Please try again.";
+    case "disconnected":
+      return "Not connected. Please try again when the connection is back.";
+    case "forbidden":
+      return "You may not do that.";
+    case "not_found":
+      return "That is not there (any more).";
+    case "conflict":
+      return "That is taken already.";
+    default:
+      return "The server refused this.";
+  }
+}

@@ -1,0 +1,19 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    // Browsers that know light-dark(); older targets make the CSS minifier rewrite the theme colours.
+    target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // Each asset stays a file of its own: nothing inline that a Content-Security-Policy would have to allow.
+    assetsInlineLimit: 0,
+    // Only old browsers need the polyfill, and it would be the first script to run.
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { "/socket.io": { target: "http://localhost:3000", ws: true } },
+  },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+});
