@@ -1,0 +1,3 @@
+//! The `ChatCluster` resource, `chatcluster.dev/v1alpha1`.
+
+pub mod spec;
