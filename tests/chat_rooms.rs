@@ -1,0 +1,279 @@
+//! Rooms: made, found, joined, left.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Plan};
+
+async fn make(client: &Client, name: &str, kind: &str) -> String {
+    let made = client.ok("room:create", json!({"name": name, "kind": kind})).await;
+    made["room"].as_str().expect("the room's id").to_owned()
+}
+
+/// All pages of a list.
+async fn all_pages(client: &Client, event: &str, request: Value, list: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut request = request;
+    for _ in 0..50 {
+        let page = client.ok(event, request.clone()).await;
+        items.extend(page[list].as_array().expect("a list").iter().cloned());
+        match page.get("cursor") {
+            Some(cursor) if !cursor.is_null() => request["cursor"] = cursor.clone(),
+            _ => return items,
+        }
+    }
+    panic!("{event} goes on for ever");
+}
+
+fn ids(rooms: &[Value]) -> Vec<&str> {
+    rooms.iter().map(|room| room["room"].as_str().expect("an id")).collect()
+}
+
+on_both! {
+    async fn who_makes_a_room_owns_it_and_hears_it_on_every_socket(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let other = ann.again(cluster.node(1)).await;
+        let made = ann.ok("room:create", json!({"name": "  Tea  ", "kind": "public", "topic": "Green"})).await;
+        let room = made["room"].as_str().expect("an id");
+        for socket in [&ann, &other] {
+            let added = socket.hear("room:added", |added| added["room"] == room).await;
+            assert_eq!(added["name"], "Tea", "a name is trimmed: {added}");
+            assert_eq!((&added["kind"], &added["topic"]), (&json!("public"), &json!("Green")), "{added}");
+            assert_eq!((&added["role"], &added["unread"]), (&json!("owner"), &json!(0)), "{added}");
+            assert!(added["position"]["offset"].is_u64(), "{added}");
+        }
+        let members = ann.ok("room:members", json!({"room": room})).await;
+        let members = members["members"].as_array().unwrap();
+        assert_eq!(members.len(), 1);
+        assert_eq!((&members[0]["user"], &members[0]["role"]), (&ann.session["user"], &json!("owner")));
+        assert_eq!(members[0]["status"], "online", "{}", members[0]);
+        ann.fence(room, &[&other]).await;
+    }
+}
+
+on_both! {
+    async fn a_public_name_is_taken_whatever_its_case_and_a_private_one_never(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        make(&ann, "Ärger im Büro", "public").await;
+        for name in ["Ärger im Büro", "ärger im büro", "ÄRGER IM BÜRO", "  Ärger im Büro "] {
+            bob.refused("room:create", json!({"name": name, "kind": "public"}), "conflict").await;
+            make(&bob, name, "private").await;
+        }
+    }
+}
+
+on_both! {
+    async fn of_two_nodes_that_make_one_name_at_once_one_wins(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        for round in 0..10 {
+            let anns = ann.ask("room:create", &json!({"name": format!("race {round}"), "kind": "public"}));
+            let bobs = bob.ask("room:create", &json!({"name": format!("RACE {round}"), "kind": "public"}));
+            let answers = [anns.answer().await, bobs.answer().await];
+            let made = answers.iter().filter(|answer| answer["ok"] == true).count();
+            let refused = answers.iter().filter(|answer| answer["error"]["code"] == "conflict").count();
+            assert_eq!((made, refused), (1, 1), "{answers:?}");
+        }
+    }
+}
+
+on_both! {
+    async fn a_room_that_cannot_be_is_a_bad_request(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        for room in [
+            json!({"kind": "public"}),
+            json!({"name": "Tea"}),
+            json!({"name": "", "kind": "public"}),
+            json!({"name": "  ", "kind": "public"}),
+            json!({"name": "x".repeat(65), "kind": "private"}),
+            json!({"name": "a\u{1b}[31m", "kind": "public"}),
+            json!({"name": 5, "kind": "public"}),
+            json!({"name": "Tea", "kind": "dm"}),
+            json!({"name": "Tea", "kind": "secret"}),
+            json!({"name": "Tea", "kind": 1}),
+            json!({"name": "Tea", "kind": "public", "topic": 1}),
+        ] {
+            ann.refused("room:create", room, "bad_request").await;
+        }
+        make(&ann, &"é".repeat(64), "public").await;
+    }
+}
+
+on_both! {
+    async fn the_list_shows_public_rooms_and_ones_own_page_by_page(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let mut public = vec!["lobby".to_owned()];
+        for number in 0..7 {
+            public.push(make(&ann, &format!("Open {number}"), "public").await);
+        }
+        let anns = make(&ann, "Ann's own", "private").await;
+        let bobs = make(&bob, "Bob's own", "private").await;
+
+        let seen = all_pages(&bob, "room:list", json!({"limit": 3}), "rooms").await;
+        let seen_ids = ids(&seen);
+        for room in &public {
+            assert_eq!(seen_ids.iter().filter(|id| *id == room).count(), 1, "{room} once in {seen_ids:?}");
+        }
+        assert!(seen_ids.contains(&bobs.as_str()), "one's own private room");
+        assert!(!seen_ids.contains(&anns.as_str()), "another's private room");
+        assert_eq!(seen_ids.len(), 9, "{seen_ids:?}");
+        let open = seen.iter().find(|room| room["name"] == "Open 3").unwrap();
+        assert_eq!((&open["kind"], &open["members"]), (&json!("public"), &json!(1)), "{open}");
+        assert!(open["topic"].is_string(), "{open}");
+        assert!(open.get("role").is_none_or(Value::is_null), "Bob is no member: {open}");
+        let own = seen.iter().find(|room| room["room"] == bobs.as_str()).unwrap();
+        assert_eq!(own["role"], "owner", "{own}");
+        let page = bob.ok("room:list", json!({"limit": 3})).await;
+        assert_eq!(page["rooms"].as_array().unwrap().len(), 3, "{page}");
+
+        let found = all_pages(&bob, "room:list", json!({"query": "oPEN 5"}), "rooms").await;
+        assert_eq!(ids(&found), [public[6].as_str()]);
+        let found = all_pages(&bob, "room:list", json!({"query": "Ann's"}), "rooms").await;
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+on_both! {
+    async fn joining_a_public_room_answers_the_room_and_its_newest_messages(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let bob_too = bob.again(cluster.node(0)).await;
+        let room = make(&ann, "Open", "public").await;
+        for number in 0..5 {
+            ann.say(&room, &format!("said {number}")).await;
+        }
+        let joined = bob.ok("room:join", json!({"room": room, "limit": 3})).await;
+        assert_eq!((&joined["room"], &joined["name"]), (&json!(room), &json!("Open")), "{joined}");
+        assert_eq!((&joined["kind"], &joined["role"]), (&json!("public"), &json!("member")), "{joined}");
+        assert_eq!(joined["members"], 2, "{joined}");
+        let texts: Vec<_> = joined["messages"].as_array().unwrap().iter().map(|message| &message["text"]).collect();
+        assert_eq!(texts, ["said 2", "said 3", "said 4"], "the newest, in rising order");
+
+        let event = ann.hear("member:joined", |joined| joined["user"]["id"] == bob.id()).await;
+        assert_eq!((&event["room"], &event["user"]), (&json!(room), &bob.session["user"]), "{event}");
+        assert_eq!(event["role"], "member", "{event}");
+        for field in ["epoch", "offset", "id", "at", "by"] {
+            assert!(!event[field].is_null(), "{field} of {event}");
+        }
+        let added = bob_too.hear("room:added", |added| added["room"] == room).await;
+        assert_eq!((&added["role"], &added["unread"]), (&json!("member"), &json!(0)), "joining starts read: {added}");
+
+        // Joining again changes nothing.
+        bob.ok("room:join", json!({"room": room})).await;
+        ann.fence(&room, &[&bob, &bob_too]).await;
+        assert_eq!(ann.heard("member:joined").iter().filter(|joined| joined["user"]["id"] == bob.id()).count(), 1);
+        let members = all_pages(&bob, "room:members", json!({"room": room}), "members").await;
+        assert_eq!(members.len(), 2, "{members:?}");
+
+        bob.refused("room:join", json!({"room": "no-such-room"}), "not_found").await;
+        bob.refused("room:join", json!({}), "bad_request").await;
+    }
+}
+
+on_both! {
+    async fn who_is_not_in_a_public_room_may_read_it_and_nothing_else(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let room = make(&ann, "Open", "public").await;
+        let said = ann.say(&room, "for everybody").await;
+        let history = bob.ok("history:get", json!({"room": room})).await;
+        assert_eq!(history["messages"][0]["text"], "for everybody", "{history}");
+        let log = json!({"room": room, "epoch": said["position"]["epoch"], "after": 0});
+        assert!(!bob.ok("log:get", log).await["events"].as_array().unwrap().is_empty());
+        assert_eq!(bob.ok("room:members", json!({"room": room})).await["members"].as_array().unwrap().len(), 1);
+        for (event, payload) in [
+            ("message:send", json!({"room": room, "nonce": "n", "text": "hello"})),
+            ("typing:set", json!({"room": room, "on": true})),
+            ("read:mark", json!({"room": room, "offset": 1})),
+            ("room:invite", json!({"room": room})),
+            ("room:invite", json!({"room": room, "user": bob.id()})),
+            ("room:leave", json!({"room": room})),
+        ] {
+            bob.refused(event, payload, "forbidden").await;
+        }
+        ann.fence(&room, &[]).await;
+        bob.fence("lobby", &[]).await;
+        assert!(bob.heard_in("message:new", &room).is_empty(), "reading is not joining");
+    }
+}
+
+on_both! {
+    async fn leaving_ends_the_room_on_every_socket_with_ones_own_leaving_as_its_last_event(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let bob_too = bob.again(cluster.node(0)).await;
+        let room = make(&ann, "Open", "public").await;
+        bob.ok("room:join", json!({"room": room})).await;
+        bob_too.hear("room:added", |added| added["room"] == room).await;
+        bob.ok("room:leave", json!({"room": room})).await;
+        for socket in [&ann, &bob, &bob_too] {
+            let left = socket.hear("member:left", |left| left["room"] == room).await;
+            assert_eq!((&left["user"], &left["reason"]), (&bob.session["user"], &json!("left")), "{left}");
+        }
+        // The client itself fails on any event of the room after that.
+        ann.fence(&room, &[]).await;
+        ann.fence("lobby", &[&bob, &bob_too]).await;
+        bob.refused("message:send", json!({"room": room, "nonce": "n", "text": "still here?"}), "forbidden").await;
+        let later = bob.again(cluster.node(1)).await;
+        assert!(later.session_room(&room).is_none());
+        assert_eq!(all_pages(&ann, "room:members", json!({"room": room}), "members").await.len(), 1);
+
+        // And back again.
+        bob.ok("room:join", json!({"room": room})).await;
+        bob_too.hear("room:added", |added| added["room"] == room).await;
+        ann.fence(&room, &[&bob, &bob_too]).await;
+    }
+}
+
+on_both! {
+    async fn the_lobby_cannot_be_left_and_lists_who_is_connected(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let bob_too = bob.again(cluster.node(0)).await;
+        ann.refused("room:leave", json!({"room": "lobby"}), "forbidden").await;
+        let joined = ann.ok("room:join", json!({"room": "lobby"})).await;
+        assert_eq!(joined["room"], "lobby", "joining where one is already: {joined}");
+        for client in [&ann, &bob] {
+            let members = all_pages(client, "room:members", json!({"room": "lobby"}), "members").await;
+            let mut names: Vec<_> = members.iter().map(|member| member["user"]["name"].as_str().unwrap()).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["Ann", "Bob"], "each user once: {members:?}");
+        }
+        bob.close().await;
+        bob_too.close().await;
+        crate::harness::until("the list of the lobby is without Bob", || async {
+            let members = all_pages(&ann, "room:members", json!({"room": "lobby"}), "members").await;
+            (members.len() == 1).then_some(())
+        })
+        .await;
+        assert!(ann.heard("member:left").is_empty(), "connecting is presence, not membership");
+        assert!(ann.heard("member:joined").is_empty(), "connecting is presence, not membership");
+    }
+}
+
+on_both! {
+    async fn a_list_of_many_members_is_read_page_by_page(bus) {
+        const MANY: usize = 130;
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let mut others = Vec::new();
+        for number in 0..MANY {
+            others.push(Client::guest(cluster.node(number), &format!("guest {number}")).await);
+        }
+        let members = all_pages(&ann, "room:members", json!({"room": "lobby"}), "members").await;
+        let mut ids: Vec<_> = members.iter().map(|member| member["user"]["id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((ids.len(), members.len()), (MANY + 1, MANY + 1));
+    }
+}

@@ -1,0 +1,77 @@
+//! The admin port, which no client ever sees.
+
+use crate::harness::{Bus, Client, Cluster, Plan, until};
+
+async fn get(url: &str) -> (u16, String, String) {
+    let answer = reqwest::get(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    let kind = answer.headers().get("content-type").map(|kind| kind.to_str().expect("ASCII").to_owned());
+    (answer.status().as_u16(), kind.unwrap_or_default(), answer.text().await.expect("text"))
+}
+
+async fn metrics(cluster: &Cluster) -> String {
+    get(&cluster.node(0).admin_url("/metrics")).await.2
+}
+
+on_both! {
+    async fn a_node_says_that_it_lives_and_is_ready(bus) {
+        let cluster = Plan::on(bus).start().await;
+        for number in 0..cluster.len() {
+            for path in ["/livez", "/readyz"] {
+                let (status, _, text) = get(&cluster.node(number).admin_url(path)).await;
+                assert_eq!(status, 200, "{path}: {text}");
+            }
+        }
+    }
+}
+
+on_both! {
+    /// Metrics by Prometheus' rules, with labels from closed sets: never a room, a user or a name.
+    async fn metrics_tell_what_happened_and_not_to_whom(bus) {
+        let cluster = Plan::on(bus).nodes(1).start().await;
+        let ann = Client::guest(cluster.node(0), "AnnTheVeryUnusual").await;
+        let room = ann.create("PeculiarRoom", "public").await;
+        ann.say(&room, "UncommonText").await;
+        let (status, kind, text) = get(&cluster.node(0).admin_url("/metrics")).await;
+        assert_eq!(status, 200);
+        assert!(kind.starts_with("text/plain"), "{kind}");
+        let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        assert!(names.iter().any(|name| name.starts_with("chat_")), "{names:?}");
+        for name in names {
+            assert!(name.starts_with("chat_") || name.starts_with("process_"), "{name}");
+        }
+        for word in ["AnnTheVeryUnusual", "PeculiarRoom", "UncommonText", ann.id(), &room] {
+            assert!(!text.contains(word), "{word} in the metrics");
+        }
+    }
+}
+
+scenario! {
+    /// Something that counts open sockets goes up and comes down again.
+    async fn open_sockets_are_counted() {
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        let sockets = async || -> f64 {
+            let text = metrics(&cluster).await;
+            let line = text.lines().find(|line| line.starts_with("chat_") && line.contains("sockets") && !line.contains("_total"));
+            let line = line.unwrap_or_else(|| panic!("no chat_…sockets… among\n{text}"));
+            line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+        };
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(0), "Bob").await;
+        until("two sockets are counted", async || (sockets().await == 2.0).then_some(())).await;
+        bob.close().await;
+        until("one socket is counted", async || (sockets().await == 1.0).then_some(())).await;
+        ann.fence("lobby", &[]).await;
+    }
+}
+
+scenario! {
+    async fn the_public_port_has_nothing_of_it() {
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        for path in ["/livez", "/readyz", "/metrics", "/drain", "/debug/pprof"] {
+            let (status, ..) = get(&format!("{}{path}", cluster.node(0).url())).await;
+            assert_eq!(status, 404, "{path}");
+        }
+        let (status, ..) = get(&cluster.node(0).admin_url("/socket.io/?EIO=4&transport=polling")).await;
+        assert_eq!(status, 404, "and the admin port takes no clients");
+    }
+}

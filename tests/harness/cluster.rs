@@ -1,0 +1,275 @@
+//! One to many real `chat-server` processes.
+
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Redis, ports, signal, until};
+
+/// What stands between the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// One node with the embedded broker.
+    Embedded,
+    /// Nodes over a real Redis.
+    Redis,
+}
+
+/// What to start.
+pub(crate) struct Plan {
+    bus: Bus,
+    nodes: usize,
+    args: Vec<String>,
+}
+
+impl Plan {
+    /// One node with the embedded broker, or two over Redis; rate limits are off unless told.
+    pub(crate) fn on(bus: Bus) -> Self {
+        let nodes = match bus {
+            Bus::Embedded => 1,
+            Bus::Redis => 2,
+        };
+        Self { bus, nodes, args: Vec::new() }.flag("--messages-per-second", "0").flag("--message-burst", "0")
+    }
+
+    /// So many nodes; the embedded broker has one whatever is asked.
+    pub(crate) fn nodes(mut self, nodes: usize) -> Self {
+        if self.bus == Bus::Redis {
+            self.nodes = nodes;
+        }
+        self
+    }
+
+    /// A flag for every node, in place of an earlier one of the same name.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        if let Some(at) = self.args.iter().position(|arg| arg == name) {
+            value.clone_into(&mut self.args[at + 1]);
+        } else {
+            self.args.extend([name.to_owned(), value.to_owned()]);
+        }
+        self
+    }
+
+    /// Starts Redis (if it is the bus) and the nodes, and waits until all are ready.
+    pub(crate) async fn start(self) -> Cluster {
+        let mut cluster = self.reserved();
+        if let Some(redis) = &mut cluster.redis {
+            redis.start().await;
+        }
+        for node in &mut cluster.nodes {
+            node.spawn();
+        }
+        for node in &mut cluster.nodes {
+            node.ready().await;
+        }
+        cluster
+    }
+
+    /// Starts the nodes but not their Redis, and waits until they say that they live.
+    pub(crate) async fn start_without_redis(self) -> Cluster {
+        let mut cluster = self.reserved();
+        for node in &mut cluster.nodes {
+            node.spawn();
+        }
+        for node in &mut cluster.nodes {
+            node.answers("/livez").await;
+        }
+        cluster
+    }
+
+    fn reserved(self) -> Cluster {
+        let dir = TempDir::with_prefix("chatcluster-").expect("a folder for the test");
+        let redis = (self.bus == Bus::Redis).then(|| Redis::reserved(dir.path()));
+        let nodes = (0..self.nodes)
+            .map(|number| {
+                let mut args = self.args.clone();
+                args.extend(["--node-id".to_owned(), format!("node-{number}")]);
+                if let Some(redis) = &redis {
+                    args.extend(["--redis-url".to_owned(), redis.url()]);
+                }
+                Node::reserved(number, args, dir.path())
+            })
+            .collect();
+        Cluster { nodes, redis, dir }
+    }
+}
+
+/// Running nodes; stopped when dropped, and their logs shown when the test failed.
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    redis: Option<Redis>,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// A node; numbers go round, so that a scenario for three nodes runs on one.
+    pub(crate) fn node(&self, number: usize) -> &Node {
+        &self.nodes[number % self.nodes.len()]
+    }
+
+    /// A node to kill or to start again.
+    pub(crate) fn node_mut(&mut self, number: usize) -> &mut Node {
+        let count = self.nodes.len();
+        &mut self.nodes[number % count]
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The Redis between the nodes.
+    pub(crate) fn redis(&mut self) -> &mut Redis {
+        self.redis.as_mut().expect("this cluster has a Redis")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.kill();
+        }
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("--- the last lines of {} ---\n{}", node.id, tail(&node.log, 40));
+            }
+            if self.redis.is_some() {
+                let log = self.dir.path().join("redis/redis.log");
+                eprintln!("--- the last lines of redis ---\n{}", tail(&log, 10));
+            }
+        }
+    }
+}
+
+/// One `chat-server` process.
+pub(crate) struct Node {
+    id: String,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    args: Vec<String>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    fn reserved(number: usize, args: Vec<String>, dir: &Path) -> Self {
+        let id = format!("node-{number}");
+        let log = dir.join(format!("{id}.log"));
+        Self { id, listen: ports::free(), admin: ports::free(), args, log, child: None }
+    }
+
+    /// Its `--node-id`.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `HOST:PORT` of the public port.
+    pub(crate) fn authority(&self) -> String {
+        self.listen.to_string()
+    }
+
+    /// The public port's URL, without a slash at its end.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// A URL on the admin port.
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Stopping what has ended already is fine.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) {
+        signal(self.child.as_ref().expect("the node runs").id(), "TERM");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let id = self.id.clone();
+        let child = self.child.as_mut().expect("the node was started");
+        let status = {
+            let child = std::sync::Mutex::new(&mut *child);
+            until(&format!("{id} ends"), || async { child.lock().unwrap().try_wait().expect("its status") }).await
+        };
+        self.child = None;
+        status
+    }
+
+    /// Starts it again after its end, at the same addresses.
+    pub(crate) async fn restart(&mut self) {
+        self.spawn();
+        self.ready().await;
+    }
+
+    fn spawn(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.id);
+        let log = self.log_file();
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CHAT_") || name == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .args(["--listen", &self.listen.to_string()])
+            .args(["--admin-listen", &self.admin.to_string()])
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle of the log"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary().display()));
+        self.child = Some(child);
+    }
+
+    async fn ready(&mut self) {
+        self.answers("/readyz").await;
+    }
+
+    async fn answers(&mut self, path: &str) {
+        let url = self.admin_url(path);
+        let id = self.id.clone();
+        let log = self.log.clone();
+        let child = std::sync::Mutex::new(self.child.as_mut().expect("the node was started"));
+        until(&format!("{id} answers {path}"), || async {
+            if let Some(status) = child.lock().unwrap().try_wait().expect("its status") {
+                panic!("{id} ended at its start with {status}:\n{}", tail(&log, 40));
+            }
+            let answer = reqwest::get(&url).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    fn log_file(&self) -> File {
+        OpenOptions::new().create(true).append(true).open(&self.log).expect("the log of a node")
+    }
+}
+
+/// The `chat-server` of the same build: `target/<profile>/deps/suite-…` stands one folder below it.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of the test binary");
+    let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps");
+    let binary = profile.join("chat-server");
+    assert!(binary.is_file(), "{} is missing: run `cargo build --workspace` first", binary.display());
+    binary
+}
+
+fn tail(path: &Path, lines: usize) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,29 @@
+//! The tests of the whole: real `chat-server` processes, a real `redis-server`, real Socket.IO clients, held to
+//! `docs/protocol.md`.
+//!
+//! Every scenario starts what it needs on ports of its own, so all of them run side by side. Nothing here sleeps and
+//! hopes: a test waits for an event, with a deadline that a slow machine meets, and says what it received instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test reports by panicking; the harness adds what was sent, received and logged"
+)]
+
+#[macro_use]
+mod harness;
+
+mod chat_connect;
+mod chat_limits;
+mod chat_malformed;
+mod chat_messages;
+mod chat_origins;
+mod chat_people;
+mod chat_polling;
+mod chat_private;
+mod chat_recovery;
+mod chat_rooms;
+mod chat_stock_clients;
+mod cluster_admin;
+mod cluster_faults;
+mod cluster_order;
+mod tidy;
