@@ -1,0 +1,99 @@
+# `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CHATCLUSTER_CACHE ?= $(HOME)/.cache/chatcluster
+export CHATCLUSTER_CACHE
+export PATH := $(CHATCLUSTER_CACHE)/tools/bin:$(PATH)
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+WEB := chat-server/web
+WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist \) -prune -o -type f -print)
+
+.PHONY: help
+help: ## this list
+	@echo 'usage: make VERB'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+
+.PHONY: run
+run: needs $(WEB)/dist/index.html ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
+	cargo run --locked -p chat-server
+
+.PHONY: test
+test: setup web-test ## all tests, with a real Redis, nginx, Chromium and stock clients; installs what is missing
+	cargo build --workspace --locked
+	cargo test --workspace --locked
+
+.PHONY: lint
+lint: setup $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --locked check licenses bans sources
+	@# Compose reads the file without an engine; where there is not even the command, CI has it.
+	@if docker compose version >/dev/null 2>&1; then \
+		echo 'docker compose config'; docker compose config --quiet; \
+	else echo 'docker compose config: not checked, there is no docker compose here'; fi
+	@echo 'nginx -t'
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	export NGINX_LISTEN=127.0.0.1:8080 NGINX_UPSTREAM=chat-server:3000 NGINX_RESOLVER=127.0.0.11 NGINX_REAL_IP_FROM=127.0.0.1; \
+	envsubst '$$NGINX_LISTEN $$NGINX_UPSTREAM $$NGINX_RESOLVER $$NGINX_REAL_IP_FROM' < nginx/nginx.conf.template > "$$folder/nginx.conf"; \
+	"$$(tests/setup/nginx)" -p "$$folder" -c nginx.conf -e stderr -t -q
+
+.PHONY: fmt
+fmt: ## format the code
+	cargo fmt --all
+
+.PHONY: generate
+generate: ## make the generated files anew: docs/configuration.md, k8s/crd.yaml
+	UPDATE=1 cargo test --locked -p chat-server -p operator --lib --bins --quiet fresh
+
+.PHONY: web
+web: needs $(WEB)/dist/index.html ## build the page, if its sources changed
+
+.PHONY: images
+images: ## the container images, chatcluster/chat-server and chatcluster/operator
+	for target in chat-server operator; do \
+		DOCKER_BUILDKIT=1 docker build --target $$target --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+			-t chatcluster/$$target -t chatcluster/$$target:$(VERSION) .; \
+	done
+
+.PHONY: up
+up: ## three nodes behind nginx with Redis, in containers, at http://localhost:3000 (or CHAT_PORT)
+	docker compose up --build -d --wait
+
+.PHONY: down
+down: ## stop what `make up` started; what was said stays (docker compose down -v forgets it)
+	docker compose down
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf $(WEB)/dist $(WEB)/node_modules
+	cargo clean
+
+.PHONY: setup
+setup: ## install what the tests need and this machine lacks (part of test and lint)
+	@tests/setup/install
+
+.PHONY: needs
+needs:
+	@tests/setup/install --build
+
+.PHONY: web-test
+web-test: $(WEB)/dist/index.html
+	npm --prefix $(WEB) run check
+	npm --prefix $(WEB) test
+
+# npm writes this file when it has installed everything: it stands for the folder.
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	npm --prefix $(WEB) ci
+	@touch $@
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(WEB_SOURCES)
+	npm --prefix $(WEB) run build
+	@touch $@
