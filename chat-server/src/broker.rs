@@ -234,7 +234,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Says that `user` is connected to `node` (`card`: what is shown of the person, JSON) or no
     /// longer is (`None`). Holds only while the node's [`Broker::beat`] is fresh.
     /// Returns whether the user was online anywhere before, and is now.
-    async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), BrokerError>;
+    async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>)
+    -> Result<(bool, bool), BrokerError>;
 
     /// Keeps alive all that `node` said of presence, for `ttl_ms`.
     async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), BrokerError>;

@@ -50,7 +50,8 @@ impl Presence {
     pub fn came(&self, user: &User) {
         let first = {
             let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = here.entry(user.id.clone()).or_insert_with(|| Here { user: user.clone(), sockets: 0, visit: 0 });
+            let entry =
+                here.entry(user.id.clone()).or_insert_with(|| Here { user: user.clone(), sockets: 0, visit: 0 });
             entry.sockets += 1;
             entry.visit += 1;
             entry.visit == 1
@@ -201,4 +202,3 @@ impl Presence {
 fn card(user: &User) -> String {
     json!(user).to_string()
 }
-

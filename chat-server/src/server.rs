@@ -113,11 +113,8 @@ pub async fn run(
         "ready to take connections",
     );
     let (stop, stopped) = watch::channel(false);
-    let public = axum::serve(
-        listener.tap_io(tune),
-        public.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(wait_for(stopped.clone()));
+    let public = axum::serve(listener.tap_io(tune), public.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(wait_for(stopped.clone()));
     let public = tokio::spawn(public.into_future());
     let admin = axum::serve(admin, health::router(lifecycle, metrics)).with_graceful_shutdown(wait_for(stopped));
     let admin = tokio::spawn(admin.into_future());
@@ -135,9 +132,7 @@ pub async fn run(
     Ok(())
 }
 
-async fn open_broker(
-    config: &Config,
-) -> Result<(Arc<dyn Broker>, tokio::sync::mpsc::Receiver<Heard>), BrokerError> {
+async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::mpsc::Receiver<Heard>), BrokerError> {
     match &config.redis_url {
         None => {
             let (broker, bus) = MemoryBroker::new(config.retention());

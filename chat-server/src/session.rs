@@ -111,7 +111,8 @@ impl Sessions {
 
     async fn resume(&self, session: &SessionId, user: &UserId) -> Result<Option<User>, BrokerError> {
         let record = self.broker.fields(&Topic::Session(session.clone()), &[SESSION.to_owned()]).await?;
-        let known = record.values.into_iter().next().flatten().and_then(|text| serde_json::from_str::<Record>(&text).ok());
+        let known =
+            record.values.into_iter().next().flatten().and_then(|text| serde_json::from_str::<Record>(&text).ok());
         if known.is_none_or(|record| record.user != *user) {
             return Ok(None);
         }

@@ -213,7 +213,10 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_fold_to_one() {
-        assert_eq!(Name::parse("Straße 7").unwrap().folded(), Name::parse("STRASSE 7").unwrap().folded().replace("ss", "ß"));
+        assert_eq!(
+            Name::parse("Straße 7").unwrap().folded(),
+            Name::parse("STRASSE 7").unwrap().folded().replace("ss", "ß")
+        );
         assert_eq!(Name::parse("RUST").unwrap().folded(), Name::parse("rust").unwrap().folded());
     }
 

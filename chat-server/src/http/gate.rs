@@ -109,7 +109,6 @@ impl Origins {
 }
 
 /// What lets a browser read answers for pages of other, allowed origins.
-#[must_use]
 pub fn cors(origins: Arc<Origins>) -> CorsLayer {
     let allow = move |origin: &HeaderValue, request: &Parts| {
         let mut headers = request.headers.clone();
@@ -128,7 +127,8 @@ mod tests {
     use super::*;
 
     fn allowed(allowed: &[&str], headers: &[(&'static str, &str)]) -> bool {
-        let origins = Origins::new(allowed.iter().map(|&o| o.to_owned()).collect(), vec!["10.0.0.0/8".parse().unwrap()]);
+        let origins =
+            Origins::new(allowed.iter().map(|&o| o.to_owned()).collect(), vec!["10.0.0.0/8".parse().unwrap()]);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());

@@ -172,9 +172,7 @@ pub fn render(room: &RoomId, entry: &Entry) -> Result<Box<RawValue>, BrokerError
     let id = EntryId { epoch: entry.epoch.clone(), offset: entry.offset };
     let Entry { epoch, offset, at, payload, .. } = entry;
     // Room, epoch and id hold no character that JSON escapes.
-    let text = format!(
-        r#"{{"room":"{room}","epoch":"{epoch}","offset":{offset},"id":"{id}","at":{at},{payload}}}"#
-    );
+    let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","offset":{offset},"id":"{id}","at":{at},{payload}}}"#);
     RawValue::from_string(text).map_err(|error| BrokerError::Corrupt(format!("an entry: {error}")))
 }
 

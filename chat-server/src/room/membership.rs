@@ -55,10 +55,7 @@ impl Rooms {
         let member = Member { user: owner.clone(), role: Role::Owner };
         let commit = Commit {
             expect: vec![(INFO.to_owned(), None)],
-            set: vec![
-                (INFO.to_owned(), Some(to_json(&info)?)),
-                (member_field(&owner.id), Some(to_json(&member)?)),
-            ],
+            set: vec![(INFO.to_owned(), Some(to_json(&info)?)), (member_field(&owner.id), Some(to_json(&member)?))],
             append: Some(member_event("member:joined", owner, owner, json!({ "role": Role::Owner }))?),
             ttl_ms: None,
         };
@@ -191,7 +188,13 @@ impl Rooms {
     ///
     /// # Errors
     /// As for writing there; `forbidden` when the room has too many links.
-    pub async fn invite_link(&self, by: &User, room: &RoomId, uses: u32, expires_in_ms: u64) -> Result<String, Refusal> {
+    pub async fn invite_link(
+        &self,
+        by: &User,
+        room: &RoomId,
+        uses: u32,
+        expires_in_ms: u64,
+    ) -> Result<String, Refusal> {
         self.access(by, room).await?.standing(room).may_invite()?;
         let now = self.drop_dead_invites(room).await?;
         if self.broker.count(&room_topic(room), INVITE).await? >= MAX_INVITES {
@@ -201,10 +204,7 @@ impl Rooms {
         let invite = to_json(&Invite { uses, expires_at: now.saturating_add(expires_in_ms) })?;
         self.commit_with(by, room, |access| {
             access.standing(room).may_invite()?;
-            Ok(Some(Commit {
-                set: vec![(format!("{INVITE}{secret}"), Some(invite.clone()))],
-                ..Commit::default()
-            }))
+            Ok(Some(Commit { set: vec![(format!("{INVITE}{secret}"), Some(invite.clone()))], ..Commit::default() }))
         })
         .await?;
         Ok(format!("{room}.{secret}"))
@@ -217,8 +217,11 @@ impl Rooms {
         let invites = self.broker.list(&topic, INVITE, None, MAX_INVITES as usize).await?;
         for (field, value) in invites {
             if from_json::<Invite>(&value)?.used(now).is_none() {
-                let commit =
-                    Commit { expect: vec![(field.clone(), Some(value))], set: vec![(field, None)], ..Commit::default() };
+                let commit = Commit {
+                    expect: vec![(field.clone(), Some(value))],
+                    set: vec![(field, None)],
+                    ..Commit::default()
+                };
                 self.broker.commit(&topic, commit).await?;
             }
         }

@@ -102,7 +102,8 @@ fn same_message(entry: &Entry, draft: &Draft) -> Result<Sent, Refusal> {
     struct Text {
         text: String,
     }
-    let same = serde_json::from_str::<Text>(&format!("{{{}}}", entry.payload)).is_ok_and(|body| body.text == draft.text);
+    let same =
+        serde_json::from_str::<Text>(&format!("{{{}}}", entry.payload)).is_ok_and(|body| body.text == draft.text);
     if entry.event != MESSAGE_NEW || !same {
         return Err(Refusal::new(Code::Conflict, "the nonce stands for another message"));
     }

@@ -18,7 +18,7 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 
 /// The `auth` of a connection.
 #[derive(Debug, Default)]
-pub struct Auth {
+pub(super) struct Auth {
     /// Who.
     pub credentials: Credentials,
     /// What the client has of each room; `None` if it says nothing of it.
@@ -40,7 +40,7 @@ impl Auth {
     /// # Errors
     /// `bad_request` with what is wrong; `unauthenticated` for a JWT, which this version does
     /// not know.
-    pub fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, Refusal> {
         let text = text.unwrap_or("{}").trim();
         let raw: Raw = match text {
             "null" => Raw::default(),
@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn positions_come_as_an_object_or_as_its_text() {
         let object = Auth::parse(Some(r#"{"name":"A","positions":{"lobby":{"epoch":"e","offset":3}}}"#)).unwrap();
-        let text = Auth::parse(Some(r#"{"name":"A","positions":"{\"lobby\":{\"epoch\":\"e\",\"offset\":3}}"}"#)).unwrap();
+        let text =
+            Auth::parse(Some(r#"{"name":"A","positions":"{\"lobby\":{\"epoch\":\"e\",\"offset\":3}}"}"#)).unwrap();
         assert_eq!(object.positions, text.positions);
         assert_eq!(object.positions.unwrap()["lobby"].offset, 3);
     }

@@ -61,8 +61,7 @@ pub(crate) async fn open(
         let since = continued.and_then(|positions| positions.get(room.as_str())).cloned();
         open_room(context, client, room, unread, since)
     });
-    let openings: Vec<Option<Opening>> =
-        futures_util::TryStreamExt::try_collect(openings.buffered(AT_ONCE)).await?;
+    let openings: Vec<Option<Opening>> = futures_util::TryStreamExt::try_collect(openings.buffered(AT_ONCE)).await?;
     let openings: Vec<Opening> = openings.into_iter().flatten().collect();
 
     let unrecovered: Vec<&str> = match (&positions, continued) {

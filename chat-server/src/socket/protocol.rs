@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 32;
 
 /// A request of a client, not yet understood.
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The event's name.
     pub event: String,
     /// The first argument, as JSON text; `None` where nothing was sent.
@@ -22,7 +22,7 @@ pub struct Request {
 impl Request {
     /// Takes apart `["event", payload, …]`. Arguments after the payload are ignored.
     #[must_use]
-    pub fn parse(text: &str, has_attachments: bool) -> Self {
+    pub(crate) fn parse(text: &str, has_attachments: bool) -> Self {
         let event = first_string(text).unwrap_or_default();
         let payload = if has_attachments {
             Err(bad_request("bytes are not understood here; send JSON"))
@@ -41,7 +41,7 @@ impl Request {
     ///
     /// # Errors
     /// `bad_request` with what is wrong.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
+    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, Refusal> {
         let payload = self.payload?;
         let payload = payload.as_deref().unwrap_or("{}").trim_start();
         // serde takes an array for a struct; the protocol does not.
@@ -79,16 +79,16 @@ fn depth(text: &str) -> usize {
 
 /// A `bad_request`.
 #[must_use]
-pub fn bad_request(message: &str) -> Refusal {
+pub(super) fn bad_request(message: &str) -> Refusal {
     Refusal::new(Code::BadRequest, message)
 }
 
 /// What answers a request: `{ok: true, …}` or `{ok: false, error}`.
-pub type Answer = Result<serde_json::Value, Refusal>;
+pub(super) type Answer = Result<serde_json::Value, Refusal>;
 
 /// An answer as it is sent.
 #[must_use]
-pub fn ack(answer: &Answer) -> serde_json::Value {
+pub(super) fn ack(answer: &Answer) -> serde_json::Value {
     match answer {
         Ok(serde_json::Value::Object(members)) => {
             let mut members = members.clone();
@@ -104,13 +104,13 @@ pub fn ack(answer: &Answer) -> serde_json::Value {
 ///
 /// # Errors
 /// `unavailable`: it can't be written as JSON, which no type here allows to happen.
-pub fn value<T: Serialize>(value: &T) -> Answer {
+pub(super) fn value<T: Serialize>(value: &T) -> Answer {
     serde_json::to_value(value).map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))
 }
 
 /// A page of something.
 #[derive(Debug, Deserialize)]
-pub struct ListRooms {
+pub(super) struct ListRooms {
     /// What the name holds.
     #[serde(default)]
     pub query: String,
@@ -122,7 +122,7 @@ pub struct ListRooms {
 
 /// One room, perhaps from a position on.
 #[derive(Debug, Deserialize)]
-pub struct JoinRoom {
+pub(super) struct JoinRoom {
     /// Which.
     pub room: RoomId,
     /// What one has already.
@@ -133,14 +133,14 @@ pub struct JoinRoom {
 
 /// One room.
 #[derive(Debug, Deserialize)]
-pub struct OneRoom {
+pub(super) struct OneRoom {
     /// Which.
     pub room: RoomId,
 }
 
 /// A page of members.
 #[derive(Debug, Deserialize)]
-pub struct ListMembers {
+pub(super) struct ListMembers {
     /// Of which room.
     pub room: RoomId,
     /// Where the page begins.
@@ -152,7 +152,7 @@ pub struct ListMembers {
 /// A person, or a link, for a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InviteTo {
+pub(super) struct InviteTo {
     /// Which room.
     pub room: RoomId,
     /// Whom; without it a link is made.
@@ -165,21 +165,21 @@ pub struct InviteTo {
 
 /// A link.
 #[derive(Debug, Deserialize)]
-pub struct AcceptInvite {
+pub(super) struct AcceptInvite {
     /// As it was made.
     pub invite: String,
 }
 
 /// A person.
 #[derive(Debug, Deserialize)]
-pub struct OpenDm {
+pub(super) struct OpenDm {
     /// Who.
     pub user: UserId,
 }
 
 /// A page of messages.
 #[derive(Debug, Deserialize)]
-pub struct GetHistory {
+pub(super) struct GetHistory {
     /// Of which room.
     pub room: RoomId,
     /// The newest before this.
@@ -192,7 +192,7 @@ pub struct GetHistory {
 
 /// A part of a log.
 #[derive(Debug, Deserialize)]
-pub struct GetLog {
+pub(super) struct GetLog {
     /// Of which room.
     pub room: RoomId,
     /// In which life.
@@ -205,7 +205,7 @@ pub struct GetLog {
 
 /// How far one has read.
 #[derive(Debug, Deserialize)]
-pub struct MarkRead {
+pub(super) struct MarkRead {
     /// Which room.
     pub room: RoomId,
     /// Up to where.
@@ -214,7 +214,7 @@ pub struct MarkRead {
 
 /// Whether one is typing.
 #[derive(Debug, Deserialize)]
-pub struct SetTyping {
+pub(super) struct SetTyping {
     /// Where.
     pub room: RoomId,
     /// Or stopped.

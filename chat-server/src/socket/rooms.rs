@@ -206,7 +206,12 @@ async fn known(context: &Context, user: &UserId) -> Result<User, Refusal> {
 }
 
 /// A socket learns that its person became a member of a room.
-pub(super) async fn added(context: &Context, client: &Arc<Client>, room: RoomId, offset: Offset) -> Result<(), Refusal> {
+pub(super) async fn added(
+    context: &Context,
+    client: &Arc<Client>,
+    room: RoomId,
+    offset: Offset,
+) -> Result<(), Refusal> {
     let user = &client.identity.user;
     let access = context.rooms.access(user, &room).await?;
     let Some(role) = access.member.as_ref().map(|member| member.role) else { return Ok(()) };

@@ -1,11 +1,8 @@
--- Reads fields.
--- KEYS  1 fields
--- ARGV  names
--- Gives {now, value or nil, ...}
-
-local time = redis.call('TIME')
-local reply = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
+-- Fields as they are, and the time. KEYS: fields. ARGV: the names
+local clock = redis.call('TIME')
+local values = {string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))}
 for i, name in ipairs(ARGV) do
-  reply[i + 1] = redis.call('HGET', KEYS[1], name)
+  local value = redis.call('HGET', KEYS[1], name)
+  values[i + 1] = value and '1' .. value or '0'
 end
-return reply
+return values

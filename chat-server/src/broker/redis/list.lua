@@ -1,13 +1,11 @@
--- Lists fields by name.
--- KEYS  1 fields, 2 index
--- ARGV  1 prefix, 2 lower bound as ZRANGEBYLEX takes it, 3 limit
--- Gives {name, value, ...}
-
--- No UTF-8 holds the byte 255: this is above all that start with the prefix.
-local names = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[2], '(' .. ARGV[1] .. '\255', 'LIMIT', 0, ARGV[3])
-local reply = {}
-for _, name in ipairs(names) do
-  reply[#reply + 1] = name
-  reply[#reply + 1] = redis.call('HGET', KEYS[1], name)
+-- Fields whose name starts with a prefix, by name; or how many there are.
+-- KEYS: fields, index. ARGV: prefix, where to begin as ZRANGEBYLEX takes it, how many or 'count'
+-- No byte of UTF-8 is 255: everything that starts with the prefix comes before.
+local to = ARGV[1] == '' and '+' or '(' .. ARGV[1] .. '\255'
+if ARGV[3] == 'count' then return redis.call('ZLEXCOUNT', KEYS[2], ARGV[2], to) end
+local listed = {}
+for i, name in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], ARGV[2], to, 'LIMIT', 0, ARGV[3])) do
+  listed[i * 2 - 1] = name
+  listed[i * 2] = redis.call('HGET', KEYS[1], name) or ''
 end
-return reply
+return listed

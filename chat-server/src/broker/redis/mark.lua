@@ -1,73 +1,33 @@
--- Marks a log as read.
---
--- Each entry carries how many counted entries the log had with it, so how many lie at or before
--- a mark is read off one entry. How many of these are the user's own is kept with the mark and
--- carried on by scanning the entries between the old and the new mark, or between the new mark
--- and the top, whichever are fewer; not at all if the mark is at the top or the user wrote
--- nothing since the old mark. All the marks of a user together scan each entry once at most.
--- Entries that were removed before they were marked count as read: nobody can read them.
---
--- KEYS  1 head, 2 log, 3 counts
--- ARGV  1 user, 2 offset
--- Gives how many counted entries of others come after the mark
-
-local head, log, counts = KEYS[1], KEYS[2], KEYS[3]
-local user = ARGV[1]
-local CHUNK = 256
-local function text(number) return string.format('%.0f', number) end
-
-local known = redis.call('HMGET', head, 'epoch', 'top', 'counted', 'ends')
-if not known[1] then return 0 end
-local top, total = tonumber(known[2] or 0), tonumber(known[3] or 0)
-local personal = redis.call('HMGET', counts, 'a:' .. user, 'm:' .. user)
-local own = tonumber(personal[1] or 0)
-local old, old_others, old_own = 0, 0, 0
-if personal[2] then
-  local a, b, c = string.match(personal[2], '^(%d+) (%d+) (%d+)$')
-  old, old_others, old_own = tonumber(a), tonumber(b), tonumber(c)
-end
+-- Marks a log as read; answers how many counted entries of others come after the mark. At the top
+-- this takes the same time whatever the log holds; below it, it looks at the entries after the
+-- mark, in pages, and only until all that can be unread are found.
+-- KEYS: head, log, counts. ARGV: user, offset, oldest age in ms (0: any)
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'top')
+if not head[1] then return 0 end
+local top = tonumber(head[2] or 0)
 local offset = math.min(tonumber(ARGV[2]), top)
-if personal[2] and offset <= old then
-  return math.max(total - own - old_others, 0)
-end
+local known = redis.call('HMGET', KEYS[3], 'n', 'a:' .. ARGV[1], 'm:' .. ARGV[1])
+local others = tonumber(known[1] or 0) - tonumber(known[2] or 0)
+local marked, seen = string.match(known[3] or '', '^(%d+):(%d+)$')
+local most = others - tonumber(seen or 0)
+if marked and tonumber(marked) >= offset then return most end
 
--- How many of the user's own lie from `from` to `to`; looks no further once it found `most`.
-local function count_own(from, to, most)
-  local found = 0
-  while from <= to and found < most do
-    local entries = redis.call('XRANGE', log, text(from), text(to), 'COUNT', CHUNK)
-    for _, entry in ipairs(entries) do
-      if string.byte(entry[2][4]) == 43 and string.match(entry[2][2], '^%d+ (%S+)') == user then
-        found = found + 1
-      end
-    end
-    if #entries < CHUNK then break end
-    from = tonumber(string.match(entries[#entries][1], '^%d+')) + 1
-  end
-  return found
+local oldest, max_age = 0, tonumber(ARGV[3])
+if max_age > 0 then
+  local clock = redis.call('TIME')
+  oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - max_age
 end
-
-local at_mark, own_at_mark = total, own
-if offset < top then
-  local next_entry = redis.call('XRANGE', log, text(offset), '+', 'COUNT', 1)[1]
-  if next_entry then
-    local sign, counted = string.match(next_entry[2][4], '^([+-])(%d+)')
-    local first = tonumber(string.match(next_entry[1], '^%d+'))
-    at_mark = tonumber(counted)
-    -- The marked entry is gone: this is the first that is left, and the mark lies before it.
-    if first > offset and sign == '+' then at_mark = at_mark - 1 end
-    local since = own - old_own
-    if since > 0 then
-      if offset - old < top - offset and first == offset and
-        redis.call('XRANGE', log, text(old + 1), text(old + 1))[1] then
-        own_at_mark = old_own + count_own(old + 1, offset, since)
-      else
-        own_at_mark = own - count_own(offset + 1, top, since)
-      end
-    end
+local unread, to, from = 0, '+', string.format('%.0f-0', offset + 1)
+while offset < top and unread < most do
+  local page = redis.call('XREVRANGE', KEYS[2], to, from, 'COUNT', 100)
+  for _, entry in ipairs(page) do
+    local values = entry[2]
+    if values[10] == '1' and values[6] ~= ARGV[1] and tonumber(values[4]) >= oldest then unread = unread + 1 end
   end
+  if #page < 100 then break end
+  to = '(' .. page[#page][1]
 end
-local others = math.max(at_mark - own_at_mark, 0)
-redis.call('HSET', counts, 'm:' .. user, text(offset) .. ' ' .. text(others) .. ' ' .. text(own_at_mark))
-if known[4] then redis.call('PEXPIREAT', counts, known[4]) end
-return math.max(total - own - others, 0)
+redis.call('HSET', KEYS[3], 'm:' .. ARGV[1], string.format('%.0f:%.0f', offset, others - unread))
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl >= 0 then redis.call('PEXPIRE', KEYS[3], ttl) end
+return unread
