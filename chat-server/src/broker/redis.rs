@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::interfaces::PubsubInterface;
-use fred::types::config::{Config, ReconnectPolicy, UnresponsiveConfig};
+use fred::types::config::{Config, ReconnectPolicy};
 use fred::types::scripts::Script;
 use fred::types::{Builder, FromValue, RespVersion};
 use tokio::sync::mpsc;
@@ -118,8 +118,6 @@ impl RedisBroker {
                 // By default a command under way is run again after a reconnect: twice in all.
                 connection.max_command_attempts = 1;
                 connection.max_command_buffer_len = WAITING_COMMANDS;
-                connection.unresponsive =
-                    UnresponsiveConfig { max_timeout: Some(2 * COMMAND_TIMEOUT), interval: Duration::from_secs(1) };
                 connection.tcp.nodelay = Some(true);
             });
         // The bus has a connection of its own: nothing that is heard waits behind an answer.

@@ -142,10 +142,10 @@ async fn a_topic_is_forgotten_after_its_life(stage: Stage) {
     let node = stage.node().await;
     let topic = Topic::Session(SessionId::parse("s").unwrap());
     let set = pairs(&[("a", Some("1"))]);
-    node.broker.commit(&topic, Commit { set, ..living(120) }).await.unwrap();
+    node.broker.commit(&topic, Commit { set, ..living(500) }).await.unwrap();
     node.broker.mark_read(&topic, &user("v"), 0).await.unwrap();
     let epoch = node.all(&topic).await.epoch;
-    pause(160).await;
+    pause(550).await;
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
     assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
     assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
@@ -160,11 +160,11 @@ async fn a_topic_is_forgotten_after_its_life(stage: Stage) {
 
 async fn what_is_made_later_ends_with_the_topic(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    node.broker.commit(&topic, Commit { ttl_ms: Some(150), ..Commit::default() }).await.unwrap();
+    node.broker.commit(&topic, Commit { ttl_ms: Some(600), ..Commit::default() }).await.unwrap();
     node.say(&topic, nonced("u", "1", "n")).await;
     node.broker.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
     node.broker.mark_read(&topic, &user("v"), 1).await.unwrap();
-    pause(200).await;
+    pause(650).await;
     assert_eq!(node.all(&topic).await.top, 0);
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
     assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
@@ -177,13 +177,13 @@ async fn what_is_made_later_ends_with_the_topic(stage: Stage) {
 
 async fn a_touch_renews_the_life_of_a_topic(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    node.broker.commit(&topic, Commit { ttl_ms: Some(300), ..Commit::default() }).await.unwrap();
+    node.broker.commit(&topic, Commit { ttl_ms: Some(800), ..Commit::default() }).await.unwrap();
     for _ in 0..4 {
-        pause(100).await;
-        assert!(node.broker.touch(&topic, 300).await.unwrap());
+        pause(300).await;
+        assert!(node.broker.touch(&topic, 800).await.unwrap());
     }
     node.broker.commit(&topic, Commit { ttl_ms: Some(u64::MAX), ..Commit::default() }).await.unwrap();
-    pause(350).await;
+    pause(850).await;
     assert!(node.broker.touch(&topic, 1).await.unwrap());
     pause(20).await;
     assert!(!node.broker.touch(&topic, 1_000).await.unwrap());

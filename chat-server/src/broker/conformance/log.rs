@@ -125,17 +125,17 @@ async fn only_so_many_entries_are_kept(stage: Stage) {
 }
 
 async fn old_entries_are_not_told(stage: Stage) {
-    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 400 }).await;
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 1_600 }).await;
     let topic = room("a");
     for _ in 0..60 {
         node.say(&topic, message("u", "old")).await;
     }
-    pause(250).await;
+    pause(1_000).await;
     for _ in 0..3 {
         node.say(&topic, message("u", "new")).await;
     }
     assert_eq!(node.all(&topic).await.entries.len(), 63);
-    pause(250).await;
+    pause(1_000).await;
     // Nothing removed them yet.
     let slice = node.all(&topic).await;
     assert_eq!((slice.first, slice.top, offsets(&slice)), (61, 63, vec![61, 62, 63]));
@@ -143,7 +143,7 @@ async fn old_entries_are_not_told(stage: Stage) {
     assert_eq!((newest.first, offsets(&newest)), (61, vec![62, 63]));
     assert_eq!(offsets(&node.read(&topic, 10, Some(62), 9, Keep::Oldest).await), [61]);
     assert_eq!(offsets(&node.read(&topic, 10, Some(40), 9, Keep::Newest).await), [0; 0]);
-    pause(250).await;
+    pause(1_000).await;
     let slice = node.all(&topic).await;
     assert_eq!((slice.first, slice.top, slice.entries.len()), (64, 63, 0));
     assert_eq!(node.say(&topic, message("u", "")).await.0, 64);
@@ -157,10 +157,10 @@ async fn old_entries_are_not_told(stage: Stage) {
 }
 
 async fn an_old_entry_does_not_hold_its_nonce(stage: Stage) {
-    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 100 }).await;
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 500 }).await;
     let topic = room("a");
     node.say(&topic, nonced("u", "1", "n")).await;
-    pause(150).await;
+    pause(550).await;
     assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
     assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 2);
     assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap().unwrap().offset, 2);

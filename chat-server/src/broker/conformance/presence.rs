@@ -59,17 +59,17 @@ async fn a_person_is_online_while_on_any_node(stage: Stage) {
 
 async fn presence_ends_with_the_beat_of_its_node(stage: Stage) {
     let node = stage.node().await;
-    beat(&node, "a", 150).await;
+    beat(&node, "a", 1_000).await;
     beat(&node, "b", 60_000).await;
     for who in ["u", "v"] {
         set(&node, "a", who, Some(who)).await;
     }
     set(&node, "b", "v", Some("on b")).await;
-    pause(100).await;
-    beat(&node, "a", 150).await;
-    pause(100).await;
+    pause(600).await;
+    beat(&node, "a", 1_000).await;
+    pause(600).await;
     assert_eq!(online(&node).await, ["u", "v"]);
-    pause(100).await;
+    pause(600).await;
     assert_eq!(cards(&node, &["u", "v"]).await, [None, Some("on b".to_owned())]);
     assert_eq!(online(&node).await, ["v"]);
     // Not yet reaped: a new beat brings all of it back.

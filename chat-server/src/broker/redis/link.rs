@@ -1,11 +1,13 @@
 //! One connection to Redis, kept up for ever, and whether it is up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface};
-use tokio::sync::broadcast::error::RecvError;
+use fred::types::config::Server;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -13,7 +15,7 @@ use crate::broker::BrokerError;
 
 /// How soon fred is started again, should it ever end.
 const RESTART: Duration = Duration::from_secs(1);
-/// How often a quiet connection is asked whether it is still there: TCP alone would not tell.
+/// How often a connection is asked whether it still answers: TCP alone would not tell.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often it is looked at whether a connection is there at last.
 const POLL: Duration = Duration::from_millis(10);
@@ -21,24 +23,50 @@ const POLL: Duration = Duration::from_millis(10);
 /// A client of fred with all that keeps it running. Ends when dropped.
 pub(super) struct Link {
     client: Client,
-    up: watch::Receiver<bool>,
+    state: Arc<State>,
     tasks: Vec<AbortHandle>,
+}
+
+/// Whether the connection is up, once that is known.
+struct State {
+    role: &'static str,
+    up: watch::Sender<Option<bool>>,
+}
+
+impl State {
+    fn is_up(&self) -> bool {
+        *self.up.borrow() == Some(true)
+    }
+
+    /// Says so once when it changes.
+    fn connected(&self) {
+        if self.up.send_replace(Some(true)) != Some(true) {
+            tracing::info!(connection = self.role, "connected to Redis");
+        }
+    }
+
+    fn lost(&self, error: &Error) {
+        if self.up.send_replace(Some(false)) != Some(false) {
+            tracing::warn!(connection = self.role, %error, "Redis can't be reached; trying until it can");
+        }
+    }
 }
 
 impl Link {
     /// Starts to connect. Whoever wants to hear all of the client's events has asked for them before.
     pub(super) fn start(client: Client, role: &'static str) -> Self {
-        let (tell, up) = watch::channel(false);
+        let state = Arc::new(State { role, up: watch::Sender::new(None) });
+        let follow = follow(client.error_rx(), client.reconnect_rx(), state.clone());
         let tasks = vec![
-            tokio::spawn(report(client.clone(), role, tell)).abort_handle(),
+            tokio::spawn(follow).abort_handle(),
             tokio::spawn(keep(client.clone())).abort_handle(),
-            tokio::spawn(ask(client.clone(), up.clone())).abort_handle(),
+            tokio::spawn(ask(client.clone(), state.clone())).abort_handle(),
         ];
-        Self { client, up, tasks }
+        Self { client, state, tasks }
     }
 
     pub(super) fn is_up(&self) -> bool {
-        *self.up.borrow() && self.client.is_connected()
+        self.state.is_up() && self.client.is_connected()
     }
 
     /// Waits for the connection, for at most this long.
@@ -93,46 +121,39 @@ async fn keep(client: Client) {
     }
 }
 
-/// Asks now and then, so that fred sees a connection that swallows everything.
-async fn ask(client: Client, up: watch::Receiver<bool>) {
+/// Asks now and then, and begins a new connection when no answer comes. fred can do so too, but
+/// counts from the last thing written: a connection in use that answers nothing never counts.
+async fn ask(client: Client, state: Arc<State>) {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        if *up.borrow() {
-            let _ = client.ping::<()>(None).await;
+        if !state.is_up() {
+            continue;
+        }
+        if let Err(error) = client.ping::<()>(None).await
+            && *error.kind() == ErrorKind::Timeout
+        {
+            state.lost(&error);
+            let _ = client.force_reconnection().await;
         }
     }
 }
 
-/// Follows whether the connection is up, and says so once when that changes.
-async fn report(client: Client, role: &'static str, up: watch::Sender<bool>) {
-    let (mut errors, mut connects) = (client.error_rx(), client.reconnect_rx());
-    let mut said = None;
+/// Follows whether the connection is up.
+async fn follow(mut errors: Receiver<(Error, Option<Server>)>, mut connects: Receiver<Server>, state: Arc<State>) {
     loop {
-        let is = tokio::select! {
+        tokio::select! {
             // Errors first: of an error and a connection that both wait here, the connection is
             // the later one; if not, the next failed attempt is another error.
             biased;
             error = errors.recv() => match error {
-                Ok((error, _)) => {
-                    if said != Some(false) {
-                        tracing::warn!(connection = role, %error, "Redis can't be reached; trying until it can");
-                    }
-                    false
-                }
-                Err(RecvError::Lagged(_)) => continue,
+                Ok((error, _)) => state.lost(&error),
+                Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
             connect = connects.recv() => match connect {
                 Err(RecvError::Closed) => return,
-                _ => {
-                    if said != Some(true) {
-                        tracing::info!(connection = role, "connected to Redis");
-                    }
-                    true
-                }
+                _ => state.connected(),
             },
-        };
-        said = Some(is);
-        up.send_replace(is);
+        }
     }
 }
