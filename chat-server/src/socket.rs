@@ -17,9 +17,9 @@ use socketioxide_core::Value;
 use tokio::sync::mpsc;
 
 use crate::broker::Broker;
-use crate::domain::error::{Code, Refusal};
+use crate::domain::error::Code;
 use crate::domain::id::{NodeId, RoomId};
-use crate::domain::position::{Millis, Position};
+use crate::domain::position::{Millis, Offset, Position};
 use crate::domain::rate_limit::Rate;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may take to become a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Packets that wait for a socket before it counts as slow.
-const SOCKET_QUEUE: usize = 512;
+const SOCKET_QUEUE: usize = 1024;
 
 /// What a client may send.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,17 @@ impl Context {
 /// An answer that is to be sent before a room's events begin to flow.
 struct After {
     answer: serde_json::Value,
-    ready: Option<(RoomId, Position)>,
+    then: Then,
+}
+
+/// What follows an answer.
+enum Then {
+    /// Nothing.
+    Nothing,
+    /// The events of a room begin, after this position.
+    Hear(RoomId, Position),
+    /// `room:added` says where the events of a room begin; the offset is that of the joining.
+    Added(RoomId, Offset),
 }
 
 /// Sets up Socket.IO for a node. The layer serves `/socket.io/`; the handle closes everything.
@@ -232,11 +242,8 @@ impl Inbox {
             return;
         }
         self.context.lifecycle.answered();
-        self.context.metrics.acked(Some(Code::RateLimited));
         if let Some(ack) = ack {
-            let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
-            // A socket that sends without end and does not read its answers gets none.
-            let _ = self.client.try_ack(ack, &protocol::ack(&Err(refusal)));
+            self.client.refuse(ack);
         }
     }
 }

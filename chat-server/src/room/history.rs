@@ -139,13 +139,16 @@ impl Rooms {
         Ok(Log::Entries { events, position, complete: last == slice.top })
     }
 
-    /// Marks a room as read up to an offset. Returns what is left.
+    /// Marks a room as read up to an offset. Returns the offset, cut at the head, and what is left.
     ///
     /// # Errors
     /// As for writing.
-    pub async fn mark_read(&self, user: &User, room: &RoomId, offset: Offset) -> Result<u64, Refusal> {
+    pub async fn mark_read(&self, user: &User, room: &RoomId, offset: Offset) -> Result<(Offset, u64), Refusal> {
         self.access(user, room).await?.standing(room).may_write()?;
-        Ok(self.broker.mark_read(&room_topic(room), &user.id, offset).await?)
+        let topic = room_topic(room);
+        let head = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
+        let offset = offset.min(self.broker.read(&topic, head).await?.top);
+        Ok((offset, self.broker.mark_read(&topic, &user.id, offset).await?))
     }
 
     /// How many messages of others one has not read, in each room.

@@ -10,7 +10,7 @@ use super::{from_json, member_event, member_field, no_such_room, room_field, roo
 use crate::broker::{Append, Commit, Committed, Topic};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{Name, RoomId, UserId};
-use crate::domain::position::{Offset, Position};
+use crate::domain::position::{Millis, Offset, Position};
 use crate::domain::room::{Draft, Info, Invite, Kind, Member, Role, View};
 use crate::domain::user::User;
 use crate::session::new_id;
@@ -18,6 +18,8 @@ use crate::session::new_id;
 const INVITE: &str = "i:";
 /// Most links of one room that let people in.
 const MAX_INVITES: u64 = 1_000;
+/// How long a public name waits for its room.
+const CLAIM_MS: Millis = 30_000;
 /// Names that one `room:list` looks at before it hands out a cursor.
 const LISTED_AT_ONCE: usize = 2_000;
 
@@ -66,27 +68,28 @@ impl Rooms {
     }
 
     /// A name belongs to the first room that claims it. A claim whose room never came to be (its
-    /// node died in between) is taken over.
+    /// node died in between) is taken over after [`CLAIM_MS`].
     async fn claim_name(&self, name: &Name, room: &RoomId) -> Result<(), Refusal> {
         let taken = || Refusal::new(Code::Conflict, "a public room has that name");
         let field = name.folded();
         if field == Info::lobby().name.to_lowercase() {
             return Err(taken());
         }
+        let now = self.broker.fields(&Topic::Directory, &[]).await?.now;
         let mut holder = None;
         for _ in 0..TRIES {
             let claim = Commit {
                 expect: vec![(field.clone(), holder)],
-                set: vec![(field.clone(), Some(room.to_string()))],
+                set: vec![(field.clone(), Some(format!("{room} {now}")))],
                 ..Commit::default()
             };
             let Committed::Refused(found) = self.broker.commit(&Topic::Directory, claim).await? else {
                 return Ok(());
             };
             holder = found.into_iter().next().flatten();
-            if let Some(other) = holder.as_deref().and_then(|id| RoomId::parse(id).ok()) {
+            if let Some((other, since)) = holder.as_deref().and_then(claim_of) {
                 let info = self.broker.fields(&room_topic(&other), &[INFO.to_owned()]).await?;
-                if info.values.into_iter().flatten().next().is_some() {
+                if info.now < since + CLAIM_MS || info.values.into_iter().flatten().next().is_some() {
                     return Err(taken());
                 }
             }
@@ -352,7 +355,8 @@ impl Rooms {
                 looked_at += 1;
                 let found = name.contains(&query);
                 after = Some(name);
-                let Some(room) = RoomId::parse(&id).ok().filter(|room| found && !is_own(room)) else { continue };
+                let room = claim_of(&id).map(|(room, _)| room).filter(|room| found && !is_own(room));
+                let Some(room) = room else { continue };
                 if let Some(access) = self.try_access(user, &room).await? {
                     rooms.push(self.view(&user.id, &room, &access).await?);
                 }
@@ -395,6 +399,12 @@ fn admission(
     set.push((member_field(&guest.id), Some(to_json(&member)?)));
     let append: Append = member_event("member:joined", by, guest, json!({ "role": Role::Member }))?;
     Ok(Some(Commit { set, append: Some(append), ..Commit::default() }))
+}
+
+/// A room that has a public name, and since when.
+fn claim_of(value: &str) -> Option<(RoomId, Millis)> {
+    let (room, since) = value.split_once(' ')?;
+    Some((RoomId::parse(room).ok()?, since.parse().ok()?))
 }
 
 fn parse_cursor(cursor: &str) -> Result<(usize, Option<String>), Refusal> {

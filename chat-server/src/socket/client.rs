@@ -24,8 +24,10 @@ use crate::socket::protocol::Request;
 pub(crate) const QUEUED_REQUESTS: usize = 1024;
 /// And their size, in bytes, unless one alone is larger.
 const QUEUED_BYTES: usize = 1 << 20;
+/// Requests over these that are still answered.
+const REFUSED_REQUESTS: usize = 16_384;
 /// How soon a full socket is tried again by one who must not lose what it sends.
-const FULL_RETRY: Duration = Duration::from_millis(20);
+const FULL_RETRY: Duration = Duration::from_millis(100);
 /// Users whose last presence a socket remembers, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
 
@@ -47,6 +49,8 @@ pub struct Client {
     pub(crate) rights: Mutex<HashMap<RoomId, Access>>,
     presence: Mutex<HashMap<UserId, u64>>,
     heard: Mutex<HashSet<RoomId>>,
+    /// Ack ids of requests for which there was no room; the worker answers them.
+    refused: Mutex<Vec<i64>>,
 }
 
 impl Client {
@@ -59,6 +63,7 @@ impl Client {
             rights: Mutex::default(),
             presence: Mutex::default(),
             heard: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -91,6 +96,20 @@ impl Client {
         }
     }
 
+    /// Notes a request that has to be refused. A socket that has this many open does not wait for
+    /// its answers, and gets no more of them.
+    pub(crate) fn refuse(&self, ack: i64) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < REFUSED_REQUESTS {
+            refused.push(ack);
+        }
+    }
+
+    /// The requests that have to be refused, in the order in which they came.
+    pub(crate) fn refused(&self) -> Vec<i64> {
+        std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Notes that a room's feed knows the socket.
     pub(crate) fn hears(&self, room: &RoomId) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(room.clone());
@@ -115,14 +134,9 @@ impl Client {
     /// while the socket is there.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
         let Some(ack) = ack else { return };
-        while self.try_ack(ack, answer) == Err(NotQueued::Full) {
+        while try_ack(&self.socket, ack, answer) == Err(NotQueued::Full) {
             tokio::time::sleep(FULL_RETRY).await;
         }
-    }
-
-    /// Answers a request if the queue has room.
-    pub(crate) fn try_ack(&self, ack: i64, answer: &serde_json::Value) -> Result<(), NotQueued> {
-        try_ack(&self.socket, ack, answer)
     }
 
     /// Sends an event, waiting while the queue is full. False if the socket is gone.

@@ -76,7 +76,7 @@ pub(super) async fn log(context: &Context, client: &Client, request: Request) ->
 pub(super) async fn mark_read(context: &Context, client: &Client, request: Request) -> Answer {
     let MarkRead { room, offset } = request.read()?;
     let user = &client.identity.user;
-    let unread = context.rooms.mark_read(user, &room, offset).await?;
+    let (offset, unread) = context.rooms.mark_read(user, &room, offset).await?;
     let notice = Notice::Read { room, offset, unread, by_socket: Some(client.id().to_string()) };
     if let Err(error) = context.rooms.notify(&user.id, &notice).await {
         tracing::debug!(%error, "the other sockets of a person could not be told");

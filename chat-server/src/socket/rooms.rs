@@ -18,7 +18,7 @@ use crate::socket::deliver::Outlet;
 use crate::socket::protocol::{
     AcceptInvite, Answer, InviteTo, JoinRoom, ListMembers, ListRooms, OneRoom, OpenDm, Request, bad_request, value,
 };
-use crate::socket::{After, Context};
+use crate::socket::{After, Context, Then};
 
 const PAGE: usize = 50;
 const DAY_SECONDS: u64 = 86_400;
@@ -35,8 +35,7 @@ pub(super) async fn create(context: &Context, client: &Arc<Client>, request: Req
     let user = &client.identity.user;
     let (room, offset) = context.rooms.create(user, draft).await?;
     tell_other_sockets(context, client, &room, offset).await;
-    let head = context.hub.attach(client, &room, offset).await?;
-    Ok(After { answer: json!({ "room": room }), ready: Some((room, head)) })
+    Ok(After { answer: json!({ "room": room }), then: Then::Added(room, offset) })
 }
 
 pub(super) async fn list(context: &Context, client: &Client, request: Request) -> Answer {
@@ -107,7 +106,7 @@ async fn enter(
     answer["recovered"] = recovered.into();
     answer["messages"] = value(&messages)?;
     answer["events"] = events.into();
-    Ok(After { answer, ready: Some((room, head)) })
+    Ok(After { answer, then: Then::Hear(room, head) })
 }
 
 /// The other sockets of a person who just became a member hear the room too.
@@ -192,12 +191,11 @@ pub(super) async fn open_dm(context: &Context, client: &Arc<Client>, request: Re
     let (room, made) = context.rooms.open_dm(by, &other).await?;
     let Some(offset) = made else {
         // Somebody opened it before; this socket hears it since then.
-        return Ok(After { answer: json!({ "room": room }), ready: None });
+        return Ok(After { answer: json!({ "room": room }), then: Then::Nothing });
     };
     tell_other_sockets(context, client, &room, offset).await;
     notify(context, &other.id, &Notice::Added { room: room.clone(), offset, by_socket: None }).await;
-    let head = context.hub.attach(client, &room, offset).await?;
-    Ok(After { answer: json!({ "room": room }), ready: Some((room, head)) })
+    Ok(After { answer: json!({ "room": room }), then: Then::Added(room, offset) })
 }
 
 async fn known(context: &Context, user: &UserId) -> Result<User, Refusal> {

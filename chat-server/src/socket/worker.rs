@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 use super::client::{Client, Job};
 use super::deliver::Outlet;
 use super::protocol::{Answer, Request, ack};
-use super::{After, Context, connect, messages, rooms, typing};
+use super::{After, Context, Then, connect, messages, rooms, typing};
 use crate::broker::BrokerError;
 use crate::domain::error::{Code, Refusal};
-use crate::domain::position::Position;
+use crate::domain::id::RoomId;
+use crate::domain::position::{Offset, Position};
 use crate::domain::rate_limit::Bucket;
 use crate::room::Notice;
 
@@ -70,6 +71,7 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
                     serve(context, client, bucket, request, ack).await;
                     client.dequeued(bytes);
                     context.lifecycle.answered();
+                    refuse_overflow(context, client).await;
                 }
                 Some(Job::Notice(notice)) => heed(context, client, notice).await,
                 None => return,
@@ -84,16 +86,27 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
     }
 }
 
+/// Answers the requests for which there was no room in the queue.
+async fn refuse_overflow(context: &Context, client: &Client) {
+    for ack_id in client.refused() {
+        let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
+        context.metrics.acked(Some(Code::RateLimited));
+        client.ack(Some(ack_id), &ack(&Err(refusal))).await;
+    }
+}
+
 async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, request: Request, ack_id: Option<i64>) {
     let answered = answer(context, client, bucket, request).await;
-    let (answer, ready) = match answered {
-        Ok(After { answer, ready }) => (Ok(answer), ready),
-        Err(refusal) => (Err(refusal), None),
+    let (answer, then) = match answered {
+        Ok(After { answer, then }) => (Ok(answer), then),
+        Err(refusal) => (Err(refusal), Then::Nothing),
     };
     context.metrics.acked(answer.as_ref().err().map(|refusal| refusal.code));
     client.ack(ack_id, &ack(&answer)).await;
-    if let Some((room, position)) = ready {
-        context.hub.ready(client, &room, position).await;
+    match then {
+        Then::Nothing => {}
+        Then::Hear(room, position) => context.hub.ready(client, &room, position).await,
+        Then::Added(room, offset) => added(context, client, room, offset).await,
     }
 }
 
@@ -119,7 +132,7 @@ async fn answer(
         "room:invite" => rooms::invite(context, client, request).await,
         _ => Err(Refusal::new(Code::Unsupported, "this server knows no such request")),
     };
-    answer.map(|answer| After { answer, ready: None })
+    answer.map(|answer| After { answer, then: Then::Nothing })
 }
 
 async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
@@ -127,13 +140,17 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
     match notice {
         Notice::Added { by_socket, .. } | Notice::Read { by_socket, .. } if by_socket.as_ref() == Some(&me) => {}
         Notice::Added { room, offset, .. } => {
-            if let Err(refusal) = rooms::added(context, client, room, offset).await {
-                tracing::warn!(code = refusal.code.as_str(), "a socket could not be told of a new room");
-            }
+            added(context, client, room, offset).await;
         }
         Notice::Read { room, offset, unread, .. } => {
             let news = serde_json::json!({ "room": room, "offset": offset, "unread": unread });
             client.send("read:marked", &news).await;
         }
+    }
+}
+
+async fn added(context: &Context, client: &Arc<Client>, room: RoomId, offset: Offset) {
+    if let Err(refusal) = rooms::added(context, client, room, offset).await {
+        tracing::warn!(code = refusal.code.as_str(), "a socket could not be told of a new room");
     }
 }

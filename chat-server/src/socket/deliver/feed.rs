@@ -23,11 +23,12 @@ use crate::room::history::render;
 use crate::room::room_topic;
 
 /// Entries kept for sockets that are behind.
-const KEPT: usize = 512;
+const KEPT: usize = 8192;
 /// And their size, in bytes.
-const KEPT_BYTES: usize = 1 << 20;
-/// How often a socket that is behind is tried again.
-const RETRY: Duration = Duration::from_millis(100);
+const KEPT_BYTES: usize = 8 << 20;
+/// How often a socket that is behind is tried again. Not sooner: the transport closes a socket
+/// whose queue happens to be full when it is to be pinged, so that a queue must not stay full.
+const RETRY: Duration = Duration::from_millis(250);
 /// How often the log is tried again when the broker can't be reached.
 const HEAL_RETRY: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 200;
