@@ -89,12 +89,19 @@ impl Feed {
         self.hub.0.metrics.rooms.inc();
         let mut idle_since = Instant::now();
         let mut heal_at = Instant::now();
+        // A time, not a pause that begins anew with each entry: a busy room must not starve those
+        // who are behind.
+        let mut retry_at = Instant::now();
         loop {
             let behind = self.listeners.values().any(|listener| matches!(listener.state, State::Behind(_)));
             let missed = self.missed.load(Ordering::Relaxed);
             let idle = self.listeners.is_empty();
             tokio::select! {
                 biased;
+                () = sleep_until(retry_at), if behind => {
+                    self.catch_up_all();
+                    retry_at = Instant::now() + RETRY;
+                }
                 mail = mailbox.recv() => match mail {
                     Some(mail) => self.receive(mail).await,
                     None => break,
@@ -103,7 +110,6 @@ impl Feed {
                     self.heal(None).await;
                     heal_at = Instant::now() + HEAL_RETRY;
                 }
-                () = tokio::time::sleep(RETRY), if behind => self.catch_up_all(),
                 () = sleep_until(idle_since + LINGER), if idle => {
                     if self.end(&mut mailbox).await {
                         break;
