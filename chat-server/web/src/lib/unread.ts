@@ -20,12 +20,6 @@ export class Unread {
     this.#heard = this.#heard.filter((offset) => offset > asOf);
   }
 
-  /** The room was read anew, perhaps in another epoch: offsets of before say nothing. */
-  restart(): void {
-    this.#heard = [];
-    this.#asOf = this.readTo = 0;
-  }
-
   heard(offset: number): void {
     if (offset > this.#asOf && offset > this.readTo && !this.#heard.includes(offset)) this.#heard.push(offset);
   }
@@ -37,7 +31,7 @@ export class Unread {
 
   /** Read up to `offset`, here or on another socket; `unread` is what the server counted then. */
   marked(offset: number, unread: number): void {
-    if (offset < this.readTo) return;
+    if (offset <= this.readTo) return;
     this.readTo = offset;
     this.#heard = this.#heard.filter((heard) => heard > offset);
     this.#base = offset >= this.#asOf ? 0 : Math.max(0, unread - this.#heard.length);

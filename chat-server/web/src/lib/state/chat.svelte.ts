@@ -1,386 +1,299 @@
 import { SvelteMap } from "svelte/reactivity";
 import { Connection, type Refusal } from "../connection";
-import { healGaps } from "../gap-healer";
-import { Outbox, newNonce, type Pending } from "../outbox";
-import { RequestError, isUser, userId } from "../protocol";
-import type { Gap, HistoryPage, Joined, Limits, LogEvent, Message, MyRoom, Position, SendAck, Session, Status, User } from "../protocol";
+import { newNonce, Outbox, type Pending } from "../outbox";
+import type { Limits, LogEvent, Message, MyRoom, SendAck, Session, Status, User } from "../protocol";
+import { isUser, userId } from "../protocol";
 import { Sender } from "../sender";
 import { KEYS, lasting, ofThisTab } from "../storage";
+import { CONFLICT, sendProblem } from "../send-problem";
+import { Strays } from "../strays";
 import { wellFormed } from "../text";
-import { problemText, refusalText } from "../words";
+import { Keeper } from "./keeper";
+import { Link } from "./link.svelte";
 import { People } from "./people.svelte";
 import { Reading } from "./reading";
 import { Room } from "./room.svelte";
 import { Typing } from "./typing.svelte";
-import { roomHash, ui } from "./ui.svelte";
+import { parseHash, roomHash, ui } from "./ui.svelte";
 
-const PAGE = 50;
-const RETRY_MS = 2000;
-const MAX_STRAYS = 2000;
+const COMPARE_DELAY = 1500;
+export const LOBBY = "lobby";
 
-/** Everything the page knows while it is connected, and what a person can do with it. */
+/** The one conversation between this page and the server: takes in what the connection hears, and holds what is shown. */
 export class Chat {
-  /** `entering` is the first connection of a page; later ones leave what is shown where it is. */
-  phase = $state<"name" | "entering" | "in">("name");
-  /** Why the name is asked for again. */
-  reason = $state("");
   me = $state.raw<User | undefined>();
   node = $state("");
-  limits = $state.raw<Limits>({ maxMessageBytes: 4096 });
-  link = $state<"online" | "offline" | "connecting">("offline");
-  trouble = $state<"unreachable" | "unavailable" | "lost" | undefined>();
-  storing = $state(true);
-  readonly rooms = new SvelteMap<string, Room>();
-  openId = $state<string | undefined>();
+  limits = $state.raw<Limits>({ maxMessageBytes: 0 });
+  /** The name form is shown while nobody is signed in. */
+  signedIn = $state(false);
+  refusal = $state.raw<{ code: Refusal; message: string } | undefined>();
+  rooms = new SvelteMap<string, Room>();
+  current = $state.raw<Room | undefined>();
   pending = $state.raw<readonly Pending[]>([]);
 
-  readonly connection = new Connection({
-    credentials: () => ({ name: this.#name, resume: lasting.get(KEYS.resume), positions: this.#positions() }),
+  readonly link = new Link();
+  readonly outbox = new Outbox(ofThisTab, () => (this.pending = this.outbox.entries));
+  readonly #connection = new Connection({
+    credentials: () => ({
+      name: this.savedName,
+      resume: lasting.get(KEYS.resume),
+      positions: Object.fromEntries([...this.rooms].map(([id, room]) => [id, room.log.position])),
+    }),
     session: (session) => this.#onSession(session),
     log: (event) => this.#onLog(event),
-    gap: (gap) => this.#onGap(gap),
-    roomAdded: (room) => this.#onAdded(room),
-    typing: ({ room, user, on }) => this.#onTyping(room, user, on),
+    gap: (gap) => {
+      const room = this.rooms.get(gap.room);
+      if (room) this.keeper.gap(room, gap);
+    },
+    roomAdded: (room) => this.adopt(room),
+    typing: ({ room, user, on }) => {
+      const id = userId(user);
+      if (id === this.me?.id) return;
+      this.typing.heard(room, id, isUser(user) ? user.name : (this.people.name(id) ?? "Someone"), on);
+    },
     presence: ({ user, status }) => this.people.presence(userId(user), status as Status),
     readMarked: ({ room, offset, unread }) => this.rooms.get(room)?.marked(offset, unread),
-    lost: ({ handover }) => this.#onLost(handover),
-    failed: (why) => this.#onFailed(why),
+    lost: ({ handover }) => {
+      this.sender.stop();
+      this.link.lost(handover);
+    },
+    failed: (why) => this.link.failed(why),
     refused: (code, message) => this.#onRefused(code, message),
   });
-  readonly request = this.connection.request;
+  readonly request = this.#connection.request;
   readonly people = new People(this.request);
-  readonly typing = new Typing((room, on) => this.connection.hint("typing:set", { room, on }));
-  readonly reading = new Reading(this.request);
-  readonly outbox = new Outbox(ofThisTab, () => this.#onOutbox());
-  readonly #sender = new Sender(this.outbox, this.request, {
+  readonly typing = new Typing((room, on) => this.#connection.hint("typing:set", { room, on }));
+  readonly sender = new Sender(this.outbox, this.request, {
     stored: (entry, ack) => this.#onStored(entry, ack),
-    refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, problemText(error)),
-    storing: (able) => (this.storing = able),
+    refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, sendProblem(error)),
+    storing: (able) => (this.link.storing = able),
   });
-  #name: string | undefined;
-  /** Events of rooms that are being entered or read anew: they come to belong somewhere when that is done. */
-  #strays: LogEvent[] = [];
-  #entering = 0;
+  readonly reading = new Reading(this.request, () => this.link.state === "online");
+  readonly keeper = new Keeper(this.request, {
+    online: () => this.link.state === "online",
+    took: (room, event) => this.#onTook(room, event),
+    met: (room, message) => this.#onMet(room, message),
+    loaded: (room) => this.me && room.placeMarker(this.me.id),
+  });
+  readonly #strays = new Strays();
 
-  get open(): Room | undefined {
-    return this.openId === undefined ? undefined : this.rooms.get(this.openId);
+  get savedName(): string {
+    return lasting.get(KEYS.name) ?? "";
   }
 
-  get unread(): number {
-    let sum = 0;
-    for (const room of this.rooms.values()) sum += room.unread;
-    return sum;
+  get unreadTotal(): number {
+    let total = 0;
+    for (const room of this.rooms.values()) total += room.unread;
+    return total;
   }
 
-  /** Go on with the session that this browser has, if it has one. */
+  /** Someone was here before: go on as them, without asking. */
   start(): void {
-    const name = lasting.get(KEYS.name);
-    if (lasting.get(KEYS.resume)) this.enter(name);
-  }
-
-  enter(name: string | undefined): void {
-    this.#name = name;
-    this.reason = "";
-    this.phase = "entering";
-    this.link = "connecting";
-    this.trouble = undefined;
-    this.connection.open();
-  }
-
-  signOut(): void {
-    this.connection.close();
-    this.outbox.clear();
-    lasting.remove(KEYS.resume);
-    this.#leavePage("");
-    ui.go("#/");
-  }
-
-  show(id: string | undefined): void {
-    const before = this.open;
-    if (before?.id === id) return;
-    if (before) {
-      this.typing.stopped(before.id);
-      before.open = before.seen = false;
-      before.marker = undefined;
-      before.publish();
-    }
-    this.openId = id;
-    const room = this.open;
-    if (!room) return;
-    room.open = true;
-    room.placeMarker(this.me?.id ?? "");
-    if (room.history === "none" || room.history === "failed") void this.loadHistory(room);
-  }
-
-  send(room: Room, text: string): void {
-    room.marker = undefined;
-    this.typing.sent();
-    this.outbox.add({ room: room.id, nonce: newNonce(), text: wellFormed(text), at: Date.now() });
-    void this.#sender.pump(room.id);
-  }
-
-  retry(entry: Pending): void {
-    this.outbox.retry(entry.room, entry.nonce);
-    void this.#sender.pump(entry.room);
-  }
-
-  /** The newest page of a room that has none yet. */
-  async loadHistory(room: Room): Promise<void> {
-    if (room.history === "loading") return;
-    room.history = "loading";
-    try {
-      const page = await this.request<HistoryPage>("history:get", { room: room.id, limit: PAGE });
-      if (page.epoch !== room.log.epoch) return void this.reload(room);
-      this.#showHistory(room, page.messages, page.complete);
-      room.history = "loaded";
-      if (room.open) room.placeMarker(this.me?.id ?? "");
-    } catch {
-      room.history = "failed";
-    }
-  }
-
-  /** The page before what is shown. */
-  async loadOlder(room: Room): Promise<void> {
-    const first = room.log.items[0];
-    if (!first || room.complete || room.loadingOlder || room.history !== "loaded") return;
-    room.loadingOlder = true;
-    try {
-      const page = await this.request<HistoryPage>("history:get", { room: room.id, before: first.offset, limit: PAGE });
-      if (page.epoch === room.log.epoch) this.#showHistory(room, page.messages, page.complete);
-    } catch {
-      // Scrolling asks again.
-    } finally {
-      room.loadingOlder = false;
-    }
-  }
-
-  /** Read a room anew from its present position: its old range is gone, or it lives in another epoch. */
-  async reload(room: Room): Promise<void> {
-    if (room.reloading) return;
-    room.reloading = true;
-    try {
-      await this.#whileEntering(async () => {
-        const joined = await this.request<Joined>("room:join", { room: room.id, limit: PAGE });
-        if (this.rooms.get(room.id) === room) this.#begin(room, joined);
-        return room;
-      });
-    } catch (error) {
-      room.reloading = false;
-      if (this.rooms.get(room.id) !== room) return;
-      const gone = error instanceof RequestError && !error.temporary;
-      if (gone) this.#drop(room);
-      else setTimeout(() => this.rooms.get(room.id) === room && this.link === "online" && void this.reload(room), RETRY_MS);
-    }
-  }
-
-  /** Have a room that one has just become a member of; `join` is the request that says where it stands. */
-  async take(event: "room:join" | "room:accept", payload: object): Promise<Room> {
-    return this.#whileEntering(async () => {
-      const joined = await this.request<Joined>(event, { limit: PAGE, ...payload });
-      const known = this.rooms.get(joined.room);
-      if (known) return known;
-      const room = new Room({ ...joined, unread: 0 });
-      this.rooms.set(room.id, room);
-      this.#begin(room, joined);
-      return room;
+    if (lasting.get(KEYS.resume)) this.#connect();
+    // Signed out in another tab: the same user is gone here too.
+    addEventListener("storage", (event) => {
+      if (event.key === KEYS.resume && event.newValue === null && this.signedIn) this.signOut();
     });
   }
 
-  /** Events of rooms not yet known are kept while `act` finds out, and then belong to the room it gives. */
-  async #whileEntering(act: () => Promise<Room>): Promise<Room> {
-    this.#entering++;
-    try {
-      const room = await act();
-      const mine = this.#strays.filter((event) => event.room === room.id);
-      this.#strays = this.#strays.filter((event) => event.room !== room.id);
-      room.reloading = false;
-      for (const event of mine) this.#apply(room, event);
+  signIn(name: string): void {
+    lasting.set(KEYS.name, name.trim());
+    this.#connect();
+  }
+
+  signOut(): void {
+    this.#connection.close();
+    this.sender.stop();
+    this.outbox.clear();
+    ofThisTab.remove(KEYS.drafts);
+    lasting.remove(KEYS.resume);
+    this.#forget();
+    ui.go("#/", true);
+  }
+
+  openRoom(id: string): void {
+    const room = this.rooms.get(id);
+    if (!room || !this.me || this.current === room) return;
+    this.leaveView();
+    room.open = true;
+    this.current = room;
+    room.placeMarker(this.me.id);
+    if (room.history === "none" || room.history === "failed") void this.keeper.loadHistory(room);
+    void this.people.load(room.id);
+  }
+
+  /** Nothing is open: the phone shows the list of rooms. */
+  leaveView(): void {
+    const room = this.current;
+    if (!room) return;
+    room.open = false;
+    room.marker = undefined;
+    room.publish();
+    this.current = undefined;
+  }
+
+  send(room: Room, text: string): void {
+    this.outbox.add({ room: room.id, nonce: newNonce(), text: wellFormed(text), at: Date.now() });
+    this.typing.sent();
+    room.marker = undefined;
+    void this.sender.pump(room.id);
+  }
+
+  retry(entry: Pending): void {
+    // Always under a new nonce where the old one may belong to another text or another user.
+    const keep = entry.problem !== CONFLICT && !entry.problem?.startsWith("Your session");
+    this.outbox.retry(entry.room, entry.nonce, keep ? entry.nonce : newNonce());
+    void this.sender.pump(entry.room);
+  }
+
+  /** A room that became mine: through create, join, an invite, a DM, or another socket. */
+  adopt(info: MyRoom): Room {
+    let room = this.rooms.get(info.room);
+    if (room) {
+      room.describe(info);
+      // Said twice (the ack and room:added), or left and joined again behind our back.
+      if (room.log.epoch !== info.position.epoch || room.log.head < info.position.offset) {
+        room.log.reset(info.position);
+        this.keeper.reread(room);
+      }
       return room;
-    } finally {
-      if (--this.#entering === 0) this.#strays = [];
+    }
+    room = new Room(info);
+    this.rooms.set(info.room, room);
+    const route = parseHash(ui.hash);
+    if (route.kind === "room" && route.room === room.id) this.openRoom(room.id);
+    return room;
+  }
+
+  entering<T>(act: () => Promise<T>): Promise<T> {
+    return this.#strays.during(act, (event) => this.#onLog(event));
+  }
+
+  dropRoom(id: string): void {
+    const room = this.rooms.get(id);
+    if (!room) return;
+    this.rooms.delete(id);
+    this.people.lists.delete(id);
+    this.outbox.discardRoom(id);
+    this.reading.forget(room);
+    if (this.current === room) {
+      this.leaveView();
+      ui.go(ui.narrow ? "#/" : roomHash(LOBBY), true);
     }
   }
 
-  #begin(room: Room, joined: Joined): void {
-    room.describe(joined);
-    room.reset(joined.position);
-    this.#showHistory(room, joined.messages, joined.messages.length < PAGE);
-    room.history = "loaded";
-  }
-
-  #showHistory(room: Room, messages: readonly Message[], complete: boolean): void {
-    room.log.addHistory(messages, complete);
-    for (const message of messages) {
-      this.people.know(message.by);
-      if (message.by.id === this.me?.id) this.outbox.settle(room.id, message.nonce);
-    }
-    room.publishNow();
-  }
-
-  #positions(): Record<string, Position> {
-    return Object.fromEntries([...this.rooms.values()].map((room) => [room.id, room.log.position]));
+  #connect(): void {
+    this.refusal = undefined;
+    this.signedIn = true;
+    this.link.opening();
+    this.#connection.open();
   }
 
   #onSession(session: Session): void {
-    const { user } = session;
-    if (this.me && this.me.id !== user.id) this.#forgetRooms();
-    this.me = user;
-    this.people.know(user);
+    const before = this.me;
+    if (before && before.id !== session.user.id) this.#forgetRooms();
+    this.me = session.user;
     this.node = session.node;
-    if (session.limits) this.limits = session.limits;
+    this.limits = session.limits ?? this.limits;
     if (session.resume) lasting.set(KEYS.resume, session.resume);
-    lasting.set(KEYS.name, user.name);
-    this.outbox.restore(user.id);
+    lasting.set(KEYS.name, session.user.name);
+    this.people.know(session.user);
+    this.outbox.restore(session.user.id);
 
-    const unrecovered = session.recovered ? [] : (session.unrecovered ?? [...this.rooms.keys()]);
-    for (const given of session.rooms) {
-      const room = this.rooms.get(given.room);
-      if (!room) this.rooms.set(given.room, new Room(given));
-      else if (unrecovered.includes(given.room)) {
-        room.describe(given);
-        room.reset(given.position, given.unread);
-      } else room.resume(given);
+    const mine = new Set(session.rooms.map((info) => info.room));
+    for (const id of [...this.rooms.keys()]) if (!mine.has(id)) this.dropRoom(id);
+    const gone = new Set(session.unrecovered ?? []);
+    for (const info of session.rooms) this.#meet(info, gone.has(info.room));
+
+    this.link.established();
+    this.sender.start();
+    this.reading.tell();
+    if (this.current) void this.people.load(this.current.id);
+  }
+
+  /** A room of a new session: unknown, gone on from where we were, or to be read anew. */
+  #meet(info: MyRoom, gone: boolean): void {
+    const room = this.rooms.get(info.room);
+    if (!room) {
+      this.adopt(info);
+      return;
     }
-    const mine = new Set(session.rooms.map((room) => room.room));
-    for (const room of this.rooms.values()) if (!mine.has(room.id)) this.#drop(room);
-
-    this.link = "online";
-    this.trouble = undefined;
-    this.storing = true;
-    this.phase = "in";
-    this.#sender.start();
-    for (const room of this.rooms.values()) if (room.log.missing.length) void this.#heal(room);
-    const { open } = this;
-    if (open && (open.history === "none" || open.history === "failed")) void this.loadHistory(open);
-    this.people.refresh();
+    room.describe(info);
+    const { log } = room;
+    const otherLife = info.position.epoch !== log.epoch;
+    if (gone || (otherLife && info.position.offset !== log.position.offset)) {
+      log.reset(info.position);
+      room.seedUnread(info.unread, info.position.offset);
+      this.keeper.reread(room);
+      return;
+    }
+    log.adopt(info.position.epoch);
+    // The server's count already holds what is replayed now, so ours goes on instead, and is compared with it afterwards.
+    setTimeout(() => void this.reading.compare(room, info.unread), COMPARE_DELAY);
+    if (room.history === "failed" && room.open) void this.keeper.loadHistory(room);
+    void this.keeper.heal(room);
   }
 
   #onLog(event: LogEvent): void {
     const room = this.rooms.get(event.room);
-    if (room && !room.reloading) this.#apply(room, event);
-    else if (this.#entering && this.#strays.length < MAX_STRAYS) this.#strays.push(event);
+    if (room && this.me) this.keeper.take(room, event);
+    else this.#strays.heard(event);
   }
 
-  #apply(room: Room, event: LogEvent): void {
-    const did = room.log.apply(event);
-    if (did === "reload") {
-      void this.reload(room);
-      if (this.#strays.length < MAX_STRAYS) this.#strays.push(event);
-    }
-    if (did !== "applied") return;
+  #onTook(room: Room, event: LogEvent): void {
     const me = this.me?.id ?? "";
-    this.people.know(event.by);
+    const unreadBefore = room.unread;
     room.took(event, me);
-    if (event.event === "message:new") {
-      const { by, nonce } = event as unknown as Message;
-      if (by.id === me) this.outbox.settle(room.id, nonce);
-      else this.typing.heard(room.id, by.id, by.name, false);
-    } else if (event.event.startsWith("member:")) {
-      this.people.took(event);
-      if (event.event === "member:left" && userId(event["user"]) === me) return this.#left(room, String(event["reason"]));
-    }
-    if (room.log.missing.length) void this.#heal(room);
+    if (event.event === "message:new" && event.by && event.by.id !== me) this.typing.heard(room.id, event.by.id, event.by.name, false);
+    if (room.open && unreadBefore === 0 && room.unread > 0 && !ui.visible) room.marker = event.offset;
+    if (!event.event.startsWith("member:")) return;
+    this.people.took(event);
+    if (userId(event["user"]) !== me) return;
+    if (event.event === "member:left") {
+      const { reason } = event;
+      this.dropRoom(room.id);
+      if (reason === "kicked" || reason === "banned") ui.say(`You were ${reason === "kicked" ? "removed" : "banned"} from ${room.name}.`);
+    } else if (event.event === "member:role") room.describe({ role: event["role"] as Room["role"] } as MyRoom);
   }
 
-  #left(room: Room, reason: string): void {
-    this.#drop(room);
-    if (reason !== "left") ui.say(`You were ${reason === "banned" ? "banned" : "removed"} from ${room.name}.`);
+  #onMet(room: Room, message: Message): void {
+    this.people.know(message.by);
+    if (message.by?.id === this.me?.id) this.outbox.settle(room.id, message.nonce);
   }
 
-  #onGap(gap: Gap): void {
-    const room = this.rooms.get(gap.room);
-    if (!room || room.reloading) return;
-    if (gap.epoch !== room.log.epoch) return void this.reload(room);
-    room.log.openGap(gap.to);
-    void this.#heal(room);
-  }
-
-  async #heal(room: Room): Promise<void> {
-    if (room.healing) return;
-    room.healing = true;
-    try {
-      const end = await healGaps(room.log, room.id, this.request, (event) => this.#apply(room, event));
-      if (end === "gone") void this.reload(room);
-    } catch (error) {
-      const temporary = error instanceof RequestError && error.temporary;
-      if (!temporary) void this.reload(room);
-      // A new session starts it again; on this one it is for us to do.
-      else setTimeout(() => this.link === "online" && this.rooms.get(room.id) === room && void this.#heal(room), RETRY_MS);
-    } finally {
-      room.healing = false;
-    }
-  }
-
-  #onAdded(added: MyRoom): void {
-    const known = this.rooms.get(added.room);
-    if (known) return known.describe(added);
-    this.rooms.set(added.room, new Room(added));
-    if (added.kind !== "dm") ui.say(`You are now in ${added.name}.`);
-  }
-
-  #onTyping(room: string, user: User | string, on: boolean): void {
-    const id = userId(user);
-    if (id === this.me?.id) return;
-    this.typing.heard(room, id, isUser(user) ? user.name : (this.people.name(id) ?? "Someone"), on);
-  }
-
-  #onStored(entry: Pending, { id, position, at }: SendAck): void {
+  /** Acked: it has its place, even if the bus has not brought it yet. */
+  #onStored(entry: Pending, ack: SendAck): void {
     const room = this.rooms.get(entry.room);
-    const by = this.me;
-    // Heard under the nonce already, or about to be heard: shown at once either way, and never twice.
-    if (!room || !by || position.epoch !== room.log.epoch) return;
-    room.log.addMessage({ room: room.id, ...position, id, at, by, text: entry.text, nonce: entry.nonce });
+    if (!room || !this.me || ack.position.epoch !== room.log.epoch) return;
+    const { offset, epoch } = ack.position;
+    // Sent in an earlier life of this page: it stands in the history, maybe far above what is loaded.
+    const first = room.log.items[0];
+    if (offset <= room.log.head && first && offset < first.offset) return;
+    room.log.addMessage({ room: entry.room, epoch, offset, id: ack.id, at: ack.at, by: this.me, text: entry.text, nonce: entry.nonce });
     room.publishNow();
   }
 
-  #onOutbox(): void {
-    this.pending = this.outbox.entries;
-    if (!this.outbox.waitingRooms().length) this.storing = true;
-  }
-
-  #onLost(handover: boolean): void {
-    this.link = "connecting";
-    this.trouble = handover ? undefined : "lost";
-    this.#sender.stop();
-    this.typing.clear();
-  }
-
-  #onFailed(why: "unreachable" | "unavailable"): void {
-    this.trouble = why;
-    this.link = navigator.onLine ? "connecting" : "offline";
-  }
-
   #onRefused(code: Refusal, message: string): void {
+    this.sender.stop();
+    // A resume token that is refused would be refused again; the name stays in the form.
     lasting.remove(KEYS.resume);
-    this.#leavePage(refusalText(code, message));
+    this.#forget();
+    this.refusal = { code, message };
   }
 
-  #leavePage(reason: string): void {
-    this.#sender.stop();
-    this.#forgetRooms();
+  #forget(): void {
+    this.signedIn = false;
     this.me = undefined;
-    this.node = "";
-    this.link = "offline";
-    this.trouble = undefined;
-    this.reason = reason;
-    this.phase = "name";
-    ui.dialog = undefined;
-    ui.drawer = false;
+    this.#forgetRooms();
+    this.link.closed();
   }
 
   #forgetRooms(): void {
-    this.openId = undefined;
+    this.leaveView();
     this.rooms.clear();
     this.people.clear();
     this.typing.clear();
-  }
-
-  #drop(room: Room): void {
-    this.rooms.delete(room.id);
-    this.people.lists.delete(room.id);
-    if (this.openId !== room.id) return;
-    this.openId = undefined;
-    ui.go(ui.narrow ? "#/" : roomHash("lobby"), true);
+    this.reading.forget();
   }
 }
 

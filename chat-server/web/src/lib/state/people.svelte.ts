@@ -81,13 +81,6 @@ export class People {
     }
   }
 
-  /** A new connection: what was pushed meanwhile was missed. The list that is shown is read anew, others when they are opened. */
-  refresh(shown: string | undefined): void {
-    for (const room of this.lists.keys()) if (room !== shown) this.lists.delete(room);
-    this.#presence.clear();
-    if (shown !== undefined && this.lists.has(shown)) void this.load(shown);
-  }
-
   clear(): void {
     this.lists.clear();
     this.#presence.clear();

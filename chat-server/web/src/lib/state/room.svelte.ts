@@ -1,4 +1,4 @@
-import type { LogEvent, Message, MyRoom, Position, Role, RoomInfo, RoomKind } from "../protocol";
+import type { LogEvent, Message, MyRoom, Role, RoomInfo, RoomKind } from "../protocol";
 import { RoomLog, type Item } from "../room-log";
 import { firstUnreadOffset } from "../rows";
 import { Unread } from "../unread";
@@ -27,11 +27,7 @@ export class Room {
   readonly counter = new Unread();
   /** A gap is being paged. */
   healing = false;
-  /** The room is being read anew; what is heard meanwhile waits for that. */
-  reloading = false;
   open = false;
-  /** Open, at its newest line, on a visible page: what comes is seen at once. */
-  seen = false;
   #publishing = false;
 
   constructor(room: MyRoom) {
@@ -53,33 +49,11 @@ export class Room {
     this.unread = this.counter.count;
   }
 
-  /** The server goes on from where we stand, perhaps in another epoch that continues ours. */
-  resume(room: MyRoom): void {
-    this.describe(room);
-    this.log.adopt(room.position.epoch);
-    this.log.openGap(room.position.offset);
-    // The server's number counts what it is about to send; ours will count that when it comes. Only a smaller one is news.
-    if (room.unread < this.counter.count) this.seedUnread(room.unread, this.log.head);
-  }
-
-  /** Start again at `position`: what was shown may not be part of this log. */
-  reset(position: Position, unread = this.counter.count): void {
-    this.log.reset(position);
-    this.marker = undefined;
-    this.history = "none";
-    this.counter.restart();
-    this.seedUnread(unread, position.offset);
-    this.publishNow();
-  }
-
   /** One log event that was taken in: count it, amend the room, and show it with the next batch. */
   took(event: LogEvent, me: string): void {
     if (event.event === "message:new") {
       const message = event as unknown as Message;
-      if (message.by.id !== me && !message.deleted) {
-        this.counter.heard(event.offset);
-        if (this.open && !this.seen) this.marker ??= event.offset;
-      }
+      if (message.by.id !== me && !message.deleted) this.counter.heard(event.offset);
     } else if (event.event === "message:deleted") {
       const target = this.log.findById(String(event["target"]));
       if (target) this.counter.forget(target.offset);

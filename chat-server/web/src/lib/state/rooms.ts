@@ -7,8 +7,8 @@ import { roomHash, ui } from "./ui.svelte";
 // What a person does with rooms. Each throws a RequestError that the dialog shows.
 
 export async function createRoom(name: string, kind: RoomKind, topic: string): Promise<void> {
-  const { room } = await chat.request<{ room: string }>("room:create", { name: name.trim(), kind, ...(topic.trim() ? { topic: topic.trim() } : {}) });
-  await enter(room);
+  const wanted = { name: name.trim(), kind, ...(topic.trim() ? { topic: topic.trim() } : {}) };
+  await chat.entering(async () => enter((await chat.request<{ room: string }>("room:create", wanted)).room));
 }
 
 export async function listRooms(query: string, cursor?: string): Promise<{ rooms: RoomInfo[]; cursor?: string }> {
@@ -17,7 +17,7 @@ export async function listRooms(query: string, cursor?: string): Promise<{ rooms
 
 /** Go to a room, joining it where it is not one's own yet. */
 export async function enter(id: string): Promise<void> {
-  if (!chat.rooms.has(id)) take(await chat.request<Joined>("room:join", { room: id, limit: 50 }));
+  if (!chat.rooms.has(id)) await chat.entering(async () => take(await chat.request<Joined>("room:join", { room: id, limit: 50 })));
   ui.go(roomHash(id));
   ui.drawer = false;
 }
@@ -28,8 +28,7 @@ export async function leave(room: Room): Promise<void> {
 }
 
 export async function openDm(user: string): Promise<void> {
-  const { room } = await chat.request<{ room: string }>("dm:open", { user });
-  await enter(room);
+  await chat.entering(async () => enter((await chat.request<{ room: string }>("dm:open", { user })).room));
 }
 
 export async function invitePerson(room: string, user: string): Promise<void> {
@@ -42,8 +41,7 @@ export async function inviteLink(room: string, uses: number): Promise<string> {
 }
 
 export async function acceptInvite(token: string): Promise<void> {
-  const joined = await chat.request<Joined>("room:accept", { invite: token });
-  const room = take(joined);
+  const room = await chat.entering(async () => take(await chat.request<Joined>("room:accept", { invite: token })));
   ui.go(roomHash(room.id), true);
 }
 

@@ -1,0 +1,104 @@
+import { healGaps } from "../gap-healer";
+import type { Gap, HistoryPage, LogEvent, Message, Request, RequestError } from "../protocol";
+import type { Room } from "./room.svelte";
+
+const PAGE = 50;
+const RETRY_MS = 1000;
+
+export interface KeeperEvents {
+  online(): boolean;
+  /** An entry was taken into the room. */
+  took(room: Room, event: LogEvent): void;
+  /** A message was heard or read, perhaps not for the first time. */
+  met(room: Room, message: Message): void;
+  /** History that someone looks at was loaded. */
+  loaded(room: Room): void;
+}
+
+/** Keeps the logs of rooms whole: takes entries in, pages what is missing, and reads anew what can't be continued. */
+export class Keeper {
+  constructor(
+    private readonly request: Request,
+    private readonly events: KeeperEvents,
+  ) {}
+
+  take(room: Room, event: LogEvent): void {
+    const done = room.log.apply(event);
+    if (done === "reload") {
+      room.log.reset({ epoch: event.epoch, offset: event.offset });
+      this.reread(room);
+      return;
+    }
+    if (event.event === "message:new") this.events.met(room, event as unknown as Message);
+    if (done !== "applied") return;
+    this.events.took(room, event);
+    if (room.log.missing.length) void this.heal(room);
+  }
+
+  gap(room: Room, gap: Gap): void {
+    room.log.adopt(gap.epoch);
+    room.log.openGap(gap.to);
+    void this.heal(room);
+  }
+
+  async heal(room: Room): Promise<void> {
+    if (room.healing || !room.log.missing.length) return;
+    room.healing = true;
+    try {
+      const outcome = await healGaps(room.log, room.id, this.request, (event) => this.take(room, event));
+      if (outcome === "gone") {
+        room.log.reset({ epoch: room.log.epoch, offset: room.log.head });
+        this.reread(room);
+      }
+    } catch (error) {
+      // Without a connection the next session starts it again.
+      const { temporary, retryAfterMs } = error as RequestError;
+      if (temporary && this.events.online()) setTimeout(() => this.heal(room), retryAfterMs ?? RETRY_MS);
+    } finally {
+      room.healing = false;
+    }
+  }
+
+  /** The log was reset: what is shown comes from the history now. */
+  reread(room: Room): void {
+    room.history = "none";
+    room.publishNow();
+    if (room.open) void this.loadHistory(room);
+  }
+
+  async loadHistory(room: Room): Promise<void> {
+    room.history = "loading";
+    try {
+      const page = await this.request<HistoryPage>("history:get", { room: room.id, limit: PAGE });
+      this.#takeHistory(room, page);
+      room.history = "loaded";
+      if (room.open) this.events.loaded(room);
+    } catch {
+      room.history = "failed";
+    }
+  }
+
+  async loadOlder(room: Room): Promise<void> {
+    const first = room.items[0];
+    if (room.loadingOlder || room.complete || !first || room.history !== "loaded") return;
+    room.loadingOlder = true;
+    try {
+      const page = await this.request<HistoryPage>("history:get", { room: room.id, before: first.offset, limit: PAGE });
+      if (page.epoch === room.log.epoch) this.#takeHistory(room, page);
+    } catch {
+      // The next scroll asks again.
+    } finally {
+      room.loadingOlder = false;
+    }
+  }
+
+  #takeHistory(room: Room, page: HistoryPage): void {
+    if (page.epoch !== room.log.epoch) {
+      // The room began a new life that no event has told of yet; its log goes on after what we just read.
+      room.log.reset({ epoch: page.epoch, offset: page.messages.at(-1)?.offset ?? 0 });
+    }
+    room.log.addHistory(page.messages, page.complete);
+    for (const message of page.messages) this.events.met(room, message);
+    room.publishNow();
+  }
+}
