@@ -63,7 +63,7 @@ LABEL org.opencontainers.image.title="ChatCluster chat-server" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=chat-server-build /src/target/release/chat-server /usr/local/bin/chat-server
-# Clients; and health and metrics, which listen on loopback only unless CHAT_ADMIN_LISTEN says else.
+# Clients; and health and metrics, which are on loopback only unless CHAT_ADMIN_LISTEN says else.
 EXPOSE 3000 9090
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["/usr/local/bin/chat-server", "healthcheck"]

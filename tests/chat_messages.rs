@@ -158,7 +158,8 @@ on_both! {
         let bob = Client::guest(cluster.node(1), "Bob").await;
         let room = ann.ok("room:create", json!({"name": "Log", "kind": "public"})).await["room"].clone();
         let room = room.as_str().unwrap();
-        let start = ann.hear("room:added", |added| added["room"] == room).await["position"].clone();
+        ann.fence(room, &[]).await;
+        let start = ann.position(room);
         ann.say(room, "one").await;
         bob.ok("room:join", json!({"room": room})).await;
         bob.say(room, "two").await;

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Plan};
+use crate::harness::{Client, Plan, until};
 
 async fn dm(ann: &Client, bob: &Client) -> String {
     let opened = ann.ok("dm:open", json!({"user": bob.id()})).await;
     let room = opened["room"].as_str().expect("the DM's id").to_owned();
-    ann.hear("room:added", |added| added["room"] == room).await;
     bob.hear("room:added", |added| added["room"] == room).await;
     room
 }
@@ -17,11 +16,16 @@ fn is(user: &Client, status: &'static str) -> impl Fn(&Value) -> bool {
     move |presence| presence["user"]["id"] == id && presence["status"] == status
 }
 
-async fn status_of(asker: &Client, room: &str, user: &Client) -> Value {
-    let answer = asker.ok("room:members", json!({"room": room})).await;
-    let members = answer["members"].as_array().expect("members");
-    let member = members.iter().find(|member| member["user"]["id"] == user.id());
-    member.unwrap_or_else(|| panic!("{} is no member: {answer}", user.id()))["status"].clone()
+/// Waits until the members of a room show someone as she is.
+async fn shows(asker: &Client, room: &str, user: &Client, status: &str) {
+    until(&format!("{} is shown as {status}", user.id()), || async {
+        let answer = asker.ok("room:members", json!({"room": room})).await;
+        let members = answer["members"].as_array().expect("members");
+        let member = members.iter().find(|member| member["user"]["id"] == user.id());
+        let shown = &member.unwrap_or_else(|| panic!("{} is no member: {answer}", user.id()))["status"];
+        (shown == status).then_some(())
+    })
+    .await;
 }
 
 on_both! {
@@ -65,20 +69,20 @@ on_both! {
         let made = carl.ok("room:create", json!({"name": "Secret", "kind": "private"})).await;
         carl.ok("room:invite", json!({"room": made["room"], "user": bob.id()})).await;
         bob.hear("room:added", |added| added["room"] == made["room"]).await;
-        assert_eq!(status_of(&ann, &room, &bob).await, "online");
+        shows(&ann, &room, &bob, "online").await;
 
         bob.close().await;
         for friend in [&ann, &carl] {
             let gone = friend.hear("presence", is(&bob, "offline")).await;
             assert_eq!(gone["user"], bob.session["user"], "{gone}");
         }
-        assert_eq!(status_of(&ann, &room, &bob).await, "offline");
+        shows(&ann, &room, &bob, "offline").await;
 
         let back = bob.again(cluster.node(0)).await;
         for friend in [&ann, &carl] {
             friend.hear("presence", is(&bob, "online")).await;
         }
-        assert_eq!(status_of(&ann, &room, &bob).await, "online");
+        shows(&ann, &room, &bob, "online").await;
         ann.fence("lobby", &[&eve, &back, &carl]).await;
         assert!(eve.heard("presence").is_empty(), "the lobby's presence is not pushed: {:?}", eve.heard("presence"));
         let own: Vec<_> = back.heard("presence").into_iter().filter(|presence| presence["user"]["id"] == bob.id()).collect();
@@ -99,7 +103,7 @@ on_both! {
         dm(&ann, &carl).await;
         carl.close().await;
         ann.hear("presence", is(&carl, "offline")).await;
-        assert_eq!(status_of(&ann, &room, &bob).await, "online");
+        shows(&ann, &room, &bob, "online").await;
         let gone: Vec<_> = ann.heard("presence").into_iter().filter(|presence| is(&bob, "offline")(presence)).collect();
         assert!(gone.is_empty(), "{gone:?}");
         bob_too.close().await;

@@ -225,9 +225,8 @@ on_both! {
             assert!(here["room"].is_string(), "{here}");
             assert_eq!(here["room"], there["room"]);
             let room = here["room"].as_str().unwrap();
-            ann.hear("room:added", |added| added["room"] == room).await;
-            bob.hear("room:added", |added| added["room"] == room).await;
             ann.fence(room, &[&bob]).await;
+            bob.fence(room, &[&ann]).await;
         }
     }
 }

@@ -80,7 +80,7 @@ on_both! {
     async fn a_foreign_epoch_and_an_offset_beyond_the_head_are_said_to_be_unrecovered(bus) {
         let cluster = Plan::on(bus).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
-        ann.say("lobby", "something").await;
+        ann.fence("lobby", &[]).await;
         let real = ann.position("lobby");
         let beyond = json!({"epoch": real["epoch"], "offset": real["offset"].as_u64().unwrap() + 1});
         let foreign = json!({"epoch": "another", "offset": real["offset"]});
@@ -158,6 +158,7 @@ on_both! {
         assert_eq!(unknown["recovered"], false, "{unknown}");
 
         say_many(&ann, room, 500).await;
+        ann.fence(room, &[&bob]).await;
         let much = bob.ok("room:join", json!({"room": room, "since": first})).await;
         assert_eq!(much["events"], json!([]), "over 500 entries");
         let from = first["offset"].as_u64().unwrap() + 1;

@@ -46,20 +46,18 @@ on_both! {
 }
 
 scenario! {
-    /// Something that counts open sockets goes up and comes down again.
-    async fn open_sockets_are_counted() {
+    async fn open_connections_are_counted() {
         let cluster = Plan::on(Bus::Embedded).start().await;
-        let sockets = async || -> f64 {
+        let connections = async || -> u32 {
             let text = metrics(&cluster).await;
-            let line = text.lines().find(|line| line.starts_with("chat_") && line.contains("sockets") && !line.contains("_total"));
-            let line = line.unwrap_or_else(|| panic!("no chat_…sockets… among\n{text}"));
-            line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+            let value = text.lines().find_map(|line| line.strip_prefix("chat_connections "));
+            value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no chat_connections among\n{text}"))
         };
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(0), "Bob").await;
-        until("two sockets are counted", async || (sockets().await == 2.0).then_some(())).await;
+        until("two connections are counted", async || (connections().await == 2).then_some(())).await;
         bob.close().await;
-        until("one socket is counted", async || (sockets().await == 1.0).then_some(())).await;
+        until("one connection is counted", async || (connections().await == 1).then_some(())).await;
         ann.fence("lobby", &[]).await;
     }
 }

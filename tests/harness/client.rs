@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
@@ -383,38 +384,48 @@ pub(crate) fn nonce() -> String {
     format!("n{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Sends and receives side by side: a client that stops reading while it has much to say, as no real one does, would
+/// wait for a server that waits for it.
 async fn work(
-    mut stream: Stream,
+    stream: Stream,
     mut queue: mpsc::UnboundedReceiver<Message>,
     shared: Arc<Shared>,
     answers: mpsc::UnboundedSender<Message>,
 ) {
-    let reason = loop {
-        tokio::select! {
-            outgoing = queue.recv() => {
-                let Some(message) = outgoing else { break "dropped".to_owned() };
-                if let Err(error) = stream.send(message).await {
-                    break format!("could not send: {error}");
-                }
+    let begun = Instant::now();
+    let (mut sink, mut source) = stream.split();
+    let sending = async {
+        while let Some(message) = queue.recv().await {
+            if let Err(error) = sink.send(message).await {
+                return format!("could not send: {error}");
             }
-            incoming = stream.next() => match incoming {
-                Some(Ok(Message::Text(text))) => {
+        }
+        "dropped".to_owned()
+    };
+    let receiving = async {
+        while let Some(incoming) = source.next().await {
+            match incoming {
+                Ok(Message::Text(text)) => {
                     if let Some(reason) = packet(&shared, &answers, text.as_str()) {
-                        break reason;
+                        return reason;
                     }
                     shared.changed.send_modify(|count| *count += 1);
                 }
-                Some(Ok(Message::Close(frame))) => break format!("closed by the server: {frame:?}"),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => break format!("could not receive: {error}"),
-                None => break "the stream ended".to_owned(),
-            },
+                Ok(Message::Close(frame)) => return format!("closed by the server: {frame:?}"),
+                Ok(_) => {}
+                Err(error) => return format!("could not receive: {error}"),
+            }
         }
+        "the stream ended".to_owned()
     };
-    // The other side may be gone already.
-    let _ = stream.close(None).await;
-    shared.inbox.lock().unwrap().closed = Some(reason);
+    let reason = tokio::select! {
+        reason = sending => reason,
+        reason = receiving => reason,
+    };
+    shared.inbox.lock().unwrap().closed = Some(format!("{reason}, after {:?}", begun.elapsed()));
     shared.changed.send_modify(|count| *count += 1);
+    // The other side may be gone already.
+    let _ = sink.close().await;
 }
 
 /// Takes one Engine.IO packet; answers why the connection is over, if it is.
