@@ -122,13 +122,6 @@ on_both! {
             send(r#""\ud800""#),
             send(r#""\udc00 x""#),
             send(r#""\ud800\ud800""#),
-            send(r#""\u12""#),
-            send(r#""\x41""#),
-            send("\"a\tb\""),
-            send("'x'"),
-            send("NaN"),
-            send("01"),
-            send("\"x\","),
             r#"{"room":"lobby","nonce":"\ud800","text":"x"}"#.to_owned(),
             r#"{"room":"\ud800","nonce":"n","text":"x"}"#.to_owned(),
             r#"{"room":"lobby","nonce":"n","text":"x","text":"y"}"#.to_owned(),
@@ -137,8 +130,6 @@ on_both! {
             format!(r#"{{"room":"lobby","nonce":"n","text":"x","more":{}}}"#, deep_objects(10_000)),
             send(&deep(1_000)),
             deep(30_000),
-            "{".to_owned(),
-            String::new(),
         ];
         for payload in payloads {
             expect(&ann, |id| format!(r#"42{id}["message:send",{payload}]"#), "bad_request").await;
@@ -200,26 +191,28 @@ on_both! {
 }
 
 on_both! {
-    /// An event's name is JSON as well: written with escapes it is the same name.
-    async fn a_name_written_with_escapes_is_the_same_name(bus) {
+    /// What is not JSON at all, or has no plain name, can't be taken apart by the transport: it ends
+    /// the connection that it came over (docs/protocol.md, "Malformed requests").
+    async fn what_is_not_json_at_all_ends_only_its_connection(bus) {
         let cluster = Plan::on(bus).nodes(1).start().await;
-        let ann = Client::guest(cluster.node(0), "Ann").await;
-        let list = ann.raw_request(|id| format!(r#"42{id}["room\u003alist",{{}}]"#)).answer().await;
-        assert_eq!(list["ok"], true, "{list}");
-        expect(&ann, |id| format!(r#"42{id}["no \"such\" event",{{}}]"#), "unsupported").await;
-        assert!(ann.is_open());
-    }
-}
-
-on_both! {
-    /// No JSON at all, no event: the ack id can be read, so there is an answer.
-    async fn a_packet_without_an_event_is_a_bad_request(bus) {
-        let cluster = Plan::on(bus).nodes(1).start().await;
-        let ann = Client::guest(cluster.node(0), "Ann").await;
-        for body in ["[]", "[3,{}]", "[null]", "{}", "null", "hello", r#"["message:send""#] {
-            expect(&ann, |id| format!("42{id}{body}"), "bad_request").await;
+        let bob = Client::guest(cluster.node(0), "Bob").await;
+        let bodies = [
+            "[]",
+            "[3,{}]",
+            "[null]",
+            r#"["room\u003alist",{}]"#,
+            r#"["message:send""#,
+            r#"["message:send",{"room":"lobby","nonce":"n","text":"\u12"}]"#,
+            r#"["message:send",{"room":"lobby","nonce":"n","text":'x'}]"#,
+            r#"["message:send",{"room":"lobby","nonce":"n","text":NaN}]"#,
+            r#"["message:send",{]"#,
+        ];
+        for body in bodies {
+            let ann = Client::guest(cluster.node(0), "Ann").await;
+            ann.raw(&format!("421{body}"));
+            ann.ended().await;
+            bob.fence("lobby", &[]).await;
         }
-        assert!(ann.is_open());
     }
 }
 
@@ -240,10 +233,6 @@ on_both! {
             ann.vanish().await;
             bob.fence("lobby", &[]).await;
         }
-        let ann = Client::guest(cluster.node(0), "Ann").await;
-        ann.raw("4299999999999999999999999[\"room:list\",{}]");
-        ann.ended().await;
-        bob.fence("lobby", &[]).await;
     }
 }
 
