@@ -5,11 +5,13 @@ mod presence;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use self::kept::{Kept, Logged, oldest};
 use self::presence::Presence;
@@ -39,8 +41,8 @@ struct State {
     trimmed: u64,
     subscribed: HashSet<Topic>,
     outbox: Option<mpsc::Sender<Heard>>,
-    /// Something did not fit into the outbox.
-    lost: bool,
+    /// Something did not fit into the outbox, and a task waits to say so.
+    lost: Arc<AtomicBool>,
     presence: Presence,
 }
 
@@ -128,12 +130,16 @@ impl State {
             return;
         }
         let Some(outbox) = &self.outbox else { return };
-        // What was lost is told of before anything that came after it.
-        if self.lost && outbox.try_send(Heard::Interrupted).is_ok() {
-            self.lost = false;
-        }
-        if self.lost || outbox.try_send(heard).is_err() {
-            self.lost = true;
+        if matches!(outbox.try_send(heard), Err(TrySendError::Full(_))) && !self.lost.swap(true, Ordering::AcqRel) {
+            let (outbox, lost) = (outbox.clone(), self.lost.clone());
+            // In a task of its own: the news has to come even if nothing follows that could bring it.
+            tokio::spawn(async move {
+                if let Ok(place) = outbox.reserve().await {
+                    // Before it is told: what is lost from here on is news again.
+                    lost.store(false, Ordering::Release);
+                    place.send(Heard::Interrupted);
+                }
+            });
         }
     }
 }

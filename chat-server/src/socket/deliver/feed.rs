@@ -216,8 +216,11 @@ impl Feed {
     /// Fills what is missing from the log, up to `before` or to its top. Where the broker can't
     /// be reached, it stays marked as missed and is tried again.
     async fn heal(&mut self, before: Option<Offset>) {
-        // Cleared first: what is missed while the log is read is missed after it.
-        self.missed.store(false, Ordering::Relaxed);
+        // Cleared first: what is missed while the log is read is missed after it. Only a reading up
+        // to the top makes up for all that was missed.
+        if before.is_none() {
+            self.missed.store(false, Ordering::Relaxed);
+        }
         if let Err(error) = self.try_heal(before).await {
             tracing::warn!(%error, "a gap could not be healed yet");
             self.missed.store(true, Ordering::Relaxed);
