@@ -1,0 +1,104 @@
+// A lane: an address of this machine that reaches the chat as a client of another network would. nginx gives each
+// network (the first three numbers of an address) to one node, and believes X-Forwarded-For of this machine in the test.
+import http from "node:http";
+
+/** Opens a lane to a chat; `lane.client` is the address as which its users come. */
+export async function openLane(url, client) {
+  const target = new URL(url);
+  const lane = { client };
+  const forwarded = (request) => ({
+    host: target.hostname,
+    port: target.port,
+    method: request.method,
+    path: request.url,
+    headers: { ...request.headers, "x-forwarded-for": lane.client },
+  });
+  const server = http.createServer((request, response) => {
+    const onward = http.request(forwarded(request), (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+      answer.on("error", () => response.destroy());
+    });
+    onward.on("error", () => response.destroy());
+    response.on("close", () => onward.destroy());
+    request.pipe(onward);
+  });
+  server.on("upgrade", (request, socket, head) => {
+    const onward = http.request(forwarded(request));
+    const end = () => socket.destroy();
+    onward.on("error", end);
+    onward.on("response", (answer) => {
+      socket.write(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\nConnection: close\r\n\r\n`);
+      socket.end();
+      answer.resume();
+    });
+    onward.on("upgrade", (answer, other, first) => {
+      const lines = [`HTTP/1.1 101 ${answer.statusMessage}`];
+      for (let n = 0; n < answer.rawHeaders.length; n += 2) lines.push(`${answer.rawHeaders[n]}: ${answer.rawHeaders[n + 1]}`);
+      socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+      socket.write(first);
+      other.write(head);
+      socket.pipe(other).pipe(socket);
+      other.on("error", end);
+      other.on("close", end);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => other.destroy());
+    });
+    onward.end();
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  lane.url = `http://127.0.0.1:${server.address().port}`;
+  lane.close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return lane;
+}
+
+/** The status with which a page of this origin is answered at the handshake, over a transport. */
+export function handshake(url, client, transport, origin) {
+  const headers = { "x-forwarded-for": client };
+  if (origin) headers.origin = origin;
+  if (transport === "websocket") {
+    Object.assign(headers, {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": Buffer.from("0123456789abcdef").toString("base64"),
+    });
+  }
+  return new Promise((resolve, reject) => {
+    const request = http.get(`${url}/socket.io/?EIO=4&transport=${transport}`, { headers, agent: false });
+    request.on("error", reject);
+    request.on("response", (answer) => {
+      answer.resume();
+      resolve({ status: answer.statusCode, allowed: answer.headers["access-control-allow-origin"] });
+    });
+    request.on("upgrade", (answer, socket) => {
+      socket.destroy();
+      resolve({ status: answer.statusCode });
+    });
+  });
+}
+
+/** Which node an address reaches: a guest who connects over polling, asks, and goes. */
+export async function nodeOf(url, client) {
+  const headers = { "x-forwarded-for": client };
+  const base = `${url}/socket.io/?EIO=4&transport=polling`;
+  const fetched = async (url, options = {}) => {
+    const answer = await fetch(url, { ...options, headers });
+    if (answer.status !== 200) throw new Error(`${url} as ${client} was answered ${answer.status}`);
+    return answer.text();
+  };
+  const { sid } = JSON.parse((await fetched(base)).slice(1));
+  const own = `${base}&sid=${sid}`;
+  await fetched(own, { method: "POST", body: '40{"name":"Scout"}' });
+  for (;;) {
+    for (const packet of (await fetched(own)).split("\x1e")) {
+      if (packet.startsWith('42["session",')) {
+        await fetched(own, { method: "POST", body: "41" });
+        return JSON.parse(packet.slice(2))[1].node;
+      }
+    }
+  }
+}
