@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod connect;
+pub(crate) mod deployment;
 pub(crate) mod inbox;
 pub(crate) mod polling;
 pub(crate) mod ports;
@@ -28,15 +29,20 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(25);
 
 /// Runs a scenario on a runtime of its own.
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
+    run_within(WHOLE_TEST, scenario);
+}
+
+/// Runs a scenario that may take so long.
+pub(crate) fn run_within(limit: Duration, scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime for the test");
     runtime.block_on(async {
-        tokio::time::timeout(WHOLE_TEST, scenario)
+        tokio::time::timeout(limit, scenario)
             .await
-            .unwrap_or_else(|_| panic!("the whole test took longer than {WHOLE_TEST:?}"));
+            .unwrap_or_else(|_| panic!("the whole test took longer than {limit:?}"));
     });
 }
 

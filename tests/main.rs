@@ -26,4 +26,5 @@ mod chat_stock_clients;
 mod cluster_admin;
 mod cluster_faults;
 mod cluster_order;
+mod deploy_browser;
 mod tidy;

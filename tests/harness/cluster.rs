@@ -156,9 +156,14 @@ pub(crate) struct Node {
 
 impl Node {
     fn reserved(number: usize, args: Vec<String>, dir: &Path) -> Self {
+        Self::at(number, ports::free(), args, dir)
+    }
+
+    /// A node that will listen at this address; [`Node::restart`] starts it.
+    pub(crate) fn at(number: usize, listen: SocketAddr, args: Vec<String>, dir: &Path) -> Self {
         let id = format!("node-{number}");
         let log = dir.join(format!("{id}.log"));
-        Self { id, listen: ports::free(), admin: ports::free(), args, log, child: None }
+        Self { id, listen, admin: ports::free(), args, log, child: None }
     }
 
     /// Its `--node-id`.
@@ -207,7 +212,7 @@ impl Node {
         status
     }
 
-    /// Starts it again after its end, at the same addresses.
+    /// Starts it, again after its end at the same addresses, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
         self.spawn();
         self.ready().await;

@@ -1,0 +1,321 @@
+//! nginx in front of three nodes over Redis: by docker compose where an engine answers, else the same nginx.conf, nodes
+//! and Redis as processes.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Node, Redis, ports, signal, stock, until};
+
+/// How many nodes there are at first.
+const NODES: usize = 3;
+
+/// A running chat behind nginx; stopped, and forgotten, when dropped.
+pub(crate) enum Deployment {
+    /// Containers, as `docker-compose.yml` says.
+    Compose(Compose),
+    /// Processes of this machine.
+    Processes(Box<Processes>),
+}
+
+impl Deployment {
+    /// Starts it. Pages of `origin` may connect too.
+    pub(crate) async fn start(origin: &str) -> Self {
+        match Compose::missing() {
+            None => {
+                println!("nginx, nodes and Redis are containers");
+                Self::Compose(Compose::start(origin))
+            }
+            Some(reason) => {
+                println!("nginx, nodes and Redis are processes of this machine: {reason}");
+                Self::Processes(Box::new(Processes::start(origin).await))
+            }
+        }
+    }
+
+    /// Where the chat is.
+    pub(crate) fn url(&self) -> String {
+        let port = match self {
+            Self::Compose(compose) => compose.port,
+            Self::Processes(processes) => processes.nginx_at.port(),
+        };
+        format!("http://127.0.0.1:{port}")
+    }
+
+    /// `kill -9` for the node of that id.
+    pub(crate) fn kill(&mut self, node: &str) {
+        match self {
+            Self::Compose(compose) => compose.kill(node),
+            Self::Processes(processes) => processes.kill(node),
+        }
+    }
+
+    /// Makes it so many nodes, and waits until the new ones are ready.
+    pub(crate) async fn scale(&mut self, nodes: usize) {
+        match self {
+            Self::Compose(compose) => compose.scale(nodes),
+            Self::Processes(processes) => processes.scale(nodes).await,
+        }
+    }
+
+    /// Ends it; nothing of it may be left.
+    pub(crate) fn stop(mut self) {
+        match &mut self {
+            Self::Compose(compose) => compose.down(),
+            Self::Processes(processes) => processes.stop(),
+        }
+    }
+}
+
+/// A project of docker compose.
+pub(crate) struct Compose {
+    project: String,
+    port: u16,
+    origin: String,
+    up: bool,
+}
+
+impl Compose {
+    fn missing() -> Option<String> {
+        for args in [&["version"][..], &["compose", "version"]] {
+            // An engine that does not answer would be waited for without end.
+            let output = Command::new("timeout").arg("20").arg("docker").args(args).stdin(Stdio::null()).output();
+            match output {
+                Ok(output) if output.status.success() => {}
+                Ok(output) => {
+                    let complaint = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+                    return Some(format!("`docker {}` says: {complaint}", args.join(" ")));
+                }
+                Err(error) => return Some(format!("`docker {}`: {error}", args.join(" "))),
+            }
+        }
+        None
+    }
+
+    fn start(origin: &str) -> Self {
+        let project = format!("chatcluster-test-{}", std::process::id());
+        let mut compose = Self { project, port: ports::free().port(), origin: origin.to_owned(), up: true };
+        compose.run(&["up", "--build", "--detach", "--wait", "--quiet-pull"]);
+        compose
+    }
+
+    fn command(&self, args: &[&str]) -> Output {
+        Command::new("docker")
+            .args(["compose", "--project-name", &self.project, "--progress", "quiet"])
+            .args(args)
+            .current_dir(stock::source(".."))
+            .env("CHAT_PORT", self.port.to_string())
+            .env("CHAT_ALLOWED_ORIGINS", &self.origin)
+            // Clients of many networks are played by this machine, which nginx sees as the network's gateway.
+            .env("NGINX_REAL_IP_FROM", "0.0.0.0/0")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program `docker`")
+    }
+
+    fn run(&mut self, args: &[&str]) -> String {
+        let output = self.command(args);
+        if !output.status.success() {
+            let logs = self.command(&["logs", "--tail", "30"]);
+            panic!(
+                "docker compose {} ended with {}:\n{}\n{}",
+                args.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr),
+                String::from_utf8_lossy(&logs.stdout)
+            );
+        }
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn kill(&mut self, node: &str) {
+        let containers = self.run(&["ps", "--quiet", "chat-server"]);
+        let said = format!("\"node\":\"{node}\"");
+        let container = containers.lines().find(|container| {
+            let logs = Command::new("docker").args(["logs", container]).output().expect("the program `docker`");
+            String::from_utf8_lossy(&logs.stdout).contains(&said)
+        });
+        let container = container.unwrap_or_else(|| panic!("no container says that it is {node}"));
+        let status = Command::new("docker").args(["kill", container]).stdout(Stdio::null()).status();
+        assert!(status.expect("the program `docker`").success(), "docker kill {container}");
+    }
+
+    fn scale(&mut self, nodes: usize) {
+        let scale = format!("chat-server={nodes}");
+        self.run(&["up", "--detach", "--wait", "--no-recreate", "--scale", &scale]);
+    }
+
+    fn down(&mut self) {
+        self.run(&["down", "--volumes"]);
+        let left = self.run(&["ps", "--all", "--quiet"]);
+        assert_eq!(left, "", "nothing is left after `docker compose down`");
+        self.up = false;
+    }
+}
+
+impl Drop for Compose {
+    fn drop(&mut self) {
+        if self.up {
+            let logs = self.command(&["logs", "--tail", "30", "chat-server", "nginx"]);
+            eprintln!("{}", String::from_utf8_lossy(&logs.stdout));
+            // The test has failed already; what can be removed is.
+            let _ = self.command(&["down", "--volumes", "--timeout", "2"]);
+        }
+    }
+}
+
+/// What the compose file starts, without containers. Nodes have an address each and a port in common, as containers do,
+/// and a name server that tells of them, as Docker's does.
+pub(crate) struct Processes {
+    nginx_at: SocketAddr,
+    nodes: Vec<Node>,
+    args: Vec<String>,
+    node_port: u16,
+    hosts: PathBuf,
+    dnsmasq: Service,
+    nginx: Option<Service>,
+    _redis: Redis,
+    dir: TempDir,
+}
+
+impl Processes {
+    async fn start(origin: &str) -> Self {
+        let dir = TempDir::with_prefix("chatcluster-").expect("a folder for the test");
+        // Started by root, nginx works as somebody else.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("to open the folder");
+        let mut redis = Redis::reserved(dir.path());
+        redis.start().await;
+        let args = ["--redis-url", &redis.url(), "--allowed-origins", origin].map(str::to_owned).to_vec();
+        let (hosts, resolver, nginx_at) = (dir.path().join("hosts"), ports::free(), ports::free());
+        let node_port = ports::free().port();
+        fs::write(&hosts, "").expect("the list of nodes");
+        let dnsmasq = start_dnsmasq(&hosts, resolver, dir.path());
+        let nginx = Some(start_nginx(dir.path(), nginx_at, node_port, resolver));
+        let nodes = Vec::new();
+        let mut processes = Self { nginx_at, nodes, args, node_port, hosts, dnsmasq, nginx, _redis: redis, dir };
+        processes.scale(NODES).await;
+        until("nginx reaches a node", || async {
+            let answer = reqwest::get(format!("http://{nginx_at}/socket.io/?EIO=4&transport=polling")).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        processes
+    }
+
+    async fn scale(&mut self, nodes: usize) {
+        for number in self.nodes.len()..nodes {
+            let last = u8::try_from(number + 2).expect("few nodes");
+            let listen = SocketAddr::from((Ipv4Addr::new(127, 77, 0, last), self.node_port));
+            let mut args = self.args.clone();
+            args.extend(["--node-id".to_owned(), format!("node-{number}")]);
+            let mut node = Node::at(number, listen, args, self.dir.path());
+            node.restart().await;
+            self.nodes.push(node);
+        }
+        let lines: Vec<String> = self
+            .nodes
+            .iter()
+            .filter_map(|node| Some(format!("{} chat-server\n", node.authority().split(':').next()?)))
+            .collect();
+        fs::write(&self.hosts, lines.concat()).expect("the list of nodes");
+        signal(self.dnsmasq.0.id(), "HUP");
+    }
+
+    fn kill(&mut self, node: &str) {
+        let found = self.nodes.iter_mut().find(|other| other.id() == node);
+        found.unwrap_or_else(|| panic!("there is no node {node}")).kill();
+    }
+
+    fn stop(&mut self) {
+        self.nginx = None;
+        for node in &mut self.nodes {
+            node.kill();
+        }
+    }
+}
+
+/// A program in the background; asked to end when dropped (nginx then ends its workers by itself).
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            signal(self.0.id(), "TERM");
+            let _ = self.0.wait();
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() {
+            for log in ["nginx.log", "dnsmasq.log"] {
+                let text = fs::read_to_string(self.dir.path().join(log)).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                eprintln!("--- {log}\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+            }
+        }
+    }
+}
+
+fn log(path: &Path) -> (Stdio, Stdio) {
+    let file = fs::File::create(path).expect("a log");
+    (file.try_clone().expect("a second handle").into(), file.into())
+}
+
+fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service {
+    let (out, err) = log(&dir.join("dnsmasq.log"));
+    let user = Command::new("id").arg("-un").output().expect("the program `id`").stdout;
+    let user = String::from_utf8(user).expect("a name");
+    let child = Command::new("dnsmasq")
+        .args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"])
+        .args(["--listen-address=127.0.0.1", "--log-facility=-", "--pid-file="])
+        .arg(format!("--port={}", at.port()))
+        .arg(format!("--addn-hosts={}", hosts.display()))
+        // It would become another user, who can't read the list.
+        .arg(format!("--user={}", user.trim()))
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .env("PATH", path())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start `dnsmasq` ({error}): install Debian's package dnsmasq-base"));
+    Service(child)
+}
+
+fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
+    let found = Command::new(stock::source("setup/nginx")).stdin(Stdio::null()).output().expect("tests/setup/nginx");
+    assert!(found.status.success(), "tests/setup/nginx: {}", String::from_utf8_lossy(&found.stderr));
+    let program = String::from_utf8(found.stdout).expect("a path");
+    let mut conf = fs::read_to_string(stock::source("../nginx/nginx.conf.template")).expect("the template");
+    for (name, value) in [
+        ("NGINX_LISTEN", at.to_string()),
+        ("NGINX_UPSTREAM", format!("chat-server:{node_port}")),
+        ("NGINX_RESOLVER", resolver.to_string()),
+        ("NGINX_REAL_IP_FROM", "127.0.0.1".to_owned()),
+    ] {
+        conf = conf.replace(&format!("${{{name}}}"), &value);
+    }
+    fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf");
+    let (out, err) = log(&dir.join("nginx.log"));
+    let child = Command::new(program.trim())
+        .arg("-p")
+        .arg(dir)
+        .args(["-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"])
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start nginx ({error})"));
+    Service(child)
+}
+
+/// Where administrators' programs are too.
+fn path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
