@@ -1,9 +1,11 @@
 //! What can be set from outside, by flag or environment variable. `docs/configuration.md` is made
 //! from this, and a test holds it fresh.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::broker::Retention;
@@ -12,6 +14,9 @@ use crate::domain::rate_limit::Rate;
 
 #[cfg(test)]
 mod reference;
+
+/// Shortest key that signs resume tokens, in bytes.
+const MIN_KEY_BYTES: usize = 32;
 
 /// A chat over Socket.IO: what was acknowledged reaches every member of its room once, in one order.
 ///
@@ -28,6 +33,27 @@ pub struct Cli {
     /// How to serve.
     #[command(flatten)]
     pub config: Config,
+}
+
+impl Cli {
+    /// Reads the command line and the environment; ends the process with a message where they
+    /// are wrong. A variable that is set to nothing counts as not set: that is how compose files
+    /// and manifests leave one out.
+    #[must_use]
+    pub fn read() -> Self {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let matches = without(Self::command(), is_empty).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A command that does not look at some variables.
+fn without(command: clap::Command, ignored: impl Fn(&OsStr) -> bool) -> clap::Command {
+    command.mut_args(
+        |argument| {
+            if argument.get_env().is_some_and(&ignored) { argument.env(Resettable::Reset) } else { argument }
+        },
+    )
 }
 
 /// What the program can do beside serving.
@@ -98,6 +124,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// Checks what must not be printed when it is wrong.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.session_keys.iter().any(|key| key.0.len() < MIN_KEY_BYTES) {
+            return Err("--session-keys: a key must have at least 32 characters; try: openssl rand -hex 32");
+        }
+        Ok(())
+    }
+
     /// How often one user may send.
     #[must_use]
     pub fn rate(&self) -> Rate {
@@ -142,10 +179,8 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-fn parse_key(text: &str) -> Result<SigningKey, String> {
-    if text.len() < 32 {
-        return Err("a key must have at least 32 characters; try: openssl rand -hex 32".into());
-    }
+/// Takes any text: clap would print a value that its parser refuses. [`Config::check`] judges it.
+fn parse_key(text: &str) -> Result<SigningKey, std::convert::Infallible> {
     Ok(SigningKey(text.as_bytes().to_vec()))
 }
 
@@ -177,8 +212,6 @@ fn parse_origin(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Config, String> {
@@ -201,6 +234,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let command = without(Cli::command(), |name| name == "CHAT_SESSION_KEYS");
+        let looked_at: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+        assert!(!looked_at.contains(&OsStr::new("CHAT_SESSION_KEYS")));
+        assert!(looked_at.contains(&OsStr::new("CHAT_REDIS_URL")));
+    }
+
+    #[test]
     fn an_origin_with_a_path_is_refused_with_a_reason() {
         assert_eq!(parse(&["--allowed-origins", "https://A.example"]).unwrap().allowed_origins, ["https://a.example"]);
         for bad in ["https://a.example/", "https://a.example/x", "a.example", "ftp://a.example"] {
@@ -211,9 +252,10 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused_and_never_shown() {
-        let error = parse(&["--session-keys", "short"]).unwrap_err();
-        assert!(error.contains("at least 32"), "{error}");
+        let error = parse(&["--session-keys", "short"]).unwrap().check().unwrap_err();
+        assert!(error.contains("at least 32") && !error.contains("short"), "{error}");
         let config = parse(&["--session-keys", &"k".repeat(32)]).unwrap();
+        assert_eq!(config.check(), Ok(()));
         assert!(!format!("{config:?}").contains("kkkk"));
     }
 

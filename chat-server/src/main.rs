@@ -8,12 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use chat_server::config::{Cli, Command, Config};
 use chat_server::{server, telemetry};
-use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let done = match cli.command {
         Some(Command::Healthcheck) => healthcheck(cli.config.admin_listen),
         None => serve(cli.config),
@@ -29,6 +28,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
+    config.check().map_err(anyhow::Error::msg)?;
     telemetry::init();
     let listener = bind(config.listen, "--listen").await?;
     let admin = bind(config.admin_listen, "--admin-listen").await?;

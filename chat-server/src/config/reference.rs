@@ -11,7 +11,7 @@ fn reference() -> String {
     let mut page = String::from(
         "# Configuration of chat-server\n\n\
          Made by `make generate` from chat-server/src/config.rs. Do not edit.\n\n\
-         Every option is a flag and an environment variable; the flag wins. `RUST_LOG` sets the level of the logs \
+         Every option is a flag and an environment variable; the flag wins, and an empty variable counts as not set. `RUST_LOG` sets the level of the logs \
          (`info` without it).\n\n\
          | flag | variable | default | meaning |\n|---|---|---|---|\n",
     );
