@@ -8,6 +8,7 @@ pub struct Lifecycle {
     started: AtomicBool,
     draining: AtomicBool,
     pending: AtomicUsize,
+    received: AtomicUsize,
 }
 
 impl Lifecycle {
@@ -36,11 +37,18 @@ impl Lifecycle {
     /// A request was received.
     pub fn received(&self) {
         self.pending.fetch_add(1, Ordering::AcqRel);
+        self.received.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A request was answered.
     pub fn answered(&self) {
         self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Requests that were received, ever: whether this stands still tells whether more are coming.
+    #[must_use]
+    pub fn received_so_far(&self) -> usize {
+        self.received.load(Ordering::Acquire)
     }
 
     /// Requests that were received and not yet answered.

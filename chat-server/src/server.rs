@@ -30,6 +30,9 @@ use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT, polling}
 
 /// How long the node waits for requests under way when it stops.
 const FINISH: Duration = Duration::from_secs(5);
+/// How long no request may have come before the node believes that none is on its way any more:
+/// clients send until they hear that the node stops.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long it waits for the transports to close.
 const CLOSE: Duration = Duration::from_secs(5);
 /// Over how long the clients of a node that stops come back elsewhere, in milliseconds.
@@ -232,8 +235,12 @@ async fn drain(context: &Context, io: &socketioxide::SocketIo) {
         let _ = client.try_send("server:draining", &json!({ "reconnectAfterMs": after }));
     }
     let finished = tokio::time::timeout(FINISH, async {
-        while context.lifecycle.pending() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        loop {
+            let received = context.lifecycle.received_so_far();
+            tokio::time::sleep(QUIET).await;
+            if context.lifecycle.pending() == 0 && context.lifecycle.received_so_far() == received {
+                return;
+            }
         }
     });
     if finished.await.is_err() {
