@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::client::nonce;
 use crate::harness::{Client, Plan, until};
 
 async fn private_room(client: &Client) -> String {
@@ -210,6 +211,30 @@ on_both! {
         ann.refused("dm:open", json!({}), "bad_request").await;
         let later = bob.again(cluster.node(0)).await;
         assert_eq!(later.session_room(&room).expect("the DM")["kind"], "dm");
+    }
+}
+
+on_both! {
+    /// The news of a membership takes its time, and the room does not wait for it: what was said since belongs to the
+    /// member all the same. The client itself checks that the offsets rise by one from where `room:added` begins.
+    async fn what_is_said_right_after_an_invite_reaches_the_invited(bus) {
+        const SAID: usize = 5;
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        for number in 0..20 {
+            let room = ann.create(&format!("room {number}"), "private").await;
+            let invited = ann.ask("room:invite", &json!({"room": room, "user": bob.id()}));
+            let texts: Vec<String> = (0..SAID).map(|said| format!("{number}:{said}")).collect();
+            for text in &texts {
+                // Not waiting for the answer, so that it is said at once; that it was stored shows in that Bob hears it.
+                drop(ann.ask("message:send", &json!({"room": room, "nonce": nonce(), "text": text})));
+            }
+            assert_eq!(invited.answer().await["ok"], true);
+            for text in &texts {
+                bob.hear_text(&room, text).await;
+            }
+        }
     }
 }
 

@@ -89,14 +89,10 @@ pub(crate) async fn open(
     if !client.send("session", &session).await {
         return Ok(());
     }
-    for mut opening in openings {
-        // From here on the client has begun: what fails is tried again from where it failed.
-        while let Err(error) = replay(context, client, &mut opening).await {
-            tracing::warn!(%error, "what was missed could not be read yet");
-            tokio::time::sleep(super::worker::RETRY).await;
-            if !client.is_open() {
-                return Ok(());
-            }
+    for opening in openings {
+        if let Some(since) = opening.since {
+            // From here on the client has begun: what fails is tried again from where it failed.
+            replay(context, client, &opening.room, &opening.head, since).await;
         }
         context.hub.ready(client, &opening.room, opening.head).await;
     }
@@ -146,10 +142,26 @@ async fn open_room(
     Ok(Some(Opening { room, info, role, unread, head, since: from, lost }))
 }
 
-/// Sends what a room's listener missed: entry by entry, or one gap for very many.
-async fn replay(context: &Context, client: &Client, opening: &mut Opening) -> Result<(), BrokerError> {
-    let Opening { room, head, since: Some(has), .. } = opening else { return Ok(()) };
-    if head.offset - *has > RECOVERY_LIMIT {
+/// Sends what lies between what a socket has of a room and where its live events begin: entry by
+/// entry, or one gap for very many. Goes on until it is done or the socket is gone.
+pub(super) async fn replay(context: &Context, client: &Client, room: &RoomId, head: &Position, mut has: Offset) {
+    while let Err(error) = try_replay(context, client, room, head, &mut has).await {
+        tracing::warn!(%error, "what was missed could not be read yet");
+        tokio::time::sleep(super::worker::RETRY).await;
+        if !client.is_open() {
+            return;
+        }
+    }
+}
+
+async fn try_replay(
+    context: &Context,
+    client: &Client,
+    room: &RoomId,
+    head: &Position,
+    has: &mut Offset,
+) -> Result<(), BrokerError> {
+    if head.offset.saturating_sub(*has) > RECOVERY_LIMIT {
         client.send("gap", &gap(room, head, *has + 1, head.offset)).await;
         return Ok(());
     }

@@ -49,8 +49,20 @@ pub trait Outlet: Send + Sync + 'static {
     fn emit_signal(&self, signal: &Signal);
 }
 
+/// What becomes of a socket that hears the room already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attach {
+    /// It is held, and begins anew at [`Mail::Ready`].
+    Anew,
+    /// It goes on as it is, if it is past the joining that it is attached for.
+    UnlessHeard,
+}
+
+/// The position from which a socket hears a room; `None` if it goes on as it was.
+type Reply = oneshot::Sender<Result<Option<Position>, BrokerError>>;
+
 enum Mail {
-    Attach { outlet: Arc<dyn Outlet>, at_least: Offset, reply: oneshot::Sender<Result<Position, BrokerError>> },
+    Attach { outlet: Arc<dyn Outlet>, at_least: Offset, how: Attach, reply: Reply },
     Ready { socket: Sid, position: Position },
     Detach { socket: Sid },
     Entry(Entry),
@@ -209,8 +221,23 @@ impl Hub {
     /// The broker's.
     pub async fn attach(&self, client: &Arc<Client>, room: &RoomId, at_least: Offset) -> Result<Position, BrokerError> {
         client.hears(room);
-        let outlet: Arc<dyn Outlet> = client.clone();
-        self.attach_outlet(outlet, room, at_least).await
+        let attached = self.attach_outlet(client.clone(), room, at_least, Attach::Anew).await?;
+        attached.ok_or_else(|| BrokerError::Unavailable("the room's feed kept the socket".into()))
+    }
+
+    /// Lets a socket hear a room that its person joined at `joined`; `None` if it hears the room
+    /// since then already. Otherwise as [`Hub::attach`].
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn attach_joined(
+        &self,
+        client: &Arc<Client>,
+        room: &RoomId,
+        joined: Offset,
+    ) -> Result<Option<Position>, BrokerError> {
+        client.hears(room);
+        self.attach_outlet(client.clone(), room, joined, Attach::UnlessHeard).await
     }
 
     async fn attach_outlet(
@@ -218,11 +245,12 @@ impl Hub {
         outlet: Arc<dyn Outlet>,
         room: &RoomId,
         at_least: Offset,
-    ) -> Result<Position, BrokerError> {
+        how: Attach,
+    ) -> Result<Option<Position>, BrokerError> {
         // A feed may end between the look-up and the delivery: then there is a new one.
         for _ in 0..3 {
             let (reply, answer) = oneshot::channel();
-            let mail = Mail::Attach { outlet: outlet.clone(), at_least, reply };
+            let mail = Mail::Attach { outlet: outlet.clone(), at_least, how, reply };
             if self.feed(room).mail.send(mail).await.is_ok()
                 && let Ok(answer) = answer.await
             {

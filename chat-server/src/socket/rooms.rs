@@ -14,6 +14,7 @@ use crate::room::history::{From, HISTORY_LIMIT, RECOVERY_LIMIT, covers, render};
 use crate::room::membership::Joined;
 use crate::room::{Notice, room_topic};
 use crate::socket::client::Client;
+use crate::socket::connect::replay;
 use crate::socket::deliver::Outlet;
 use crate::socket::protocol::{
     AcceptInvite, Answer, InviteTo, JoinRoom, ListMembers, ListRooms, OneRoom, OpenDm, Request, bad_request, value,
@@ -213,18 +214,21 @@ pub(super) async fn added(
     let user = &client.identity.user;
     let access = context.rooms.access(user, &room).await?;
     let Some(role) = access.member.as_ref().map(|member| member.role) else { return Ok(()) };
-    let head = context.hub.attach(client, &room, offset).await?;
     let unread = context.rooms.unread(&user.id, std::slice::from_ref(&room)).await?;
+    let Some(head) = context.hub.attach_joined(client, &room, offset).await? else { return Ok(()) };
+    // What was said since the joining is the member's too, however long the news of it took.
+    let joined = Position { epoch: head.epoch.clone(), offset };
     let news = json!({
         "room": room,
         "name": access.info.name_for(&user.id),
         "kind": access.info.kind,
         "topic": access.info.topic,
         "role": role,
-        "position": head,
+        "position": joined,
         "unread": unread.first(),
     });
     client.send("room:added", &news).await;
+    replay(context, client, &room, &head, offset).await;
     context.hub.ready(client, &room, head).await;
     Ok(())
 }

@@ -149,8 +149,14 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
     }
 }
 
+/// Tells a socket of a new room. A broker that is away is waited for: else the socket would not
+/// hear the room until it comes back.
 async fn added(context: &Context, client: &Arc<Client>, room: RoomId, offset: Offset) {
-    if let Err(refusal) = rooms::added(context, client, room, offset).await {
-        tracing::warn!(code = refusal.code.as_str(), "a socket could not be told of a new room");
+    while let Err(refusal) = rooms::added(context, client, room.clone(), offset).await {
+        if refusal.code != Code::Unavailable || !client.is_open() {
+            return;
+        }
+        tracing::warn!("a socket could not be told of a new room yet");
+        tokio::time::sleep(RETRY).await;
     }
 }

@@ -15,7 +15,7 @@ use socketioxide::socket::Sid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Hub, LINGER, Mail, NotQueued, Outlet};
+use super::{Attach, Hub, LINGER, Mail, NotQueued, Outlet};
 use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::{Offset, Position};
@@ -162,8 +162,8 @@ impl Feed {
 
     async fn receive(&mut self, mail: Mail) {
         match mail {
-            Mail::Attach { outlet, at_least, reply } => {
-                let answer = self.attach(outlet, at_least).await;
+            Mail::Attach { outlet, at_least, how, reply } => {
+                let answer = self.attach(outlet, at_least, how).await;
                 let _ = reply.send(answer);
             }
             Mail::Ready { socket, position } => self.ready(socket, &position),
@@ -183,12 +183,25 @@ impl Feed {
         }
     }
 
-    async fn attach(&mut self, outlet: Arc<dyn Outlet>, at_least: Offset) -> Result<Position, BrokerError> {
+    async fn attach(
+        &mut self,
+        outlet: Arc<dyn Outlet>,
+        at_least: Offset,
+        how: Attach,
+    ) -> Result<Option<Position>, BrokerError> {
         if self.position.offset < at_least {
             self.try_heal(None).await?;
         }
+        // One who is behind and has not come to the joining may still have a leaving before it.
+        let heard = self.listeners.get(&outlet.id()).is_some_and(|listener| match listener.state {
+            State::Waiting | State::Live => true,
+            State::Behind(has) => has >= at_least,
+        });
+        if heard && how == Attach::UnlessHeard {
+            return Ok(None);
+        }
         self.listeners.insert(outlet.id(), Listener { outlet, state: State::Waiting });
-        Ok(self.position.clone())
+        Ok(Some(self.position.clone()))
     }
 
     fn ready(&mut self, socket: Sid, position: &Position) {
