@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
-use crate::domain::position::{Epoch, Millis, Offset, Position};
+use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 
 #[cfg(test)]
 mod conformance;
@@ -28,6 +28,8 @@ pub enum Topic {
     Directory,
     /// What all nodes of a cluster share, such as the key that signs resume tokens.
     Cluster,
+    /// What a node says to itself.
+    Node(NodeId),
 }
 
 /// How much of a log is kept, in every topic.
@@ -72,7 +74,7 @@ pub struct Append {
 /// An entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The life of the log.
+    /// The life of the log in which it was stored; it keeps it when the log goes on in another.
     pub epoch: Epoch,
     /// Its place; each is the one before plus 1.
     pub offset: Offset,
@@ -127,14 +129,23 @@ pub enum Keep {
 /// A part of a log, read in one step together with what the log holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
-    /// The life of the log; empty if nothing was ever committed to the topic.
-    pub epoch: Epoch,
+    /// The life of the log and those before; empty if nothing was ever committed to the topic.
+    pub lineage: Lineage,
     /// The last offset given out, 0 if none.
     pub top: Offset,
     /// The offset of the oldest entry that is kept and not past its age; `top + 1` if none is.
     pub first: Offset,
     /// The entries, rising.
     pub entries: Vec<Entry>,
+}
+
+impl Slice {
+    /// Whether everything after a position is still in the log, and the position was ever reached.
+    #[must_use]
+    pub fn covers(&self, position: &Position) -> bool {
+        let Position { offset, .. } = *position;
+        self.lineage.holds(position) && offset <= self.top && self.first <= offset.saturating_add(1)
+    }
 }
 
 /// Fields of a topic as they were at one moment.
@@ -178,6 +189,8 @@ pub enum BrokerError {
 /// - A [`Commit`] takes effect as a whole, once, or not at all. After `Ok`, its entry is stored
 ///   (as durably as the store is) and published.
 /// - Offsets of a log rise by one without a hole, in one order for all nodes.
+/// - No position ever stands for two entries: a log whose store may hold less than it did begins a
+///   new life, and says up to where it goes on from the old one ([`Lineage`]).
 /// - Entries are heard from the bus by every subscribed node, the publisher's own included, and
 ///   only from there.
 /// - Delivery on the bus is at most once. Whoever needs all entries compares offsets and reads
@@ -214,6 +227,10 @@ pub trait Broker: Send + Sync + 'static {
     /// Reads a part of a log. Entries past their age are not returned, even before they are removed.
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError>;
 
+    /// Where logs end, without looking whether their lives go on: what differs from what one knows
+    /// has to be read. An empty epoch where nothing was ever committed.
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError>;
+
     /// Marks a log as read by `user` up to `offset`: never moves back, cut at the log's top.
     /// Returns how many counted entries of others come after the mark.
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError>;
@@ -230,6 +247,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Lets go of topics. Idempotent.
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError>;
+
+    /// Begins to hear anew, as after a loss of the connection: for one who found that what is published
+    /// is not heard.
+    async fn renew_bus(&self);
 
     /// Says that `user` is connected to `node` (`card`: what is shown of the person, JSON) or no
     /// longer is (`None`). Holds only while the node's [`Broker::beat`] is fresh.

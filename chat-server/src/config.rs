@@ -3,6 +3,8 @@
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -114,6 +116,19 @@ pub struct Config {
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 20_000)]
     pub max_connections: usize,
 
+    /// A file that holds the token for POST /drain on --admin-listen, given as
+    /// `Authorization: Bearer …`. Without it nobody may drain the node but by SIGTERM
+    #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// How many sockets a second are handed over to other nodes when this one drains
+    #[arg(long, env = "CHAT_DRAIN_CONNECTIONS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub drain_connections_per_second: u32,
+
+    /// Within how many seconds all of them are, however many; the end takes up to 10 seconds more
+    #[arg(long, env = "CHAT_DRAIN_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 15)]
+    pub drain_timeout_seconds: u32,
+
     /// How long messages are kept, in seconds; 0: for ever
     #[arg(long, env = "CHAT_RETENTION_SECONDS", value_name = "SECONDS", default_value_t = 2_592_000)]
     pub retention_seconds: u64,
@@ -139,6 +154,12 @@ impl Config {
     #[must_use]
     pub fn rate(&self) -> Rate {
         Rate { per_second: self.messages_per_second, burst: self.message_burst }
+    }
+
+    /// How fast sockets are handed over to other nodes: so many a second, within so long.
+    #[must_use]
+    pub fn drain_pace(&self) -> (u32, Duration) {
+        (self.drain_connections_per_second, Duration::from_secs(self.drain_timeout_seconds.into()))
     }
 
     /// How much of each log is kept.

@@ -1,6 +1,7 @@
 //! What is served over plain HTTP: the page, and the gate in front of the handshake, on the
 //! public port; health and metrics on the admin port.
 
+pub mod api;
 pub mod gate;
 pub mod health;
 pub mod web;

@@ -10,6 +10,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod connection;
 pub mod domain;
 pub mod http;
 pub mod lifecycle;

@@ -1,14 +1,21 @@
 //! Where a node is in its life. Read by whoever decides to take on something new.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
 
 /// From start to stop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lifecycle {
     started: AtomicBool,
-    draining: AtomicBool,
-    pending: AtomicUsize,
-    received: AtomicUsize,
+    deaf: AtomicBool,
+    draining: watch::Sender<bool>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { started: AtomicBool::default(), deaf: AtomicBool::default(), draining: watch::Sender::new(false) }
+    }
 }
 
 impl Lifecycle {
@@ -17,9 +24,15 @@ impl Lifecycle {
         self.started.store(true, Ordering::Release);
     }
 
-    /// The node takes no new sockets and is about to stop.
+    /// Whether the node can store but does not hear what is published: its sockets would miss
+    /// everything.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Release);
+    }
+
+    /// The node takes no new sockets and hands over those that it has. For good.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
     }
 
     /// Whether [`Lifecycle::start`] was called.
@@ -28,32 +41,21 @@ impl Lifecycle {
         self.started.load(Ordering::Acquire)
     }
 
+    /// What [`Lifecycle::set_deaf`] said last.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
+    }
+
     /// Whether [`Lifecycle::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
     }
 
-    /// A request was received.
-    pub fn received(&self) {
-        self.pending.fetch_add(1, Ordering::AcqRel);
-        self.received.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// A request was answered.
-    pub fn answered(&self) {
-        self.pending.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Requests that were received, ever: whether this stands still tells whether more are coming.
-    #[must_use]
-    pub fn received_so_far(&self) -> usize {
-        self.received.load(Ordering::Acquire)
-    }
-
-    /// Requests that were received and not yet answered.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.pending.load(Ordering::Acquire)
+    /// Waits for [`Lifecycle::drain`].
+    pub async fn drain_begun(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 }

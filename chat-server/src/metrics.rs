@@ -46,8 +46,11 @@ pub struct Metrics {
     pub gaps_healed: IntCounter,
     /// Sockets that were given a gap instead of events that they were too slow for.
     pub slow_sockets: IntCounter,
+    /// Ends of quiet rooms' logs that were not heard and found by comparing.
+    pub tails_missed: IntCounter,
     acks: IntCounterVec,
     handshakes_refused: IntCounterVec,
+    handovers: IntCounterVec,
 }
 
 impl Metrics {
@@ -68,6 +71,14 @@ impl Metrics {
             Opts::new("chat_handshakes_refused_total", "Handshakes refused, by reason."),
             &["reason"],
         )?;
+        let tails_missed =
+            IntCounter::new("chat_tails_missed_total", "Ends of quiet logs found by comparing with the store.")?;
+        let handovers = IntCounterVec::new(
+            Opts::new("chat_handovers_total", "Sockets that were ended to go on with another node, by transport."),
+            &["transport"],
+        )?;
+        registry.register(Box::new(tails_missed.clone()))?;
+        registry.register(Box::new(handovers.clone()))?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(rooms.clone()))?;
         registry.register(Box::new(deliveries.clone()))?;
@@ -83,7 +94,21 @@ impl Metrics {
         for reason in HandshakeRefusal::ALL {
             handshakes_refused.with_label_values(&[reason.as_str()]);
         }
-        Ok(Self { registry, connections, rooms, deliveries, gaps_healed, slow_sockets, acks, handshakes_refused })
+        for polling in [true, false] {
+            handovers.with_label_values(&[transport(polling)]);
+        }
+        Ok(Self {
+            registry,
+            connections,
+            rooms,
+            deliveries,
+            gaps_healed,
+            slow_sockets,
+            tails_missed,
+            acks,
+            handshakes_refused,
+            handovers,
+        })
     }
 
     /// Counts an answer; `None` is a success.
@@ -96,6 +121,11 @@ impl Metrics {
         self.handshakes_refused.with_label_values(&[reason.as_str()]).inc();
     }
 
+    /// Counts a socket that was handed over.
+    pub fn handed_over(&self, polling: bool) {
+        self.handovers.with_label_values(&[transport(polling)]).inc();
+    }
+
     /// Everything in Prometheus' text format.
     ///
     /// # Errors
@@ -105,4 +135,8 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
+}
+
+fn transport(polling: bool) -> &'static str {
+    if polling { "polling" } else { "websocket" }
 }

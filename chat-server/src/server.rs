@@ -1,15 +1,13 @@
 //! A node, put together: its broker, its sockets, its two ports, and how it ends.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::serve::ListenerExt;
-use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -18,30 +16,24 @@ use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{RedisBroker, RedisConfig};
 use crate::broker::{Broker, BrokerError, Heard};
 use crate::config::Config;
+use crate::connection::{Connection, Connections};
 use crate::domain::id::NodeId;
-use crate::http::{gate, health, web};
+use crate::http::{api, gate, health, web};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::room::Rooms;
 use crate::session::{Sessions, new_id};
 use crate::socket::deliver::Hub;
-use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT, polling};
+use crate::socket::handover::{self, Pace};
+use crate::socket::outbox::Outboxes;
+use crate::socket::polling::{self, Polling};
+use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT};
 
-/// How long the node waits for requests under way when it stops.
-const FINISH: Duration = Duration::from_secs(5);
-/// How long no request may have come before the node believes that none is on its way any more:
-/// clients send until they hear that the node stops.
-const QUIET: Duration = Duration::from_millis(500);
-/// How long it waits for the transports to close.
-const CLOSE: Duration = Duration::from_secs(5);
-/// Over how long the clients of a node that stops come back elsewhere, in milliseconds.
-const RECONNECT_SPREAD_MS: u64 = 2_000;
+/// How long it waits for transports to close that were not handed over.
+const CLOSE: Duration = Duration::from_secs(2);
 /// How often a broker that is away at the start is tried again.
 const START_RETRY: Duration = Duration::from_millis(500);
-/// How much the kernel keeps for a client that does not read, in bytes.
-const SEND_BUFFER: usize = 256 * 1024;
-
 /// Why a node could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -76,9 +68,14 @@ pub async fn run(
     let context = Arc::new(context(&config, node.clone(), broker.clone(), metrics.clone(), lifecycle.clone()));
     let (layer, io) = socket::build(context.clone());
 
-    let hub = tokio::spawn(context.hub.clone().run(bus));
-    let presence = tokio::spawn(context.presence.clone().run());
-    let preparing = tokio::spawn(prepare(context.clone()));
+    // Whatever way this function ends, so do they.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(context.hub.clone().run(bus));
+    tasks.spawn(context.hub.clone().watch_tails());
+    tasks.spawn(context.presence.clone().run());
+    tasks.spawn(prepare(context.clone()));
+    tasks.spawn(stay_heard(context.clone(), config.drain_pace()));
+    let drained = tokio::spawn(drain(context.clone(), config.drain_pace()));
 
     let origins = Arc::new(gate::Origins::new(config.allowed_origins.clone(), config.trusted_proxies.clone()));
     let gate = gate::Gate {
@@ -95,7 +92,7 @@ pub async fn run(
     let sockets = ServiceBuilder::new()
         .layer(gate::cors(origins))
         .layer(from_fn_with_state(gate, gate::guard))
-        .layer(from_fn_with_state(polling::Leftovers::default(), polling::split_long_answers))
+        .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::split_long_answers))
         .layer(layer);
     let public = Router::new()
         .route("/socket.io/", axum::routing::any(async || axum::http::StatusCode::NOT_FOUND))
@@ -116,18 +113,24 @@ pub async fn run(
         "ready to take connections",
     );
     let (stop, stopped) = watch::channel(false);
-    let public = axum::serve(listener.tap_io(tune), public.into_make_service_with_connect_info::<SocketAddr>())
+    let listener = Connections::new(listener, PING_INTERVAL + PING_TIMEOUT);
+    let public = axum::serve(listener, public.into_make_service_with_connect_info::<Connection>())
         .with_graceful_shutdown(wait_for(stopped.clone()));
     let public = tokio::spawn(public.into_future());
-    let admin = axum::serve(admin, health::router(lifecycle, metrics)).with_graceful_shutdown(wait_for(stopped));
+    let routes = health::router(lifecycle.clone(), metrics).merge(api::router(lifecycle, config.admin_token_file));
+    let admin = axum::serve(admin, routes).with_graceful_shutdown(wait_for(stopped));
     let admin = tokio::spawn(admin.into_future());
 
     shutdown.await;
-    drain(&context, &io).await;
+    tracing::info!(sockets = context.hub.sockets(), "stopping");
+    context.lifecycle.drain();
+    // It does not panic; were it to, the node ends all the same.
+    let _ = drained.await;
+    // A peer that reads nothing must not hold the node.
+    if tokio::time::timeout(CLOSE, io.close()).await.is_err() {
+        tracing::warn!("some transports did not close in time");
+    }
     stop.send_replace(true);
-    presence.abort();
-    preparing.abort();
-    hub.abort();
     // What holds a port open now is no longer waited for.
     public.abort();
     admin.abort();
@@ -165,7 +168,8 @@ fn context(
         },
         sessions: Sessions::new(broker.clone(), config.session_keys.clone()),
         presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
-        hub: Hub::new(broker.clone(), metrics.clone(), config.rate()),
+        hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), config.rate()),
+        outboxes: Outboxes::default(),
         node,
         broker,
         rooms,
@@ -195,59 +199,29 @@ async fn prepare(context: Arc<Context>) {
     tracing::info!("the broker is there; taking sockets");
 }
 
-/// Connections of clients that vanished without a word end with the heartbeat, also while
-/// something is being written to them.
-fn tune(stream: &mut TcpStream) {
-    let socket = socket2::SockRef::from(&*stream);
-    let tuned = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER))
-        .and_then(|()| set_user_timeout(&socket));
-    if let Err(error) = tuned {
-        tracing::debug!(%error, "a connection could not be tuned");
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn set_user_timeout(socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
-    socket.set_tcp_user_timeout(Some(PING_INTERVAL + PING_TIMEOUT))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn set_user_timeout(_: &socket2::SockRef<'_>) -> std::io::Result<()> {
-    Ok(())
-}
-
 async fn wait_for(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone: stop as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Takes no new sockets, tells those that are there, finishes what they asked for, and closes.
-async fn drain(context: &Context, io: &socketioxide::SocketIo) {
-    context.lifecycle.drain();
-    let clients = context.hub.clients();
-    tracing::info!(sockets = clients.len(), "stopping");
-    let count = clients.len().max(1) as u64;
-    for (n, client) in clients.iter().enumerate() {
-        let after = RECONNECT_SPREAD_MS * n as u64 / count;
-        // Who can't be told finds out when the transport closes.
-        let _ = client.try_send("server:draining", &json!({ "reconnectAfterMs": after }));
-    }
-    let finished = tokio::time::timeout(FINISH, async {
+/// Hands the sockets over once the node drains.
+async fn drain(context: Arc<Context>, (per_second, at_most): (u32, Duration)) {
+    context.lifecycle.drain_begun().await;
+    handover::run(&context, Pace { per_second, at_most }, || true).await;
+}
+
+/// Makes sure that the node hears, and hands its sockets over while it does not.
+async fn stay_heard(context: Arc<Context>, (per_second, at_most): (u32, Duration)) {
+    let prove = context.hub.clone().prove(&context.lifecycle);
+    let hand_over = async {
         loop {
-            let received = context.lifecycle.received_so_far();
-            tokio::time::sleep(QUIET).await;
-            if context.lifecycle.pending() == 0 && context.lifecycle.received_so_far() == received {
-                return;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            // A node that drains hands them over anyway.
+            if context.lifecycle.is_deaf() && !context.lifecycle.is_draining() {
+                let deaf = || context.lifecycle.is_deaf();
+                handover::run(&context, Pace { per_second, at_most }, deaf).await;
             }
         }
-    });
-    if finished.await.is_err() {
-        tracing::warn!(pending = context.lifecycle.pending(), "stopping with requests under way");
-    }
-    // A peer that reads nothing must not hold the node.
-    if tokio::time::timeout(CLOSE, io.close()).await.is_err() {
-        tracing::warn!("some transports did not close in time");
-    }
+    };
+    tokio::join!(prove, hand_over);
 }

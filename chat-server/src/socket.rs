@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::extract::ConnectInfo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{State, StateNotFound};
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts};
@@ -17,6 +18,7 @@ use socketioxide_core::Value;
 use tokio::sync::mpsc;
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::domain::error::Code;
 use crate::domain::id::{NodeId, RoomId};
 use crate::domain::position::{Millis, Offset, Position};
@@ -28,28 +30,30 @@ use crate::room::Rooms;
 use crate::session::{Credentials, Identity, SessionError, Sessions};
 use auth::Auth;
 use client::{Client, QUEUED_REQUESTS};
-use deliver::Hub;
+use deliver::{Hub, Outlet};
+use outbox::Outboxes;
 use protocol::Request;
 
 mod auth;
 pub mod client;
 mod connect;
 pub mod deliver;
+pub mod handover;
 mod messages;
+pub mod outbox;
 pub mod polling;
 mod protocol;
 mod rooms;
 mod typing;
 mod worker;
 
-/// How often a ping goes to each client.
-pub const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// How long its answer may take.
-pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a ping goes to each client. Both sides take each other for gone when nothing came for
+/// this and [`PING_TIMEOUT`].
+pub const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long its answer may take: a client that reads nothing for half a minute is still kept.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long a connection may take to become a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Packets that wait for a socket before it counts as slow.
-const SOCKET_QUEUE: usize = 1024;
 
 /// What a client may send.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +82,8 @@ pub struct Context {
     pub presence: Presence,
     /// The way to the sockets.
     pub hub: Hub,
+    /// What waits for each of them.
+    pub outboxes: Outboxes,
     /// What is counted.
     pub metrics: Metrics,
     /// Where the node is in its life.
@@ -117,7 +123,7 @@ pub fn build(context: Arc<Context>) -> (SocketIoLayer<LocalAdapter>, SocketIo) {
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        .max_buffer_size(SOCKET_QUEUE)
+        .max_buffer_size(outbox::TRANSPORT_QUEUE)
         .max_payload(limits.max_payload as u64)
         .ws_max_message_size(limits.max_payload)
         .ws_max_frame_size(limits.max_payload)
@@ -172,14 +178,26 @@ async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -
     let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
     let identity = identify(&context, credentials).await?;
     let (jobs, queue) = mpsc::channel(QUEUED_REQUESTS);
-    let client = Arc::new(Client::new(identity, socket.clone(), jobs));
-    socket.extensions.insert(Inbox { client: client.clone(), context: context.clone() });
+    let outbox = context.outboxes.of(socket.id);
+    if let Some(connection) = own_connection(&socket) {
+        outbox.connected(connection);
+    }
+    let client = Arc::new(Client::new(identity, socket.clone(), outbox, jobs));
+    socket.extensions.insert(Inbox(client.clone()));
     socket.on_fallback(async |_: Queued| {});
     let on_close = (context, client.clone());
     socket.on_disconnect(async move || closed(&on_close.0, &on_close.1));
     let start = worker::Start { client, positions, jobs: queue };
     socket.extensions.insert(Arrived(Arc::new(Mutex::new(Some(start)))));
     Ok(())
+}
+
+/// The connection of a socket that began as a WebSocket.
+fn own_connection(socket: &Socket) -> Option<Connection> {
+    let request = socket.req_parts();
+    let polls = polling::query(&request.uri, "transport").as_deref() != Some("websocket");
+    let ConnectInfo(connection) = request.extensions.get::<ConnectInfo<Connection>>().filter(|_| !polls)?;
+    Some(connection.clone())
 }
 
 /// A refusal would stop a stock client for good, so a broker that is away is waited for. A
@@ -210,16 +228,14 @@ async fn connected(Shared(context, socket): Shared) {
 
 fn closed(context: &Context, client: &Arc<Client>) {
     client.close();
+    context.outboxes.remove(client.id());
     if context.hub.remove(client) {
         context.presence.went(&client.identity.user.id);
     }
 }
 
 #[derive(Clone)]
-struct Inbox {
-    client: Arc<Client>,
-    context: Arc<Context>,
-}
+struct Inbox(Arc<Client>);
 
 /// Queues a request, in the order in which the socket sent it.
 struct Queued;
@@ -237,13 +253,11 @@ impl FromMessageParts<LocalAdapter> for Queued {
 
 impl Inbox {
     fn receive(&self, text: &str, has_attachments: bool, ack: Option<i64>) {
-        self.context.lifecycle.received();
-        if self.client.enqueue(Request::parse(text, has_attachments), ack, text.len()) {
-            return;
-        }
-        self.context.lifecycle.answered();
-        if let Some(ack) = ack {
-            self.client.refuse(ack);
+        let Self(client) = self;
+        if !client.enqueue(Request::parse(text, has_attachments), ack, text.len())
+            && let Some(ack) = ack
+        {
+            client.refuse(ack);
         }
     }
 }

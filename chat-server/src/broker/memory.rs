@@ -19,7 +19,7 @@ use super::{
     Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
 };
 use crate::domain::id::{NodeId, UserId};
-use crate::domain::position::{Epoch, Millis, Offset, Position};
+use crate::domain::position::{Lineage, Millis, Offset, Position};
 
 /// Topics that are looked at for expiry with each commit: memory does not grow with what is over.
 const SWEPT_AT_ONCE: usize = 8;
@@ -261,7 +261,7 @@ impl Broker for MemoryBroker {
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
         let Some(kept) = state.topic(topic, now) else {
-            return Ok(Slice { epoch: Epoch::default(), top: 0, first: 1, entries: Vec::new() });
+            return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
         };
         let expired = kept.log.partition_point(|logged| logged.entry.at < oldest);
         let first = kept.log.get(expired).map_or(kept.top + 1, |logged| logged.entry.offset);
@@ -273,7 +273,18 @@ impl Broker for MemoryBroker {
             Keep::Newest => (begin.max(end.saturating_sub(range.limit)), end),
         };
         let entries = kept.log.range(begin..end).map(|logged| logged.entry.clone()).collect();
-        Ok(Slice { epoch: kept.epoch.clone(), top: kept.top, first, entries })
+        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
+        Ok(Slice { lineage, top: kept.top, first, entries })
+    }
+
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+        let now = now();
+        let mut state = self.state();
+        let top = |topic| {
+            let kept = state.topic(topic, now);
+            kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top }).unwrap_or_default()
+        };
+        Ok(topics.iter().map(top).collect())
     }
 
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
@@ -305,6 +316,8 @@ impl Broker for MemoryBroker {
         }
         Ok(())
     }
+
+    async fn renew_bus(&self) {}
 
     async fn set_presence(
         &self,

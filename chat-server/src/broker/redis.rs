@@ -21,7 +21,7 @@ use super::{
     Slice, Topic,
 };
 use crate::domain::id::{NodeId, UserId};
-use crate::domain::position::{Epoch, Millis, Offset, Position};
+use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 
 mod bus;
 mod keys;
@@ -35,6 +35,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const WAITING_COMMANDS: usize = 50_000;
 /// What presence a node is granted that said who is there before it said that it lives.
 const FIRST_LIFE_MS: Millis = 15_000;
+/// Logs that are asked for their ends in one go.
+const TOPICS_AT_ONCE: usize = 1_000;
 /// Numbers above this are not exact in Lua; no log gets there.
 const MAX_OFFSET: Offset = (1 << 53) - 2;
 /// The longest life that is asked for, some 1,000 years: Redis refuses what overflows its clock.
@@ -62,6 +64,7 @@ pub struct RedisBroker {
 struct Scripts {
     commit: Script,
     read: Script,
+    top: Script,
     nonce: Script,
     fields: Script,
     list: Script,
@@ -74,8 +77,9 @@ struct Scripts {
 impl Scripts {
     fn new() -> Self {
         Self {
-            commit: Script::from_lua(include_str!("redis/commit.lua")),
-            read: Script::from_lua(include_str!("redis/read.lua")),
+            commit: Script::from_lua(concat!(include_str!("redis/life.lua"), include_str!("redis/commit.lua"))),
+            read: Script::from_lua(concat!(include_str!("redis/life.lua"), include_str!("redis/read.lua"))),
+            top: Script::from_lua(include_str!("redis/top.lua")),
             nonce: Script::from_lua(include_str!("redis/nonce.lua")),
             fields: Script::from_lua(include_str!("redis/fields.lua")),
             list: Script::from_lua(include_str!("redis/list.lua")),
@@ -87,8 +91,8 @@ impl Scripts {
     }
 }
 
-/// An entry as the scripts return it: offset, time, event, author, payload.
-type RawEntry = (String, String, String, String, String);
+/// An entry as the scripts return it: epoch, offset, time, event, author, payload.
+type RawEntry = (String, String, String, String, String, String);
 
 impl RedisBroker {
     /// A broker on the Redis of `config`, and what its node hears. A Redis that is away is waited
@@ -129,7 +133,12 @@ impl RedisBroker {
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
-        script.evalsha_with_reload(self.link.client()?, keys, args).await.map_err(failed)
+        let done = script.evalsha_with_reload(self.link.client()?, keys, args).await;
+        if done.as_ref().err().is_some_and(link::is_replica) {
+            // What was the primary is none any more: there may be another one at the same address.
+            self.link.renew().await;
+        }
+        done.map_err(failed)
     }
 
     async fn presence_verb<R: FromValue>(&self, args: Vec<String>) -> Result<R, BrokerError> {
@@ -176,8 +185,7 @@ impl Broker for RedisBroker {
             }
             (Some("repeated"), 6) => {
                 let mut next = || answer.next().unwrap_or_default();
-                let epoch = Epoch::new(&next());
-                entry(&epoch, (next(), next(), next(), next(), next())).map(Committed::Repeated)
+                entry((next(), next(), next(), next(), next(), next())).map(Committed::Repeated)
             }
             (Some("refused"), _) => Ok(Committed::Refused(answer.map(|value| optional(&value)).collect())),
             _ => Err(BrokerError::Corrupt("the commit script answered what it never should".into())),
@@ -185,11 +193,11 @@ impl Broker for RedisBroker {
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
-        let Keys { head, log, nonces, .. } = Keys::of(topic);
+        let Keys { log, nonces, .. } = Keys::of(topic);
         let args = vec![format!("{by}={nonce}"), self.max_age()];
-        let found: Vec<String> = self.run(&self.scripts.nonce, vec![head, log, nonces], args).await?;
+        let found: Vec<String> = self.run(&self.scripts.nonce, vec![log, nonces], args).await?;
         let Ok([epoch, offset, at, event, by, payload]) = <[String; 6]>::try_from(found) else { return Ok(None) };
-        entry(&Epoch::new(&epoch), (offset, at, event, by, payload)).map(Some)
+        entry((epoch, offset, at, event, by, payload)).map(Some)
     }
 
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
@@ -238,12 +246,27 @@ impl Broker for RedisBroker {
             range.limit.min(MAX_LIMIT).to_string(),
             keep.to_owned(),
             self.max_age(),
+            super::new_epoch()?.as_str().to_owned(),
         ];
-        let (epoch, top, first, entries): (String, String, String, Vec<RawEntry>) =
+        let (epoch, ended, top, first, entries): (String, String, String, String, Vec<RawEntry>) =
             self.run(&self.scripts.read, vec![head, log], args).await?;
-        let epoch = Epoch::new(&epoch);
-        let entries = entries.into_iter().map(|raw| entry(&epoch, raw)).collect::<Result<_, _>>()?;
-        Ok(Slice { top: number(&top)?, first: number(&first)?, epoch, entries })
+        let entries = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+        let lineage = Lineage { epoch: Epoch::new(&epoch), ended: ends(&ended)? };
+        Ok(Slice { lineage, top: number(&top)?, first: number(&first)?, entries })
+    }
+
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+        let mut tops = Vec::with_capacity(topics.len());
+        for some in topics.chunks(TOPICS_AT_ONCE) {
+            // Sent in one go: fred writes what waits together.
+            let each = some.iter().map(|topic| async {
+                let (epoch, top): (String, String) =
+                    self.run(&self.scripts.top, vec![Keys::of(topic).head], Vec::new()).await?;
+                Ok::<_, BrokerError>(Position { epoch: Epoch::new(&epoch), offset: number(&top)? })
+            });
+            tops.extend(futures_util::future::try_join_all(each).await?);
+        }
+        Ok(tops)
     }
 
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
@@ -271,6 +294,10 @@ impl Broker for RedisBroker {
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
         self.bus.unsubscribe(topics).await;
         Ok(())
+    }
+
+    async fn renew_bus(&self) {
+        self.bus.link().renew().await;
     }
 
     async fn set_presence(
@@ -354,7 +381,16 @@ fn number(text: &str) -> Result<u64, BrokerError> {
     text.parse().map_err(|_| BrokerError::Corrupt(format!("not a number: {text:?}")))
 }
 
-fn entry(epoch: &Epoch, (offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {
+/// Where earlier lives of a log ended, as the scripts keep it.
+fn ends(text: &str) -> Result<Vec<Position>, BrokerError> {
+    let each = text.split_terminator(',').map(|end| {
+        let (epoch, offset) = end.split_once(':').ok_or_else(|| BrokerError::Corrupt(format!("an end: {end:?}")))?;
+        Ok(Position { epoch: Epoch::new(epoch), offset: number(offset)? })
+    });
+    each.collect()
+}
+
+fn entry((epoch, offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {
     let by = UserId::parse(&by).map_err(|error| BrokerError::Corrupt(format!("an author {error}")))?;
-    Ok(Entry { epoch: epoch.clone(), offset: number(&offset)?, at: number(&at)?, event, by, payload })
+    Ok(Entry { epoch: Epoch::new(&epoch), offset: number(&offset)?, at: number(&at)?, event, by, payload })
 }

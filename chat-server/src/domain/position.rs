@@ -10,8 +10,9 @@ pub type Millis = u64;
 /// The place of an entry in a room's log: 1 for the first, 0 for "before the first".
 pub type Offset = u64;
 
-/// Which life of a log an offset belongs to. A log that was lost and begun anew has another
-/// epoch, so that an old offset is never taken for a new one. Opaque to clients.
+/// Which life of a log an offset belongs to. A log begins a new life whenever it can't be sure that
+/// its store still holds all that it held, so that an offset that was given out twice is never
+/// taken for the same. Opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Epoch(std::sync::Arc<str>);
@@ -37,7 +38,7 @@ impl fmt::Display for Epoch {
 }
 
 /// Everything up to and with `offset`, in the life `epoch` of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The life of the log.
     pub epoch: Epoch,
@@ -48,5 +49,55 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.epoch, self.offset)
+    }
+}
+
+/// The life of a log, and the lives before that it goes on from. Offsets go on from one life to the
+/// next; what a life gave out and its successor did not find in the store is not shared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lineage {
+    /// The present life; empty if the log has none yet.
+    pub epoch: Epoch,
+    /// Where earlier lives ended, oldest first.
+    pub ended: Vec<Position>,
+}
+
+impl Lineage {
+    /// Up to which offset an entry that was received in the life `epoch` is the entry that the log
+    /// holds under that offset. `None`: nothing is known of such a life.
+    #[must_use]
+    pub fn shared_with(&self, epoch: &Epoch) -> Option<Offset> {
+        if *epoch == self.epoch {
+            return Some(Offset::MAX);
+        }
+        let from = self.ended.iter().rposition(|end| end.epoch == *epoch)?;
+        // A later life may have ended before an earlier one: more was lost then.
+        self.ended[from..].iter().map(|end| end.offset).min()
+    }
+
+    /// Whether everything that one has who is at `position` is in the log, or was once.
+    #[must_use]
+    pub fn holds(&self, position: &Position) -> bool {
+        self.shared_with(&position.epoch).is_some_and(|shared| position.offset <= shared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(epoch: &str, offset: Offset) -> Position {
+        Position { epoch: Epoch::new(epoch), offset }
+    }
+
+    #[test]
+    fn a_position_holds_up_to_the_lowest_end_of_the_lives_since() {
+        let ended = vec![position("a", 10), position("b", 15), position("c", 12)];
+        let lineage = Lineage { epoch: Epoch::new("d"), ended };
+        assert!(lineage.holds(&position("d", 99)));
+        assert!(lineage.holds(&position("c", 12)) && !lineage.holds(&position("c", 13)));
+        assert!(lineage.holds(&position("b", 12)) && !lineage.holds(&position("b", 13)), "c lost a part of b");
+        assert!(lineage.holds(&position("a", 10)) && !lineage.holds(&position("a", 11)));
+        assert!(!lineage.holds(&position("x", 0)), "a life that is not known");
     }
 }

@@ -4,7 +4,7 @@
 //! node, and stock clients try again. CORS does not cover WebSockets, so origins are checked here
 //! for both transports.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{HandshakeRefusal, Metrics};
 
@@ -40,7 +41,8 @@ pub struct Gate {
 
 impl Gate {
     fn refusal(&self, request: &Request) -> Option<HandshakeRefusal> {
-        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let connection = request.extensions().get::<ConnectInfo<Connection>>();
+        let address = connection.map(|ConnectInfo(connection)| connection.address().ip());
         if !self.origins.allow(request.headers(), address) {
             return Some(HandshakeRefusal::Origin);
         }
@@ -50,7 +52,7 @@ impl Gate {
         }
         if self.lifecycle.is_draining() {
             Some(HandshakeRefusal::Draining)
-        } else if !self.lifecycle.has_started() || !self.broker.is_available() {
+        } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.broker.is_available() {
             Some(HandshakeRefusal::Unavailable)
         } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
             Some(HandshakeRefusal::Full)

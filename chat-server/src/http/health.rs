@@ -31,6 +31,8 @@ pub fn router(lifecycle: Arc<Lifecycle>, metrics: Metrics) -> Router {
 async fn readyz(State(shared): State<Shared>) -> Response {
     if shared.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else if shared.lifecycle.is_deaf() {
+        (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
         "ok\n".into_response()
     } else {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Rooms, room_topic};
-use crate::broker::{BrokerError, Entry, Keep, Range, Slice};
+use crate::broker::{BrokerError, Entry, Keep, Range};
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::message::EntryId;
@@ -59,7 +59,7 @@ pub enum Log {
         /// Nothing newer is in the log.
         complete: bool,
     },
-    /// The epoch is another's, or a part of the range is gone.
+    /// The epoch is not one of this log's, or a part of the range is gone.
     Gone,
 }
 
@@ -110,7 +110,7 @@ impl Rooms {
                     Keep::Oldest => found.truncate(limit),
                 }
                 let messages = found.iter().map(|entry| render(room, entry)).collect::<Result<_, _>>()?;
-                return Ok(Page { epoch: slice.epoch, messages, complete });
+                return Ok(Page { epoch: slice.lineage.epoch, messages, complete });
             }
         }
     }
@@ -130,12 +130,12 @@ impl Rooms {
         self.access(user, room).await?.standing(room).may_read()?;
         let range = Range { after, before: None, limit, keep: Keep::Oldest };
         let slice = self.broker.read(&room_topic(room), range).await?;
-        if slice.epoch != *epoch || !covers(&slice, after) {
+        if !slice.covers(&Position { epoch: epoch.clone(), offset: after }) {
             return Ok(Log::Gone);
         }
         let last = slice.entries.last().map_or(after, |entry| entry.offset);
         let events = slice.entries.iter().map(|entry| logged(room, entry)).collect::<Result<_, _>>()?;
-        let position = Position { epoch: slice.epoch, offset: last };
+        let position = Position { epoch: slice.lineage.epoch, offset: last };
         Ok(Log::Entries { events, position, complete: last == slice.top })
     }
 
@@ -159,12 +159,6 @@ impl Rooms {
         let topics: Vec<_> = rooms.iter().map(room_topic).collect();
         self.broker.unread(&topics, user).await
     }
-}
-
-/// Whether everything after an offset is still in the log, and the offset was ever reached.
-#[must_use]
-pub fn covers(slice: &Slice, after: Offset) -> bool {
-    after <= slice.top && slice.first <= after + 1
 }
 
 /// An entry as it is delivered.

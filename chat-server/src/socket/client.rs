@@ -1,7 +1,7 @@
 //! One connected socket: who is behind it, what waits for its worker, and the way out to it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::FromMessageParts;
 use socketioxide::socket::{Sid, Socket};
-use socketioxide::{SendError, SocketError};
+use socketioxide::{SendError, SocketError, TransportType};
 use socketioxide_core::Value;
 use tokio::sync::mpsc;
 
@@ -18,6 +18,7 @@ use crate::domain::id::{RoomId, UserId};
 use crate::room::{Access, Notice, Signal};
 use crate::session::Identity;
 use crate::socket::deliver::{NotQueued, Outlet};
+use crate::socket::outbox::Outbox;
 use crate::socket::protocol::Request;
 
 /// Requests that may wait for a socket's worker.
@@ -27,7 +28,7 @@ const QUEUED_BYTES: usize = 1 << 20;
 /// Requests over these that are still answered.
 const REFUSED_REQUESTS: usize = 16_384;
 /// How soon a full socket is tried again by one who must not lose what it sends.
-const FULL_RETRY: Duration = Duration::from_millis(100);
+const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence a socket remembers, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
 
@@ -37,14 +38,18 @@ pub(crate) enum Job {
     Request { request: Request, ack: Option<i64>, bytes: usize },
     /// Something told to all sockets of the person.
     Notice(Notice),
+    /// Such a thing may have been missed: the rooms are looked up anew.
+    Review,
 }
 
 /// A connected socket.
 pub struct Client {
     pub(crate) identity: Identity,
     socket: Arc<Socket>,
+    outbox: Arc<Outbox>,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     queued_bytes: AtomicUsize,
+    leaving: AtomicBool,
     /// What is believed of the person's rights; a commit that uses them checks them.
     pub(crate) rights: Mutex<HashMap<RoomId, Access>>,
     presence: Mutex<HashMap<UserId, u64>>,
@@ -54,12 +59,14 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(identity: Identity, socket: Arc<Socket>, jobs: mpsc::Sender<Job>) -> Self {
+    pub(super) fn new(identity: Identity, socket: Arc<Socket>, outbox: Arc<Outbox>, jobs: mpsc::Sender<Job>) -> Self {
         Self {
             identity,
             socket,
+            outbox,
             jobs: Mutex::new(Some(jobs)),
             queued_bytes: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
             rights: Mutex::default(),
             presence: Mutex::default(),
             heard: Mutex::default(),
@@ -87,11 +94,11 @@ impl Client {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Queues a notice behind the requests that wait; in its own time where the queue is full.
-    pub(crate) fn notice(&self, notice: Notice) {
+    /// Queues what is no request behind those that wait; in its own time where the queue is full.
+    pub(crate) fn do_later(&self, job: Job) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(jobs) = jobs else { return };
-        if let Err(mpsc::error::TrySendError::Full(job)) = jobs.try_send(Job::Notice(notice)) {
+        if let Err(mpsc::error::TrySendError::Full(job)) = jobs.try_send(job) {
             tokio::spawn(async move { jobs.send(job).await });
         }
     }
@@ -130,19 +137,55 @@ impl Client {
         self.socket.connected()
     }
 
-    /// Answers a request. Waits while the socket's queue is full; an answer is never dropped
+    /// Whether all requests that were received are answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queued_bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the client polls.
+    pub(crate) fn is_polling(&self) -> bool {
+        self.socket.transport_type() == TransportType::Polling
+    }
+
+    /// Notes that the socket is about to be handed over.
+    pub(crate) fn begin_hand_over(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was noted.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does not.
+    pub(crate) fn hears_no_more(&self, room: &RoomId) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).remove(room);
+    }
+
+    /// Whether the room is among those that the socket hears.
+    pub(crate) fn hears_already(&self, room: &RoomId) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains(room)
+    }
+
+    /// Ends the transport in a way that makes the client connect anew.
+    pub(crate) fn hand_over(&self) {
+        self.outbox.hand_over();
+    }
+
+    /// Answers a request. Waits while too much waits for the socket; an answer is never dropped
     /// while the socket is there.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
-        let Some(ack) = ack else { return };
-        while try_ack(&self.socket, ack, answer) == Err(NotQueued::Full) {
+        let (Some(ack), Some(answer)) = (ack, raw(answer)) else { return };
+        while self.try_ack(ack, &answer) == Err(NotQueued::Full) {
             tokio::time::sleep(FULL_RETRY).await;
         }
     }
 
-    /// Sends an event, waiting while the queue is full. False if the socket is gone.
+    /// Sends an event, waiting while too much waits for the socket. False if the socket is gone.
     pub(crate) async fn send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> bool {
+        let Some(payload) = raw(payload) else { return true };
         loop {
-            match queued(self.socket.emit(event, payload)) {
+            match self.emit(event, &payload) {
                 Ok(()) => return true,
                 Err(NotQueued::Closed) => return false,
                 Err(NotQueued::Full) => tokio::time::sleep(FULL_RETRY).await,
@@ -150,10 +193,44 @@ impl Client {
         }
     }
 
-    /// Sends an event if the queue has room.
-    pub(crate) fn try_send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), NotQueued> {
-        queued(self.socket.emit(event, payload))
+    /// Sends an event that may be missed.
+    pub(crate) fn try_send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
+        if let Some(payload) = raw(payload) {
+            let _ = self.emit(event, &payload);
+        }
     }
+
+    fn try_ack(&self, ack: i64, answer: &RawValue) -> Result<(), NotQueued> {
+        self.queue(answer.get().len(), || {
+            match AckSender::from_message_parts(&self.socket, &mut Value::Str("".into(), None), &Some(ack)) {
+                Ok(sender) => sender.send(answer),
+                Err(never) => match never {},
+            }
+        })
+    }
+
+    fn queue(&self, bytes: usize, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), NotQueued> {
+        if !self.outbox.has_room() {
+            return if self.is_open() { Err(NotQueued::Full) } else { Err(NotQueued::Closed) };
+        }
+        match send() {
+            Ok(()) => {
+                self.outbox.queued(bytes);
+                Ok(())
+            }
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(NotQueued::Full),
+            Err(SendError::Socket(SocketError::Closed)) => Err(NotQueued::Closed),
+            Err(SendError::Serialize(error)) => {
+                tracing::error!(%error, "something could not be written as JSON");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn raw<T: Serialize + ?Sized>(value: &T) -> Option<Box<RawValue>> {
+    let raw = serde_json::value::to_raw_value(value);
+    raw.inspect_err(|error| tracing::error!(%error, "something could not be written as JSON")).ok()
 }
 
 impl Outlet for Client {
@@ -166,7 +243,7 @@ impl Outlet for Client {
     }
 
     fn emit(&self, event: &str, payload: &RawValue) -> Result<(), NotQueued> {
-        self.try_send(event, payload)
+        self.queue(event.len() + payload.get().len(), || self.socket.emit(event, payload))
     }
 
     fn emit_signal(&self, signal: &Signal) {
@@ -181,26 +258,6 @@ impl Outlet for Client {
             seen.insert(about.clone(), version);
         }
         // What passes may be missed: a socket that is full has other worries.
-        let _ = self.try_send(&signal.event, &signal.payload);
-    }
-}
-
-/// Answers a request of a socket if its queue has room.
-fn try_ack(socket: &Arc<Socket>, ack: i64, answer: &serde_json::Value) -> Result<(), NotQueued> {
-    match AckSender::from_message_parts(socket, &mut Value::Str("".into(), None), &Some(ack)) {
-        Ok(sender) => queued(sender.send(answer)),
-        Err(never) => match never {},
-    }
-}
-
-fn queued(result: Result<(), SendError>) -> Result<(), NotQueued> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(NotQueued::Full),
-        Err(SendError::Socket(SocketError::Closed)) => Err(NotQueued::Closed),
-        Err(SendError::Serialize(error)) => {
-            tracing::error!(%error, "something could not be written as JSON");
-            Ok(())
-        }
+        self.try_send(&signal.event, &signal.payload);
     }
 }

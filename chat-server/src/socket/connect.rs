@@ -11,7 +11,7 @@ use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Info, Role};
 use crate::domain::user::User;
-use crate::room::history::{HISTORY_LIMIT, RECOVERY_LIMIT, covers, render};
+use crate::room::history::{HISTORY_LIMIT, RECOVERY_LIMIT, render};
 use crate::room::{Access, room_topic};
 use crate::socket::Context;
 use crate::socket::client::Client;
@@ -131,7 +131,11 @@ async fn open_room(
     if let Some(since) = since {
         let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
         let slice = context.broker.read(&room_topic(&room), range).await?;
-        if since.epoch == slice.epoch && slice.epoch == head.epoch && covers(&slice, since.offset) {
+        if slice.covers(&since) {
+            if !slice.lineage.holds(&head) {
+                // The node has not heard yet that the store lost what it delivered.
+                head = context.hub.attach_after_check(client, &room).await?;
+            }
             // The node may not have heard yet of what the client has.
             head.offset = head.offset.max(since.offset);
             from = Some(since.offset);
@@ -168,7 +172,7 @@ async fn try_replay(
     while *has < head.offset {
         let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
         let slice = context.broker.read(&room_topic(room), range).await?;
-        let contiguous = slice.epoch == head.epoch && slice.entries.first().is_some_and(|e| e.offset == *has + 1);
+        let contiguous = slice.lineage.holds(head) && slice.entries.first().is_some_and(|e| e.offset == *has + 1);
         if !contiguous {
             // It went between being promised and being read.
             client.send("gap", &gap(room, head, *has + 1, head.offset)).await;

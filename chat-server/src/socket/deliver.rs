@@ -5,7 +5,7 @@ use std::collections::hash_map::{Entry as MapEntry, RandomState};
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -13,14 +13,17 @@ use socketioxide::socket::Sid;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::{Broker, BrokerError, Entry, Heard, Topic};
-use crate::domain::id::{RoomId, UserId};
+use crate::domain::id::{NodeId, RoomId, UserId};
 use crate::domain::position::{Millis, Offset, Position};
 use crate::domain::rate_limit::{Bucket, Rate};
 use crate::metrics::Metrics;
 use crate::room::{Notice, Signal};
-use crate::socket::client::Client;
+use crate::socket::client::{Client, Job};
+use probe::Probe;
 
 mod feed;
+mod probe;
+mod tail;
 
 /// How long a node goes on hearing a room or a person after the last local socket went.
 const LINGER: Duration = Duration::from_secs(20);
@@ -75,6 +78,14 @@ struct Handle {
     mail: mpsc::Sender<Mail>,
     /// Something may have passed the feed by: it compares with the log.
     missed: Arc<AtomicBool>,
+    /// Up to where the feed has applied the log; `None` until it knows.
+    position: Arc<Mutex<Option<Position>>>,
+}
+
+impl Handle {
+    fn position(&self) -> Option<Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 struct Here {
@@ -87,6 +98,7 @@ struct Here {
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
+    node: NodeId,
     broker: Arc<dyn Broker>,
     metrics: Metrics,
     rate: Rate,
@@ -97,13 +109,15 @@ struct Inner {
     heard: Vec<tokio::sync::Mutex<HashSet<UserId>>>,
     hasher: RandomState,
     sockets: AtomicUsize,
+    probe: Probe,
 }
 
 impl Hub {
     /// A hub without rooms and people.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, metrics: Metrics, rate: Rate) -> Self {
+    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Metrics, rate: Rate) -> Self {
         Self(Arc::new(Inner {
+            node,
             broker,
             metrics,
             rate,
@@ -112,7 +126,12 @@ impl Hub {
             heard: std::iter::repeat_with(tokio::sync::Mutex::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
             sockets: AtomicUsize::new(0),
+            probe: Probe::default(),
         }))
+    }
+
+    fn lock_rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Handle>> {
+        self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many sockets are open.
@@ -225,6 +244,15 @@ impl Hub {
         attached.ok_or_else(|| BrokerError::Unavailable("the room's feed kept the socket".into()))
     }
 
+    /// As [`Hub::attach`], once the room's feed has compared itself with the log.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn attach_after_check(&self, client: &Arc<Client>, room: &RoomId) -> Result<Position, BrokerError> {
+        self.post(room, Mail::Check).await;
+        self.attach(client, room, 0).await
+    }
+
     /// Lets a socket hear a room that its person joined at `joined`; `None` if it hears the room
     /// since then already. Otherwise as [`Hub::attach`].
     ///
@@ -272,7 +300,7 @@ impl Hub {
 
     async fn post(&self, room: &RoomId, mail: Mail) {
         let handle = {
-            let rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            let rooms = self.lock_rooms();
             rooms.get(room).cloned()
         };
         if let Some(handle) = handle {
@@ -282,23 +310,23 @@ impl Hub {
     }
 
     fn feed(&self, room: &RoomId) -> Handle {
-        let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.lock_rooms();
         if let Some(handle) = rooms.get(room)
             && !handle.mail.is_closed()
         {
             return handle.clone();
         }
         let (mail, mailbox) = mpsc::channel(MAILBOX);
-        let handle = Handle { mail, missed: Arc::default() };
+        let handle = Handle { mail, missed: Arc::default(), position: Arc::default() };
         rooms.insert(room.clone(), handle.clone());
         drop(rooms);
-        tokio::spawn(feed::Feed::new(self.clone(), room.clone(), handle.missed.clone()).run(mailbox));
+        tokio::spawn(feed::Feed::new(self.clone(), room.clone(), handle.clone()).run(mailbox));
         handle
     }
 
     /// Ends a feed unless mail came in: then it goes on.
     fn retire(&self, room: &RoomId, mailbox: &mut mpsc::Receiver<Mail>) -> bool {
-        let mut rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.lock_rooms();
         if !mailbox.is_empty() {
             return false;
         }
@@ -318,24 +346,15 @@ impl Hub {
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),
                 },
                 Heard::Signal(Topic::User(user), text) => self.notice(&user, &text),
-                Heard::Interrupted => {
-                    let handles: Vec<Handle> = {
-                        let rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-                        rooms.values().cloned().collect()
-                    };
-                    tracing::info!(rooms = handles.len(), "the bus was interrupted; comparing with the logs");
-                    for handle in handles {
-                        handle.missed.store(true, Ordering::Relaxed);
-                        let _ = handle.mail.try_send(Mail::Check);
-                    }
-                }
+                Heard::Signal(Topic::Node(_), _) => self.0.probe.heard(),
+                Heard::Interrupted => self.recover_bus(),
                 Heard::Entry(..) | Heard::Signal(..) => {}
             }
         }
     }
 
     fn hand(&self, room: &RoomId, mail: Mail) {
-        let rooms = self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let rooms = self.lock_rooms();
         if let Some(handle) = rooms.get(room)
             && matches!(handle.mail.try_send(mail), Err(mpsc::error::TrySendError::Full(_)))
         {
@@ -347,7 +366,7 @@ impl Hub {
         match serde_json::from_str::<Notice>(text) {
             Ok(notice) => {
                 for client in self.clients_of(user) {
-                    client.notice(notice.clone());
+                    client.do_later(Job::Notice(notice.clone()));
                 }
             }
             Err(error) => tracing::warn!(%error, "a notice could not be read"),

@@ -4,14 +4,19 @@
 //! transport puts all that waits into one answer. What is over is kept here for the next poll.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use socketioxide::socket::Sid;
+
+use super::outbox::Outboxes;
+use crate::connection::Connection;
 
 /// Most packets in an answer.
 const PACKETS: usize = 16;
@@ -21,9 +26,26 @@ const STALE: Duration = Duration::from_secs(60);
 /// How often an upgrade looks whether the rest was fetched.
 const UPGRADE_RETRY: Duration = Duration::from_millis(10);
 
+/// What is known of sessions that poll.
+#[derive(Clone)]
+pub struct Polling {
+    /// What is left over for them.
+    leftovers: Leftovers,
+    /// What waits for them.
+    outboxes: Outboxes,
+}
+
+impl Polling {
+    /// Nothing is left over yet.
+    #[must_use]
+    pub fn new(outboxes: Outboxes) -> Self {
+        Self { leftovers: Leftovers::default(), outboxes }
+    }
+}
+
 /// What is left over for sessions that poll.
 #[derive(Clone, Default)]
-pub struct Leftovers(Arc<Mutex<Shelf>>);
+struct Leftovers(Arc<Mutex<Shelf>>);
 
 #[derive(Default)]
 struct Shelf {
@@ -94,18 +116,28 @@ impl Leftovers {
 }
 
 /// Splits long answers; to be put around the Socket.IO layer.
-pub async fn split_long_answers(State(leftovers): State<Leftovers>, request: Request, next: Next) -> Response {
-    let Some(sid) = query(&request, "sid") else { return next.run(request).await };
-    if query(&request, "transport").as_deref() == Some("websocket") {
+pub async fn split_long_answers(State(polling): State<Polling>, request: Request, next: Next) -> Response {
+    let Polling { leftovers, outboxes } = polling;
+    let Some(sid) = query(request.uri(), "sid") else { return next.run(request).await };
+    let session = Sid::from_str(&sid).ok();
+    if query(request.uri(), "transport").as_deref() == Some("websocket") {
+        if let (Some(session), Some(ConnectInfo(connection))) = (session, request.extensions().get()) {
+            outboxes.of(session).connected(Connection::clone(connection));
+        }
         leftovers.begin_upgrade(&sid).await;
         // The transport answers at once and goes on by itself; a moment later nobody polls.
         let response = next.run(request).await;
-        let after = leftovers.clone();
         tokio::spawn(async move {
             tokio::time::sleep(STALE).await;
-            after.forget(&sid);
+            leftovers.forget(&sid);
+            session.inspect(|session| outboxes.remove_unused(*session));
         });
         return response;
+    }
+    let outbox = session.and_then(|session| outboxes.get(session));
+    if outbox.as_ref().is_some_and(|outbox| outbox.is_handed_over()) {
+        // What a stock client takes as a reason to connect anew.
+        return (StatusCode::BAD_REQUEST, "this session goes on elsewhere\n").into_response();
     }
     if request.method() != Method::GET {
         return next.run(request).await;
@@ -122,6 +154,9 @@ pub async fn split_long_answers(State(leftovers): State<Leftovers>, request: Req
     // The transport bounds its own answers, by `max_payload`.
     match to_bytes(body, usize::MAX).await {
         Ok(body) => {
+            if let Some(outbox) = outbox {
+                outbox.polled(1 + body.iter().filter(|byte| **byte == SEPARATOR).count(), body.len());
+            }
             let body = leftovers.split(&sid, body.into());
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(body))
@@ -130,9 +165,10 @@ pub async fn split_long_answers(State(leftovers): State<Leftovers>, request: Req
     }
 }
 
-fn query(request: &Request, name: &str) -> Option<String> {
-    let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+/// A parameter of a request.
+pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 #[cfg(test)]

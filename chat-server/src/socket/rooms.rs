@@ -10,7 +10,7 @@ use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Draft, Role};
 use crate::domain::user::{Status, User};
-use crate::room::history::{From, HISTORY_LIMIT, RECOVERY_LIMIT, covers, render};
+use crate::room::history::{From, HISTORY_LIMIT, RECOVERY_LIMIT, render};
 use crate::room::membership::Joined;
 use crate::room::{Notice, room_topic};
 use crate::socket::client::Client;
@@ -86,8 +86,11 @@ async fn enter(
         // A client may have heard on another node of what this one is about to hear.
         let all = Range { after: since.offset, before: None, limit: RECOVERY_LIMIT as usize + 1, keep: Keep::Oldest };
         let slice = context.broker.read(&topic, all).await?;
-        recovered = slice.epoch == since.epoch && slice.epoch == head.epoch && covers(&slice, since.offset);
+        recovered = slice.covers(&since);
         if recovered {
+            if !slice.lineage.holds(&head) {
+                head = context.hub.attach_after_check(client, &room).await?;
+            }
             head.offset = head.offset.max(since.offset);
             if head.offset - since.offset > RECOVERY_LIMIT {
                 answer["gap"] = json!({ "from": since.offset + 1, "to": head.offset });
@@ -204,31 +207,69 @@ async fn known(context: &Context, user: &UserId) -> Result<User, Refusal> {
     profile.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such person"))
 }
 
-/// A socket learns that its person became a member of a room.
+/// A socket learns that its person became a member of a room at `offset`.
 pub(super) async fn added(
     context: &Context,
     client: &Arc<Client>,
     room: RoomId,
     offset: Offset,
 ) -> Result<(), Refusal> {
-    let user = &client.identity.user;
-    let access = context.rooms.access(user, &room).await?;
-    let Some(role) = access.member.as_ref().map(|member| member.role) else { return Ok(()) };
-    let unread = context.rooms.unread(&user.id, std::slice::from_ref(&room)).await?;
     let Some(head) = context.hub.attach_joined(client, &room, offset).await? else { return Ok(()) };
     // What was said since the joining is the member's too, however long the news of it took.
     let joined = Position { epoch: head.epoch.clone(), offset };
-    let news = json!({
+    if introduce(context, client, &room, &joined).await? {
+        replay(context, client, &room, &head, offset).await;
+        context.hub.ready(client, &room, head).await;
+    }
+    Ok(())
+}
+
+/// A socket learns of a room that its person joined, nobody knows when: it hears it from now on.
+pub(super) async fn found(context: &Context, client: &Arc<Client>, room: RoomId) -> Result<(), Refusal> {
+    let Some(head) = context.hub.attach_joined(client, &room, 0).await? else { return Ok(()) };
+    if introduce(context, client, &room, &head).await? {
+        context.hub.ready(client, &room, head).await;
+    }
+    Ok(())
+}
+
+/// Tells a socket of a room that it was attached to. Otherwise (the person is no member any more,
+/// or the store is away) the socket is let go, so that it can be attached again.
+async fn introduce(
+    context: &Context,
+    client: &Arc<Client>,
+    room: &RoomId,
+    position: &Position,
+) -> Result<bool, Refusal> {
+    match introduction(context, client, room, position).await {
+        Ok(Some(news)) => Ok(client.send("room:added", &news).await),
+        other => {
+            context.hub.detach(client, room).await;
+            client.hears_no_more(room);
+            other.map(|_| false)
+        }
+    }
+}
+
+/// Asked after attaching: who was thrown out before does not hear the room, who is thrown out after
+/// hears it from the log.
+async fn introduction(
+    context: &Context,
+    client: &Client,
+    room: &RoomId,
+    position: &Position,
+) -> Result<Option<serde_json::Value>, Refusal> {
+    let user = &client.identity.user;
+    let access = context.rooms.access(user, room).await?;
+    let Some(role) = access.member.as_ref().map(|member| member.role) else { return Ok(None) };
+    let unread = context.rooms.unread(&user.id, std::slice::from_ref(room)).await?;
+    Ok(Some(json!({
         "room": room,
         "name": access.info.name_for(&user.id),
         "kind": access.info.kind,
         "topic": access.info.topic,
         "role": role,
-        "position": joined,
+        "position": position,
         "unread": unread.first(),
-    });
-    client.send("room:added", &news).await;
-    replay(context, client, &room, &head, offset).await;
-    context.hub.ready(client, &room, head).await;
-    Ok(())
+    })))
 }

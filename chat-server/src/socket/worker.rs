@@ -70,10 +70,10 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
                 Some(Job::Request { request, ack, bytes }) => {
                     serve(context, client, bucket, request, ack).await;
                     client.dequeued(bytes);
-                    context.lifecycle.answered();
                     refuse_overflow(context, client).await;
                 }
                 Some(Job::Notice(notice)) => heed(context, client, notice).await,
+                Some(Job::Review) => review(context, client).await,
                 None => return,
             },
             _ = keep_alive.tick() => {
@@ -145,6 +145,23 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
         Notice::Read { room, offset, unread, .. } => {
             let news = serde_json::json!({ "room": room, "offset": offset, "unread": unread });
             client.send("read:marked", &news).await;
+        }
+    }
+}
+
+/// Finds rooms that the person joined without this socket's hearing of it. It hears them from now on;
+/// what was said there before is in their history.
+async fn review(context: &Context, client: &Arc<Client>) {
+    let rooms = match context.rooms.of_user(&client.identity.user.id).await {
+        Ok(rooms) => rooms,
+        // An interruption follows when the broker is back.
+        Err(error) => return tracing::debug!(%error, "the rooms of a person could not be looked up"),
+    };
+    for (room, _) in rooms {
+        if !client.hears_already(&room)
+            && let Err(refusal) = rooms::found(context, client, room).await
+        {
+            tracing::debug!(?refusal, "a socket could not be told of a room yet");
         }
     }
 }

@@ -63,7 +63,7 @@ async fn signals_pass_and_are_not_stored(stage: Stage) {
         assert_eq!(node.hear().await, Heard::Signal(topic.clone(), payload.to_owned()));
     }
     let slice = node.all(&topic).await;
-    assert_eq!((slice.epoch.as_str(), slice.top), ("", 0));
+    assert_eq!((slice.lineage.epoch.as_str(), slice.top), ("", 0));
 }
 
 async fn a_node_that_is_too_slow_is_told_so(stage: Stage) {

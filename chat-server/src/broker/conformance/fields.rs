@@ -35,12 +35,12 @@ async fn a_commit_changes_all_or_nothing(stage: Stage) {
     assert_eq!(refused, Committed::Refused(vec![None]));
     assert_eq!(values(&node, &topic, &["x", "y"]).await, [None, None]);
     let slice = node.all(&topic).await;
-    assert_eq!((slice.epoch.as_str(), slice.top, slice.first), ("", 0, 1));
+    assert_eq!((slice.lineage.epoch.as_str(), slice.top, slice.first), ("", 0, 1));
     assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
     assert!(!node.broker.touch(&topic, 1000).await.unwrap());
 
     node.broker.commit(&topic, setting(&[("x", Some("1"))])).await.unwrap();
-    let epoch = node.all(&topic).await.epoch;
+    let epoch = node.all(&topic).await.lineage.epoch;
     assert_ne!(epoch.as_str(), "");
     let Committed::Done { entry: Some((position, _)) } = node.broker.commit(&topic, commit).await.unwrap() else {
         panic!("not done");
@@ -144,7 +144,7 @@ async fn a_topic_is_forgotten_after_its_life(stage: Stage) {
     let set = pairs(&[("a", Some("1"))]);
     node.broker.commit(&topic, Commit { set, ..living(500) }).await.unwrap();
     node.broker.mark_read(&topic, &user("v"), 0).await.unwrap();
-    let epoch = node.all(&topic).await.epoch;
+    let epoch = node.all(&topic).await.lineage.epoch;
     pause(550).await;
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
     assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
@@ -152,10 +152,10 @@ async fn a_topic_is_forgotten_after_its_life(stage: Stage) {
     assert_eq!(node.broker.mark_read(&topic, &user("v"), 0).await.unwrap(), 0);
     assert_eq!(node.broker.unread(std::slice::from_ref(&topic), &user("v")).await.unwrap(), [0]);
     let slice = node.all(&topic).await;
-    assert_eq!((slice.epoch.as_str(), slice.top, slice.first, slice.entries.len()), ("", 0, 1, 0));
+    assert_eq!((slice.lineage.epoch.as_str(), slice.top, slice.first, slice.entries.len()), ("", 0, 1, 0));
     assert!(!node.broker.touch(&topic, 1_000).await.unwrap());
     assert_eq!(node.say(&topic, living(60_000)).await.0, 1);
-    assert_ne!(node.all(&topic).await.epoch, epoch);
+    assert_ne!(node.all(&topic).await.lineage.epoch, epoch);
 }
 
 async fn what_is_made_later_ends_with_the_topic(stage: Stage) {

@@ -12,6 +12,7 @@ on_both!(
     an_old_entry_does_not_hold_its_nonce,
     a_range_is_cut_at_both_ends,
     logs_are_apart,
+    the_ends_of_many_logs_are_told,
 );
 
 async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
@@ -192,7 +193,7 @@ async fn a_range_is_cut_at_both_ends(stage: Stage) {
         for (keep, expected) in [(Keep::Oldest, oldest), (Keep::Newest, newest)] {
             let slice = node.read(&topic, after, before, limit, keep).await;
             assert_eq!(offsets(&slice), expected, "{after} {before:?} {limit} {keep:?}");
-            assert_eq!((slice.first, slice.top, slice.epoch.as_str().is_empty()), (1, 10, false));
+            assert_eq!((slice.first, slice.top, slice.lineage.epoch.as_str().is_empty()), (1, 10, false));
         }
     }
 }
@@ -214,4 +215,15 @@ async fn logs_are_apart(stage: Stage) {
         assert_eq!(node.all(topic).await.entries.first().unwrap().payload, i.to_string());
         assert_eq!(node.broker.count(topic, "").await.unwrap(), 1);
     }
+}
+
+async fn the_ends_of_many_logs_are_told(stage: Stage) {
+    let node = stage.node().await;
+    node.say(&room("a"), message("u", "1")).await;
+    node.say(&room("a"), message("u", "2")).await;
+    node.say(&room("b"), message("u", "1")).await;
+    let tops = node.broker.tops(&[room("b"), room("none"), room("a")]).await.unwrap();
+    assert_eq!(tops.iter().map(|top| top.offset).collect::<Vec<_>>(), [1, 0, 2]);
+    assert_eq!(tops[2].epoch, node.all(&room("a")).await.lineage.epoch);
+    assert_eq!(tops[1].epoch.as_str(), "");
 }

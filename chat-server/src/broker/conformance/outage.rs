@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::broker::BrokerError;
+use crate::domain::position::{Epoch, Position};
 
 /// Waits until the broker says so.
 async fn until_available(node: &Node, available: bool) {
@@ -101,7 +102,8 @@ async fn a_stopped_redis_is_unavailable_at_once_and_works_again_after() {
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     node.say(&topic, nonced("u", "1", "n")).await;
     node.hear_entry().await;
-    let epoch = node.all(&topic).await.epoch;
+    let slice = node.all(&topic).await;
+    let (before, entry) = (slice.lineage.epoch, slice.entries[0].clone());
 
     server.stop();
     until_available(&node, false).await;
@@ -123,8 +125,10 @@ async fn a_stopped_redis_is_unavailable_at_once_and_works_again_after() {
     until_available(&node, true).await;
     until_heard(&mut node, &topic, "2").await;
     let slice = node.all(&topic).await;
-    assert_eq!((slice.epoch, slice.top), (epoch, 2), "append-only: the log is the same");
-    assert!(matches!(node.broker.commit(&topic, nonced("u", "3", "n")).await.unwrap(), Committed::Repeated(_)));
+    assert_eq!(slice.lineage.shared_with(&before), Some(1), "append-only: the log goes on where it was");
+    assert_eq!((slice.top, &slice.entries[0]), (2, &entry), "what was stored is as it was");
+    let repeated = node.broker.commit(&topic, nonced("u", "3", "n")).await.unwrap();
+    assert_eq!(repeated, Committed::Repeated(entry), "and has the answer that it had");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,4 +215,104 @@ async fn a_broker_that_is_dropped_lets_go_of_redis() {
     }
     pause(200).await;
     assert_eq!(server.info("clients", "connected_clients"), 1.0, "only the one that asks");
+}
+
+/// A position in the life that a log has now.
+async fn here(node: &Node, topic: &Topic, offset: Offset) -> Position {
+    Position { epoch: node.all(topic).await.lineage.epoch, offset }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_lost_the_end_of_a_log_is_told_from_one_that_did_not() {
+    let mut server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    for text in ["1", "2"] {
+        node.say(&topic, message("u", text)).await;
+    }
+    let saved = server.saved();
+    node.say(&topic, message("u", "3, to be lost")).await;
+    let (kept, lost) = (here(&node, &topic, 2).await, here(&node, &topic, 3).await);
+    server.stop();
+    server.restore(&saved);
+    assert!(server.run());
+    until_available(&node, true).await;
+
+    // Nothing was committed since: the reading itself tells.
+    let slice = node.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost));
+    node.say(&topic, message("u", "another 3")).await;
+    node.say(&topic, message("u", "4")).await;
+    let slice = node.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost), "another entry stands where the lost one was");
+    assert_eq!((offsets(&slice), slice.lineage.ended.len()), (vec![1, 2, 3, 4], 1));
+    assert_eq!(slice.entries[2].payload, "another 3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_promoted_begins_a_new_life_and_says_what_it_has() {
+    let (server, replica) = (Server::start(), Server::start());
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    assert_eq!(replica.ask(&server.replicaof()), "+OK");
+    let begun = Instant::now();
+    while replica.info("replication", "slave_repl_offset") < 1.0 || replica.ask("EXISTS chat:{room:a}:h") != ":1" {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the replica does not follow");
+        pause(20).await;
+    }
+    let kept = here(&node, &topic, 1).await;
+    // Nothing gets through to the replica any more.
+    assert_eq!(replica.ask("REPLICAOF NO ONE"), "+OK");
+    node.say(&topic, message("u", "2, on the old primary")).await;
+    let lost = here(&node, &topic, 2).await;
+
+    let after = replica.node().await;
+    after.say(&topic, message("u", "2, on the new one")).await;
+    let slice = after.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_so_many_lives_are_remembered_and_older_positions_refused() {
+    let mut server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    let first = here(&node, &topic, 1).await;
+    server.stop();
+    assert!(server.run());
+    until_available(&node, true).await;
+    assert!(node.all(&topic).await.covers(&first));
+    // What the script would have kept after very many restarts.
+    let lives = (0..32).map(|life| format!("e{life}:1,")).collect::<String>();
+    assert_eq!(server.ask(&format!("HSET chat:{{room:a}}:h server other ended {lives}")), ":0");
+    let slice = node.all(&topic).await;
+    assert_eq!(slice.lineage.ended.len(), 32);
+    assert!(!slice.lineage.holds(&Position { epoch: Epoch::new("e0"), offset: 1 }), "the oldest is forgotten");
+    assert!(slice.lineage.holds(&Position { epoch: Epoch::new("e1"), offset: 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_without_its_head_is_begun_anew() {
+    let server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, nonced("u", "1", "n")).await;
+    assert_eq!(server.ask("DEL chat:{room:a}:h"), ":1");
+    assert_eq!(node.say(&topic, nonced("u", "2", "n2")).await.0, 1);
+    assert_eq!(node.all(&topic).await.entries[0].payload, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_log_goes_with_its_last_entry_and_its_nonces_too() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 200, max_entries: 0 }).await;
+    let topic = room("a");
+    node.say(&topic, nonced("u", "1", "n")).await;
+    assert_eq!(server.ask("EXISTS chat:{room:a}:l chat:{room:a}:n"), ":2");
+    let begun = Instant::now();
+    while server.ask("EXISTS chat:{room:a}:l chat:{room:a}:n") != ":0" {
+        assert!(begun.elapsed() < Duration::from_secs(15), "nobody trims it");
+        pause(50).await;
+    }
+    let slice = node.all(&topic).await;
+    assert_eq!((slice.top, slice.first), (1, 2), "offsets go on");
+    assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 2);
 }

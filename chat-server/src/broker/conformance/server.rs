@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,25 @@ impl Server {
         assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
     }
 
+    /// The append-only files as they are now.
+    pub(super) fn saved(&self) -> TempDir {
+        // Every write is in the file by then: `always` would be slower, one second is not waited for.
+        assert_eq!(self.ask("CONFIG SET appendfsync always"), "+OK");
+        let saved = TempDir::new().unwrap();
+        copy(self.directory.path(), saved.path());
+        saved
+    }
+
+    /// Puts back what was [`Server::saved`]; the process must not run.
+    pub(super) fn restore(&self, saved: &TempDir) {
+        copy(saved.path(), self.directory.path());
+    }
+
+    /// The command that makes another a replica of this one.
+    pub(super) fn replicaof(&self) -> String {
+        format!("REPLICAOF 127.0.0.1 {}", self.port)
+    }
+
     pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -95,6 +115,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-rT").args([from, to]).status().unwrap();
+    assert!(status.success());
 }
 
 fn ask(port: u16, command: &str) -> Option<String> {

@@ -23,7 +23,7 @@ async fn nothing_is_unread_before_the_first_mark(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     assert_eq!(node.broker.unread(&[], &user("v")).await.unwrap(), [0; 0]);
     assert_eq!(mark(&node, &topic, "v", Offset::MAX).await, 0);
-    assert_eq!(node.all(&topic).await.epoch.as_str(), "", "a mark makes no topic");
+    assert_eq!(node.all(&topic).await.lineage.epoch.as_str(), "", "a mark makes no topic");
     node.say(&topic, message("u", "")).await;
     assert_eq!(unread(&node, &topic, "v").await, 0);
     assert_eq!(mark(&node, &topic, "v", 0).await, 1);

@@ -15,7 +15,6 @@ use tokio::task::AbortHandle;
 use super::link::{Link, failed};
 use super::{COMMAND_TIMEOUT, entry, keys};
 use crate::broker::{BrokerError, HEARD_CAPACITY, Heard, Topic};
-use crate::domain::position::Epoch;
 
 /// How soon a subscription that failed after a reconnect is tried again.
 const RESUBSCRIBE_RETRY: Duration = Duration::from_millis(200);
@@ -206,10 +205,9 @@ fn frame(topic: Topic, text: &str) -> Option<Heard> {
         return Some(Heard::Signal(topic, signal.to_owned()));
     }
     let mut lines = text.strip_prefix('e')?.splitn(6, '\n');
-    let epoch = Epoch::new(lines.next()?);
     let mut next = || lines.next().map(ToOwned::to_owned);
-    let (offset, at, by, event, payload) = (next()?, next()?, next()?, next()?, next()?);
-    entry(&epoch, (offset, at, event, by, payload)).ok().map(|entry| Heard::Entry(topic, entry))
+    let (epoch, offset, at, by, event, payload) = (next()?, next()?, next()?, next()?, next()?, next()?);
+    entry((epoch, offset, at, event, by, payload)).ok().map(|entry| Heard::Entry(topic, entry))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 -- Changes a topic in one step: what was expected, the fields, the log, and the news of it.
 -- KEYS: fields, index, head, log, nonces, counts
--- ARGV: epoch if none yet, channel, ttl in ms or '', oldest age in ms (0: any), entries kept (0: all),
+-- ARGV: epoch of a new life, channel, ttl in ms or '', oldest age in ms (0: any), entries kept (0: all),
 --       n, then n × (name, '1' or '0', value) expected; m, then m × (name, '1' or '0', value) to set;
 --       event or '', author, payload, '=' and nonce or '', '1' if counted
 local fields, index, head, log, nonces, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -19,7 +19,7 @@ if nonce ~= '' then
   local offset = redis.call('HGET', nonces, author .. nonce)
   local found = offset and redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
   if found and tonumber(found[2][4]) >= oldest then
-    return {'repeated', redis.call('HGET', head, 'epoch'), offset, found[2][4], found[2][2], found[2][6], found[2][12]}
+    return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
   end
 end
 
@@ -35,11 +35,12 @@ if expected > 0 then
   if refused then return values end
 end
 
-local known = redis.call('HMGET', head, 'epoch', 'at', 'top')
-local epoch = known[1]
+local epoch, top, last = live(head, ARGV[1])
 if not epoch then
-  epoch = ARGV[1]
-  redis.call('HSET', head, 'epoch', epoch)
+  epoch, top, last = ARGV[1], 0, 0
+  begin(head, epoch)
+  -- A Redis that evicts keys may have left the log of a head that is gone.
+  redis.call('DEL', log, nonces, counts)
 end
 for i = sets_at + 1, sets_at + sets * 3, 3 do
   if ARGV[i + 1] == '1' then
@@ -54,11 +55,12 @@ end
 local result = {'done'}
 if event ~= '' then
   -- The clock of the system may go back; that of the log does not.
-  local time = string.format('%.0f', math.max(now, tonumber(known[2] or 0)))
-  local offset = string.format('%.0f', (known[3] or 0) + 1)
+  local time = string.format('%.0f', math.max(now, last))
+  local offset = string.format('%.0f', top + 1)
   redis.call('HSET', head, 'top', offset, 'at', time)
   -- Always these names in this order: the stream stores them once a block, and reads go by place.
-  redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload)
+  redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
+    'l', epoch)
   if nonce ~= '' then redis.call('HSET', nonces, author .. nonce, offset) end
   if counted == '1' then
     redis.call('HINCRBY', counts, 'n', 1)
@@ -93,5 +95,10 @@ end
 local ttl = ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', head)
 if tonumber(ttl) >= 0 then
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+end
+-- A log that goes quiet is trimmed by nobody: it goes as a whole when its last entry is past its age.
+if event ~= '' and max_age > 0 and (tonumber(ttl) < 0 or tonumber(ttl) > max_age) then
+  redis.call('PEXPIRE', log, max_age + 1000)
+  redis.call('PEXPIRE', nonces, max_age + 1000)
 end
 return result

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `chat:{room:ID}:f` | hash | the fields |
 //! | `chat:{room:ID}:x` | sorted set | the fields' names, all of score 0: their order |
-//! | `chat:{room:ID}:h` | hash | `epoch`, `top` (the last offset), `at` (the last time) |
+//! | `chat:{room:ID}:h` | hash | `epoch`, `top` (the last offset), `at` (the last time), `server` and `ended` (see `life.lua`) |
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
 //! | `chat:{room:ID}:c` | hash | `n` counted entries, `a:USER` of an author, `m:USER` a mark |
@@ -15,11 +15,12 @@
 //!
 //! A field is written with its name in the index, an entry of the log with `n` and `a:AUTHOR` if it
 //! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`
-//! if counted, `p` payload, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
+//! if counted, `p` payload, `l` the epoch it was born in, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
 //! `OFFSET:SEEN`: how many of the counted entries of others were at or before it. What is unread is
 //! `n` less `a:USER` less `SEEN`: no log has to be read for it.
 //!
-//! All keys of a topic live equally long. Presence is under one tag of its own:
+//! All keys of a topic live equally long, but for log and nonces of a topic whose entries have an age:
+//! these live no longer than the last entry. Presence is under one tag of its own:
 //!
 //! | key | type | what |
 //! |---|---|---|
@@ -32,7 +33,7 @@
 //! That there is no key a user is what lets the scripts name all their keys.
 
 use crate::broker::Topic;
-use crate::domain::id::{RoomId, SessionId, UserId};
+use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 
 /// The keys of a topic, in the order in which the scripts take them.
 pub(super) struct Keys {
@@ -74,6 +75,7 @@ pub(super) fn channel(topic: &Topic) -> String {
         Topic::Session(id) => format!("chat:{{session:{id}}}"),
         Topic::Directory => "chat:{directory}".to_owned(),
         Topic::Cluster => "chat:{cluster}".to_owned(),
+        Topic::Node(id) => format!("chat:{{node:{id}}}"),
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) fn topic(channel: &str) -> Option<Topic> {
     match tag.split_once(':') {
         Some(("room", id)) => RoomId::parse(id).ok().map(Topic::Room),
         Some(("user", id)) => UserId::parse(id).ok().map(Topic::User),
+        Some(("node", id)) => NodeId::parse(id).ok().map(Topic::Node),
         Some(("session", id)) => SessionId::parse(id).ok().map(Topic::Session),
         None if tag == "directory" => Some(Topic::Directory),
         None if tag == "cluster" => Some(Topic::Cluster),
@@ -103,6 +106,7 @@ mod tests {
             Topic::Session(SessionId::parse("s1").unwrap()),
             Topic::Directory,
             Topic::Cluster,
+            Topic::Node(NodeId::parse("n1").unwrap()),
         ] {
             assert_eq!(topic(&channel(&there)), Some(there));
         }

@@ -17,6 +17,8 @@ use crate::broker::BrokerError;
 const RESTART: Duration = Duration::from_secs(1);
 /// How often a connection is asked whether it still answers: TCP alone would not tell.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long whoever asks for a new connection waits for it.
+const RENEWAL: Duration = Duration::from_secs(1);
 /// How often it is looked at whether a connection is there at last.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -69,6 +71,13 @@ impl Link {
         self.state.is_up() && self.client.is_connected()
     }
 
+    /// Gives the connection up and begins a new one.
+    pub(super) async fn renew(&self) {
+        if self.is_up() {
+            let _ = tokio::time::timeout(RENEWAL, self.client.force_reconnection()).await;
+        }
+    }
+
     /// Waits for the connection, for at most this long.
     pub(super) async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most, async {
@@ -91,6 +100,11 @@ impl Drop for Link {
             task.abort();
         }
     }
+}
+
+/// Whether an error says that the other end takes no writes.
+pub(super) fn is_replica(error: &Error) -> bool {
+    error.details().starts_with("READONLY") || error.details().contains("-READONLY")
 }
 
 /// What an error of fred means to the one who asked.

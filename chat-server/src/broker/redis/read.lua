@@ -1,7 +1,7 @@
 -- A part of a log, with what the log holds.
--- KEYS: head, log. ARGV: after, before or '', limit, 'oldest' or 'newest', oldest age in ms (0: any)
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'top')
-local epoch, top = known[1] or '', tonumber(known[2] or 0)
+-- KEYS: head, log. ARGV: after, before or '', limit, 'oldest' or 'newest', oldest age in ms (0: any), epoch of a new life
+local epoch, top, _, ended = live(KEYS[1], ARGV[6])
+if not epoch then epoch, top, ended = '', 0, '' end
 local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local text = function(number) return string.format('%.0f', number) end
 local at = function(offset)
@@ -40,7 +40,8 @@ if from <= to and limit > 0 then
   end
   for i, entry in ipairs(found) do
     local place = ARGV[4] == 'newest' and #found + 1 - i or i
-    entries[place] = {string.match(entry[1], '^%d+'), entry[2][4], entry[2][2], entry[2][6], entry[2][12]}
+    local values = entry[2]
+    entries[place] = {values[14], string.match(entry[1], '^%d+'), values[4], values[2], values[6], values[12]}
   end
 end
-return {epoch, text(top), text(first), entries}
+return {epoch, ended, text(top), text(first), entries}

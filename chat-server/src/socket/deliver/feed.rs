@@ -5,8 +5,8 @@
 //! gets them as soon as it can take them, or one `gap` for all of them where they were too many.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -15,20 +15,19 @@ use socketioxide::socket::Sid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Attach, Hub, LINGER, Mail, NotQueued, Outlet};
+use super::{Attach, Handle, Hub, LINGER, Mail, NotQueued, Outlet};
 use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::position::{Offset, Position};
+use crate::domain::position::{Lineage, Offset, Position};
 use crate::room::history::render;
 use crate::room::room_topic;
 
 /// Entries kept for sockets that are behind.
-const KEPT: usize = 8192;
+const KEPT: usize = 1024;
 /// And their size, in bytes.
-const KEPT_BYTES: usize = 8 << 20;
-/// How often a socket that is behind is tried again. Not sooner: the transport closes a socket
-/// whose queue happens to be full when it is to be pinged, so that a queue must not stay full.
-const RETRY: Duration = Duration::from_millis(250);
+const KEPT_BYTES: usize = 1 << 20;
+/// How often a socket that is behind is tried again.
+const RETRY: Duration = Duration::from_millis(20);
 /// How often the log is tried again when the broker can't be reached.
 const HEAL_RETRY: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 200;
@@ -50,8 +49,9 @@ struct Listener {
 enum State {
     /// Attached; waits for [`Mail::Ready`].
     Waiting,
-    /// Has everything up to the offset, and is to get the rest.
-    Behind(Offset),
+    /// Has everything up to `has`, and is to get the rest. `undone`: it also has entries after `has`
+    /// which the log lost, and is told so.
+    Behind { has: Offset, undone: bool },
     /// Has everything.
     Live,
 }
@@ -60,24 +60,28 @@ pub(super) struct Feed {
     hub: Hub,
     room: RoomId,
     topic: Topic,
+    /// The lives of the log; [`Feed::position`] is in the present one.
+    lineage: Lineage,
     position: Position,
     listeners: HashMap<Sid, Listener>,
     kept: VecDeque<Line>,
     kept_bytes: usize,
-    missed: Arc<AtomicBool>,
+    /// What the hub knows of this feed.
+    handle: Handle,
 }
 
 impl Feed {
-    pub(super) fn new(hub: Hub, room: RoomId, missed: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(hub: Hub, room: RoomId, handle: Handle) -> Self {
         Self {
             hub,
             topic: room_topic(&room),
             room,
-            position: Position { epoch: crate::domain::position::Epoch::default(), offset: 0 },
+            lineage: Lineage::default(),
+            position: Position::default(),
             listeners: HashMap::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
-            missed,
+            handle,
         }
     }
 
@@ -87,14 +91,15 @@ impl Feed {
             return;
         }
         self.hub.0.metrics.rooms.inc();
+        self.tell_position();
         let mut idle_since = Instant::now();
         let mut heal_at = Instant::now();
         // A time, not a pause that begins anew with each entry: a busy room must not starve those
         // who are behind.
         let mut retry_at = Instant::now();
         loop {
-            let behind = self.listeners.values().any(|listener| matches!(listener.state, State::Behind(_)));
-            let missed = self.missed.load(Ordering::Relaxed);
+            let behind = self.listeners.values().any(|listener| matches!(listener.state, State::Behind { .. }));
+            let missed = self.handle.missed.load(Ordering::Relaxed);
             let idle = self.listeners.is_empty();
             tokio::select! {
                 biased;
@@ -120,8 +125,16 @@ impl Feed {
             if !self.listeners.is_empty() {
                 idle_since = Instant::now();
             }
+            self.tell_position();
         }
         self.hub.0.metrics.rooms.dec();
+    }
+
+    fn tell_position(&self) {
+        let mut told = self.handle.position.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != Some(&self.position) {
+            *told = Some(self.position.clone());
+        }
     }
 
     /// Hears the room, then reads where its log is: in this order nothing falls between.
@@ -129,7 +142,8 @@ impl Feed {
         self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await?;
         let range = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
         let slice = self.hub.0.broker.read(&self.topic, range).await?;
-        self.position = Position { epoch: slice.epoch, offset: slice.top };
+        self.position = Position { epoch: slice.lineage.epoch.clone(), offset: slice.top };
+        self.lineage = slice.lineage;
         Ok(())
     }
 
@@ -156,7 +170,7 @@ impl Feed {
         if self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await.is_err() {
             tracing::warn!("a room could not be heard again; trying on");
         }
-        self.missed.store(true, Ordering::Relaxed);
+        self.handle.missed.store(true, Ordering::Relaxed);
         false
     }
 
@@ -166,7 +180,7 @@ impl Feed {
                 let answer = self.attach(outlet, at_least, how).await;
                 let _ = reply.send(answer);
             }
-            Mail::Ready { socket, position } => self.ready(socket, &position),
+            Mail::Ready { socket, position } => self.ready(socket, &position).await,
             Mail::Detach { socket } => {
                 self.listeners.remove(&socket);
                 self.forget_kept();
@@ -195,7 +209,7 @@ impl Feed {
         // One who is behind and has not come to the joining may still have a leaving before it.
         let heard = self.listeners.get(&outlet.id()).is_some_and(|listener| match listener.state {
             State::Waiting | State::Live => true,
-            State::Behind(has) => has >= at_least,
+            State::Behind { has, .. } => has >= at_least,
         });
         if heard && how == Attach::UnlessHeard {
             return Ok(None);
@@ -204,10 +218,15 @@ impl Feed {
         Ok(Some(self.position.clone()))
     }
 
-    fn ready(&mut self, socket: Sid, position: &Position) {
-        let same_life = position.epoch == self.position.epoch;
+    async fn ready(&mut self, socket: Sid, position: &Position) {
+        if self.lineage.shared_with(&position.epoch).is_none() {
+            // The socket was told of a life that this node has not heard of.
+            self.heal(None).await;
+        }
+        let shared = self.lineage.shared_with(&position.epoch).unwrap_or(0);
         if let Some(listener) = self.listeners.get_mut(&socket) {
-            listener.state = State::Behind(if same_life { position.offset } else { 0 });
+            let has = position.offset.min(shared);
+            listener.state = State::Behind { has, undone: position.offset > shared };
             self.catch_up(socket);
             self.forget_kept();
         }
@@ -232,11 +251,11 @@ impl Feed {
         // Cleared first: what is missed while the log is read is missed after it. Only a reading up
         // to the top makes up for all that was missed.
         if before.is_none() {
-            self.missed.store(false, Ordering::Relaxed);
+            self.handle.missed.store(false, Ordering::Relaxed);
         }
         if let Err(error) = self.try_heal(before).await {
             tracing::warn!(%error, "a gap could not be healed yet");
-            self.missed.store(true, Ordering::Relaxed);
+            self.handle.missed.store(true, Ordering::Relaxed);
         }
     }
 
@@ -245,10 +264,16 @@ impl Feed {
             let after = self.position.offset;
             let range = Range { after, before, limit: READ_AT_ONCE, keep: Keep::Oldest };
             let slice = self.hub.0.broker.read(&self.topic, range).await?;
-            if slice.epoch != self.position.epoch || slice.top < after {
-                self.begin_life(Position { epoch: slice.epoch, offset: slice.top }, slice.first);
-                return Ok(());
+            if slice.lineage.epoch != self.position.epoch {
+                let shared = slice.lineage.shared_with(&self.position.epoch).unwrap_or(0);
+                if shared < after {
+                    self.begin_life(slice.lineage, slice.top, shared);
+                    return Ok(());
+                }
+                // Nothing that was delivered is lost: the log only goes on in a new life.
+                self.position.epoch = slice.lineage.epoch.clone();
             }
+            self.lineage = slice.lineage;
             // What is gone can't be delivered; say so and go on behind it.
             let gone = slice.first.min(before.unwrap_or(Offset::MAX));
             if gone > after + 1 {
@@ -269,19 +294,22 @@ impl Feed {
         }
     }
 
-    /// The log was lost and begun anew: whoever listens is told of all that is in it.
-    fn begin_life(&mut self, position: Position, first: Offset) {
-        let known = !self.position.epoch.as_str().is_empty();
+    /// The store lost entries that were delivered: whoever listens is told that what comes after
+    /// `shared` is another.
+    fn begin_life(&mut self, lineage: Lineage, top: Offset, shared: Offset) {
+        tracing::warn!(room = %self.room, from = shared + 1, "the store lost entries that were delivered");
         self.kept.clear();
         self.kept_bytes = 0;
-        self.position = position;
+        let had = self.position.offset;
+        self.position = Position { epoch: lineage.epoch.clone(), offset: top };
+        self.lineage = lineage;
         for listener in self.listeners.values_mut() {
-            if !matches!(listener.state, State::Waiting) {
-                listener.state = State::Behind(first.saturating_sub(1));
-            }
-        }
-        if known {
-            tracing::warn!(room = %self.room, "the log of a room began anew");
+            let (has, undone) = match listener.state {
+                State::Waiting => continue,
+                State::Live => (had, false),
+                State::Behind { has, undone } => (has, undone),
+            };
+            listener.state = State::Behind { has: has.min(shared), undone: undone || has > shared };
         }
         self.catch_up_all();
     }
@@ -294,7 +322,7 @@ impl Feed {
         self.position.offset = to;
         for listener in self.listeners.values_mut() {
             if matches!(listener.state, State::Live) {
-                listener.state = State::Behind(from - 1);
+                listener.state = State::Behind { has: from - 1, undone: false };
             }
         }
         self.catch_up_all();
@@ -318,7 +346,7 @@ impl Feed {
             if matches!(listener.state, State::Live) {
                 match listener.outlet.emit(&line.event, &line.json) {
                     Ok(()) => delivered += 1,
-                    Err(NotQueued::Full) => listener.state = State::Behind(line.offset - 1),
+                    Err(NotQueued::Full) => listener.state = State::Behind { has: line.offset - 1, undone: false },
                     Err(NotQueued::Closed) => return false,
                 }
             }
@@ -339,7 +367,7 @@ impl Feed {
     }
 
     fn catch_up_all(&mut self) {
-        let behind = self.listeners.iter().filter(|(_, listener)| matches!(listener.state, State::Behind(_)));
+        let behind = self.listeners.iter().filter(|(_, listener)| matches!(listener.state, State::Behind { .. }));
         for socket in behind.map(|(socket, _)| *socket).collect::<Vec<_>>() {
             self.catch_up(socket);
         }
@@ -349,10 +377,10 @@ impl Feed {
     /// Sends a socket what it lacks, as far as it takes it.
     fn catch_up(&mut self, socket: Sid) {
         let Some(listener) = self.listeners.get_mut(&socket) else { return };
-        let State::Behind(mut has) = listener.state else { return };
+        let State::Behind { mut has, undone } = listener.state else { return };
         let outlet = listener.outlet.clone();
         let covered = self.kept.front().is_some_and(|line| line.offset <= has + 1);
-        if has < self.position.offset && !covered {
+        if undone || (has < self.position.offset && !covered) {
             match outlet.emit("gap", &gap(&self.room, &self.position, has + 1)) {
                 Ok(()) => {
                     self.hub.0.metrics.slow_sockets.inc();
@@ -388,7 +416,7 @@ impl Feed {
         if let Some(listener) = self.listeners.get_mut(&socket) {
             // Entries that could not be rendered leave no line; nothing more is to be had.
             let last = self.kept.back().map_or(has, |line| line.offset);
-            listener.state = if has >= last { State::Live } else { State::Behind(has) };
+            listener.state = if has >= last { State::Live } else { State::Behind { has, undone: false } };
         }
     }
 

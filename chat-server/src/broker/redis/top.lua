@@ -1,0 +1,2 @@
+-- Where a log ends. KEYS: head
+return {redis.call('HGET', KEYS[1], 'epoch') or '', redis.call('HGET', KEYS[1], 'top') or '0'}
