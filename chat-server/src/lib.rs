@@ -15,6 +15,7 @@ pub mod domain;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+pub mod planted;
 pub mod presence;
 pub mod room;
 pub mod server;

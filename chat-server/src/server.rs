@@ -63,6 +63,8 @@ pub async fn run(
         None => NodeId::parse(&new_id("n")?).map_err(|error| BrokerError::Corrupt(error.to_string()))?,
     };
     let (broker, bus) = open_broker(&config).await?;
+    #[cfg(feature = "planted-bugs")]
+    let broker: Arc<dyn Broker> = Arc::new(crate::planted::Saboteur(broker));
     let metrics = Metrics::new()?;
     let lifecycle = Arc::new(Lifecycle::default());
     let context = Arc::new(context(&config, node.clone(), broker.clone(), metrics.clone(), lifecycle.clone()));

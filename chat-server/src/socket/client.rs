@@ -15,6 +15,8 @@ use socketioxide_core::Value;
 use tokio::sync::mpsc;
 
 use crate::domain::id::{RoomId, UserId};
+use crate::planted::{self, Bug};
+use crate::room::message::MESSAGE_NEW;
 use crate::room::{Access, Notice, Signal};
 use crate::session::Identity;
 use crate::socket::deliver::{NotQueued, Outlet};
@@ -243,7 +245,17 @@ impl Outlet for Client {
     }
 
     fn emit(&self, event: &str, payload: &RawValue) -> Result<(), NotQueued> {
-        self.queue(event.len() + payload.get().len(), || self.socket.emit(event, payload))
+        let message = event == MESSAGE_NEW;
+        if message
+            && (planted::shows(Bug::DropFrame, 500) || planted::hold_back(self.socket.id.as_str(), payload.get()))
+        {
+            return Ok(());
+        }
+        let done = self.queue(event.len() + payload.get().len(), || self.socket.emit(event, payload));
+        if message && let Some(held) = planted::held_back(self.socket.id.as_str()) {
+            return self.queue(held.get().len(), || self.socket.emit(event, &held));
+        }
+        done
     }
 
     fn emit_signal(&self, signal: &Signal) {
