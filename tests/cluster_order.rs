@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::harness::client::nonce;
-use crate::harness::{Bus, Client, DEADLINE, Plan};
+use crate::harness::{Client, DEADLINE, Plan};
 
 const CLIENTS: usize = 20;
 const EACH: usize = 500;
@@ -70,9 +70,7 @@ on_both! {
 
         let begun = Instant::now();
         let mut asked = Vec::new();
-        // One process does for all 20 what three do over Redis: a fifth of it shows the same.
-        let each = if bus == Bus::Embedded { EACH / 5 } else { EACH };
-        for number in 0..each {
+        for number in 0..EACH {
             for (sender, client) in clients.iter().enumerate() {
                 let payload = json!({"room": room, "nonce": nonce(), "text": format!("{sender}:{number}")});
                 asked.push(client.ask("message:send", &payload));
@@ -112,7 +110,7 @@ on_both! {
             assert_eq!(number, *expected, "the order of sender {sender}");
             *expected += 1;
         }
-        assert!(next.len() == CLIENTS && next.values().all(|count| *count == each));
+        assert!(next.len() == CLIENTS && next.values().all(|count| *count == EACH));
         println!(
             "{bus:?}, {} node(s): {sent} messages of {CLIENTS} senders reached all {CLIENTS} members, each once, in one order, \
              each sender's order kept; all acked after {:.1} s, all heard after {:.1} s ({:.0} deliveries a second), {gaps} gaps paged",

@@ -84,6 +84,8 @@ impl Lineage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn position(epoch: &str, offset: Offset) -> Position {
@@ -99,5 +101,65 @@ mod tests {
         assert!(lineage.holds(&position("b", 12)) && !lineage.holds(&position("b", 13)), "c lost a part of b");
         assert!(lineage.holds(&position("a", 10)) && !lineage.holds(&position("a", 11)));
         assert!(!lineage.holds(&position("x", 0)), "a life that is not known");
+    }
+
+    /// A store, as it was at one moment: what it holds and what it says of its lives.
+    #[derive(Clone)]
+    struct Store {
+        lineage: Lineage,
+        /// Entries, each of which is told from all others by its number.
+        log: Vec<u32>,
+    }
+
+    impl Store {
+        fn position(&self) -> Position {
+            Position { epoch: self.lineage.epoch.clone(), offset: self.log.len() as Offset }
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// An entry is stored, and somebody receives everything up to it.
+        Append,
+        /// The store comes back as it was so many steps before (0: as it is), and begins a new life.
+        Restart(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![4 => Just(Step::Append), 1 => (0usize..6).prop_map(Step::Restart)];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_holds_exactly_while_all_that_it_stands_for_is_in_the_log(steps in steps()) {
+            let first = Lineage { epoch: Epoch::new("e0"), ended: Vec::new() };
+            let mut store = Store { lineage: first, log: Vec::new() };
+            // What the store held after each step, of which the end may be lost.
+            let mut past = vec![store.clone()];
+            let mut received = vec![store.clone()];
+            for (number, step) in (1u32..).zip(steps) {
+                match step {
+                    Step::Append => store.log.push(number),
+                    Step::Restart(lost) => {
+                        store = past[past.len() - 1 - lost.min(past.len() - 1)].clone();
+                        let ended = store.position();
+                        store.lineage.ended.push(ended);
+                        store.lineage.epoch = Epoch::new(&format!("e{number}"));
+                    }
+                }
+                past.push(store.clone());
+                received.push(store.clone());
+            }
+            for client in &received {
+                let position = client.position();
+                let holds = store.lineage.holds(&position);
+                let is_prefix = store.log.starts_with(&client.log);
+                prop_assert!(!holds || is_prefix, "{position} is held and is not what the log has");
+                // A life that was begun and lost with all that it gave out is not known any more.
+                let known = store.lineage.shared_with(&position.epoch).is_some();
+                prop_assert!(holds || !is_prefix || !known, "{position} is refused although the log has it all");
+            }
+        }
     }
 }

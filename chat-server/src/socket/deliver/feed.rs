@@ -22,6 +22,9 @@ use crate::domain::position::{Lineage, Offset, Position};
 use crate::room::history::render;
 use crate::room::room_topic;
 
+#[cfg(test)]
+mod tests;
+
 /// Entries kept for sockets that are behind.
 const KEPT: usize = 1024;
 /// And their size, in bytes.
