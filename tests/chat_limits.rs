@@ -158,8 +158,18 @@ on_both! {
             Err(Refusal::Http(503, Some(wait))) => assert!(wait.parse::<u32>().is_ok(), "Retry-After: {wait}"),
             other => panic!("expected 503 with Retry-After, got {:?}", other.err()),
         }
+        // A proxy that sends clients by their address asks this node first for those of others, too.
+        let poll = format!("{}/socket.io/?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA", node.url());
+        let elsewhere = reqwest::get(&poll).await.expect("an answer");
+        assert_eq!(elsewhere.status(), 503, "the proxy is to ask the next node");
         bob.close().await;
         let eve = until("there is room again", async || Connect::guest("Eve").try_to(node).await.ok()).await;
         ann.fence("lobby", &[&eve]).await;
+        eve.close().await;
+        until("a session that is nowhere is refused for good", async || {
+            let answer = reqwest::get(&poll).await.ok()?;
+            (answer.status() == 400).then_some(())
+        })
+        .await;
     }
 }

@@ -46,10 +46,11 @@ impl Gate {
         if !self.origins.allow(request.headers(), address) {
             return Some(HandshakeRefusal::Origin);
         }
-        let is_handshake = !request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="));
-        if !is_handshake || request.method() == Method::OPTIONS {
-            return None;
-        }
+        if has_session(request) || request.method() == Method::OPTIONS { None } else { self.busy() }
+    }
+
+    /// Why the node takes no new sockets now.
+    fn busy(&self) -> Option<HandshakeRefusal> {
         if self.lifecycle.is_draining() {
             Some(HandshakeRefusal::Draining)
         } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.broker.is_available() {
@@ -62,18 +63,35 @@ impl Gate {
     }
 }
 
+fn has_session(request: &Request) -> bool {
+    request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="))
+}
+
 /// Lets a request of Socket.IO pass, or refuses it.
 pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let Some(refusal) = gate.refusal(&request) else { return next.run(request).await };
+    let Some(refusal) = gate.refusal(&request) else {
+        let polls = has_session(&request);
+        let response = next.run(request).await;
+        // A proxy that holds clients to nodes by their address sends a client that this node did not
+        // take here all the same, with each poll. It gets to where it was taken in the same way as
+        // with its handshake.
+        if polls && response.status() == StatusCode::BAD_REQUEST && gate.busy().is_some() {
+            return unavailable("this session may be with another node: try there\n".to_owned());
+        }
+        return response;
+    };
     gate.metrics.handshake_refused(refusal);
     let word = refusal.as_str();
     match refusal {
         HandshakeRefusal::Origin => (StatusCode::FORBIDDEN, format!("{word}: not an allowed origin\n")).into_response(),
         HandshakeRefusal::Unavailable | HandshakeRefusal::Draining | HandshakeRefusal::Full => {
-            let retry = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)];
-            (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{word}: try again\n")).into_response()
+            unavailable(format!("{word}: try again\n"))
         }
     }
+}
+
+fn unavailable(text: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], text).into_response()
 }
 
 /// Whose pages may connect.
