@@ -95,8 +95,8 @@ pub struct Config {
     #[arg(long, env = "CHAT_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
     pub allowed_origins: Vec<String>,
 
-    /// Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as
-    /// 10.0.0.0/8, separated by commas. Empty: nobody's
+    /// Networks of the proxies that are believed when X-Forwarded-Proto tells how a page was loaded,
+    /// such as 10.0.0.0/8, separated by commas. Empty: nobody's
     #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     pub trusted_proxies: Vec<IpNet>,
 

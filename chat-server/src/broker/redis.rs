@@ -14,7 +14,7 @@ use fred::types::{Builder, FromValue, RespVersion};
 use tokio::sync::mpsc;
 
 use self::bus::Bus;
-use self::keys::{Keys, PRESENCE, channel};
+use self::keys::{Channels, Keys, PRESENCE};
 use self::link::{Link, failed};
 use super::{
     Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
@@ -58,6 +58,7 @@ pub struct RedisConfig {
 pub struct RedisBroker {
     link: Link,
     bus: Bus,
+    channels: Channels,
     retention: Retention,
     scripts: Scripts,
 }
@@ -112,6 +113,7 @@ impl RedisBroker {
     /// The URL can't be used.
     pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<Heard>), BrokerError> {
         let mut settings = settings(&config.url)?;
+        let channels = Channels::of_database(settings.database.unwrap_or(0));
         settings.version = RespVersion::RESP3;
         // A Redis that is away at the start is no reason to give up.
         settings.fail_fast = false;
@@ -135,11 +137,11 @@ impl RedisBroker {
                 connection.tcp.nodelay = Some(true);
             });
         // The bus has a connection of its own: nothing that is heard waits behind an answer.
-        let (bus, heard) = Bus::start(builder.build().map_err(failed)?);
+        let (bus, heard) = Bus::start(builder.build().map_err(failed)?, channels.clone());
         let link = Link::start(builder.build().map_err(failed)?, "commands");
         // Most often Redis is there: then the first verb finds it.
         tokio::join!(link.wait(CONNECT_TIMEOUT), bus.link().wait(CONNECT_TIMEOUT));
-        Ok((Self { link, bus, retention: config.retention, scripts: Scripts::new() }, heard))
+        Ok((Self { link, bus, channels, retention: config.retention, scripts: Scripts::new() }, heard))
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
@@ -166,7 +168,7 @@ impl Broker for RedisBroker {
         let Commit { expect, set, append, ttl_ms } = commit;
         let mut args = vec![
             super::new_epoch()?.as_str().to_owned(),
-            channel(topic),
+            self.channels.name(topic),
             ttl_ms.map(life).unwrap_or_default(),
             self.max_age(),
             self.retention.max_entries.min(MAX_OFFSET).to_string(),
@@ -294,7 +296,7 @@ impl Broker for RedisBroker {
     }
 
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
-        self.link.client()?.publish(channel(topic), bus::signal(&payload)).await.map_err(failed)
+        self.link.client()?.publish(self.channels.name(topic), bus::signal(&payload)).await.map_err(failed)
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {

@@ -127,7 +127,7 @@ impl Hub {
             heard: std::iter::repeat_with(tokio::sync::Mutex::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
             sockets: AtomicUsize::new(0),
-            probe: Probe::default(),
+            probe: Probe::new(),
         }))
     }
 
@@ -348,7 +348,7 @@ impl Hub {
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),
                 },
                 Heard::Signal(Topic::User(user), text) => self.notice(&user, &text),
-                Heard::Signal(Topic::Node(_), _) => self.0.probe.heard(),
+                Heard::Signal(Topic::Node(_), word) => self.0.probe.heard(&word),
                 Heard::Interrupted => self.recover_bus(),
                 Heard::Entry(..) | Heard::Signal(..) => {}
             }

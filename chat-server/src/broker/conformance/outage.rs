@@ -217,6 +217,24 @@ async fn a_broker_that_is_dropped_lets_go_of_redis() {
     assert_eq!(server.info("clients", "connected_clients"), 1.0, "only the one that asks");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chats_in_two_databases_of_one_redis_do_not_hear_each_other() {
+    let server = Server::start();
+    let (mut first, topic) = (server.node().await, room("a"));
+    let config = RedisConfig { url: format!("{}/3", server.url()), retention: Retention::default() };
+    let (broker, heard) = RedisBroker::connect(config).await.unwrap();
+    let mut third = Node { broker: Arc::new(broker), heard };
+    for node in [&first, &third] {
+        node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    }
+    first.say(&topic, message("u", "in the first")).await;
+    assert_eq!(first.hear_entry().await.payload, "in the first");
+    third.hears_nothing().await;
+    third.say(&topic, message("u", "in the third")).await;
+    assert_eq!(third.hear_entry().await.payload, "in the third");
+    first.hears_nothing().await;
+}
+
 /// A position in the life that a log has now.
 async fn here(node: &Node, topic: &Topic, offset: Offset) -> Position {
     Position { epoch: node.all(topic).await.lineage.epoch, offset }

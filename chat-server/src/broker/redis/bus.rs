@@ -12,8 +12,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::AbortHandle;
 
+use super::keys::Channels;
 use super::link::{Link, failed};
-use super::{COMMAND_TIMEOUT, entry, keys};
+use super::{COMMAND_TIMEOUT, entry};
 use crate::broker::{BrokerError, HEARD_CAPACITY, Heard, Topic};
 
 /// How soon a subscription that failed after a reconnect is tried again.
@@ -26,6 +27,7 @@ const CHANNELS_AT_ONCE: usize = 1_000;
 /// connection broke.
 pub(super) struct Bus {
     link: Link,
+    names: Channels,
     wanted: Wanted,
     tasks: [AbortHandle; 2],
 }
@@ -45,15 +47,16 @@ impl Wanted {
 }
 
 impl Bus {
-    pub(super) fn start(client: Client) -> (Self, mpsc::Receiver<Heard>) {
+    pub(super) fn start(client: Client, names: Channels) -> (Self, mpsc::Receiver<Heard>) {
         let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
         let (interrupt, interrupted) = mpsc::channel(1);
         let wanted = Wanted::default();
         let tasks = [
-            tokio::spawn(listen(client.message_rx(), wanted.clone(), interrupted, outbox)).abort_handle(),
+            tokio::spawn(listen(client.message_rx(), names.clone(), wanted.clone(), interrupted, outbox))
+                .abort_handle(),
             tokio::spawn(resubscribe(client.clone(), client.reconnect_rx(), wanted.clone(), interrupt)).abort_handle(),
         ];
-        (Self { link: Link::start(client, "bus"), wanted, tasks }, heard)
+        (Self { link: Link::start(client, "bus"), names, wanted, tasks }, heard)
     }
 
     pub(super) fn link(&self) -> &Link {
@@ -61,7 +64,7 @@ impl Bus {
     }
 
     pub(super) async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let channels: Vec<String> = topics.iter().map(keys::channel).collect();
+        let channels: Vec<String> = topics.iter().map(|topic| self.names.name(topic)).collect();
         let _shared = self.wanted.gate.read().await;
         let client = self.link.client()?;
         // Wanted before it is asked for: a reconnect in between finds it in the list.
@@ -80,7 +83,7 @@ impl Bus {
         let _alone = self.wanted.gate.write().await;
         let channels: Vec<String> = {
             let mut wanted = self.wanted.channels();
-            topics.iter().map(keys::channel).filter(|channel| wanted.remove(channel)).collect()
+            topics.iter().map(|topic| self.names.name(topic)).filter(|channel| wanted.remove(channel)).collect()
         };
         // Without a connection there is nothing to end. What still comes in is not wanted.
         if let (Ok(client), false) = (self.link.client(), channels.is_empty()) {
@@ -143,6 +146,7 @@ async fn resubscribe(
 /// itself is never lost.
 async fn listen(
     mut messages: Receiver<Message>,
+    names: Channels,
     wanted: Wanted,
     mut interrupted: mpsc::Receiver<()>,
     outbox: mpsc::Sender<Heard>,
@@ -159,7 +163,7 @@ async fn listen(
         tokio::select! {
             message = messages.recv() => match message {
                 Ok(message) if !wanted.channels().contains(&*message.channel) => {}
-                Ok(message) => match read(&message) {
+                Ok(message) => match read(&names, &message) {
                     Some(heard) => match outbox.try_send(heard) {
                         Ok(()) => {}
                         Err(TrySendError::Full(_)) => {
@@ -184,8 +188,8 @@ async fn listen(
     }
 }
 
-fn read(message: &Message) -> Option<Heard> {
-    let topic = keys::topic(&message.channel)?;
+fn read(names: &Channels, message: &Message) -> Option<Heard> {
+    let topic = names.topic(&message.channel)?;
     let text = match &message.value {
         Value::String(text) => &**text,
         Value::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,

@@ -11,7 +11,7 @@
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
 //! | `chat:{room:ID}:c` | hash | `n` counted entries, `a:USER` of an author, `m:USER` a mark |
-//! | `chat:{room:ID}` | channel | `e` and an entry, or `s` and a signal |
+//! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, or `s` and a signal |
 //!
 //! A field is written with its name in the index, an entry of the log with `n` and `a:AUTHOR` if it
 //! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`
@@ -47,8 +47,8 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(topic: &Topic) -> Self {
-        let channel = channel(topic);
-        let key = |suffix: &str| format!("{channel}:{suffix}");
+        let tag = tag(topic);
+        let key = |suffix: &str| format!("{tag}:{suffix}");
         Self { fields: key("f"), index: key("x"), head: key("h"), log: key("l"), nonces: key("n"), counts: key("c") }
     }
 
@@ -67,8 +67,29 @@ pub(super) const PRESENCE: [&str; 5] = [
     "chat:{presence}:at",
 ];
 
-/// The channel of a topic.
-pub(super) fn channel(topic: &Topic) -> String {
+/// The channels of the topics in one database of Redis. Keys are apart by database, but channels are
+/// not: those of other databases than the first end with its number.
+#[derive(Debug, Clone)]
+pub(super) struct Channels {
+    suffix: String,
+}
+
+impl Channels {
+    pub(super) fn of_database(number: u8) -> Self {
+        Self { suffix: if number == 0 { String::new() } else { format!("@{number}") } }
+    }
+
+    pub(super) fn name(&self, topic: &Topic) -> String {
+        tag(topic) + &self.suffix
+    }
+
+    pub(super) fn topic(&self, channel: &str) -> Option<Topic> {
+        topic(channel.strip_suffix(self.suffix.as_str())?)
+    }
+}
+
+/// What all names of a topic begin with.
+fn tag(topic: &Topic) -> String {
     match topic {
         Topic::Room(id) => format!("chat:{{room:{id}}}"),
         Topic::User(id) => format!("chat:{{user:{id}}}"),
@@ -79,9 +100,8 @@ pub(super) fn channel(topic: &Topic) -> String {
     }
 }
 
-/// The topic of a channel.
-pub(super) fn topic(channel: &str) -> Option<Topic> {
-    let tag = channel.strip_prefix("chat:{")?.strip_suffix('}')?;
+fn topic(tag: &str) -> Option<Topic> {
+    let tag = tag.strip_prefix("chat:{")?.strip_suffix('}')?;
     match tag.split_once(':') {
         Some(("room", id)) => RoomId::parse(id).ok().map(Topic::Room),
         Some(("user", id)) => UserId::parse(id).ok().map(Topic::User),
@@ -108,7 +128,11 @@ mod tests {
             Topic::Cluster,
             Topic::Node(NodeId::parse("n1").unwrap()),
         ] {
-            assert_eq!(topic(&channel(&there)), Some(there));
+            for database in [0, 3] {
+                let channels = Channels::of_database(database);
+                assert_eq!(channels.topic(&channels.name(&there)), Some(there.clone()));
+                assert_eq!(Channels::of_database(9).topic(&channels.name(&there)), None);
+            }
         }
         assert_eq!(topic("chat:{room:a b}"), None);
     }

@@ -3,9 +3,10 @@
 //! A connection that is up proves nothing; a subscription may be gone behind it, or a proxy hold
 //! everything back. A node that stores and does not hear would lose messages in silence.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use socketioxide::socket::Sid;
 use tokio::time::{Instant, sleep};
 
 use super::Hub;
@@ -19,26 +20,40 @@ const BROKEN: Duration = Duration::from_secs(3);
 /// And for so long, as one that can't be mended: the sockets are better off elsewhere.
 const DEAF: Duration = Duration::from_secs(7);
 
-/// When the node first said what it has not heard since.
-#[derive(Debug, Default)]
-pub(super) struct Probe(Mutex<Option<Instant>>);
+/// What the node says, and when it first said what it has not heard since.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// Told apart from what another node says, should one have the same name by mistake.
+    word: String,
+    unheard_since: Mutex<Option<Instant>>,
+}
 
 impl Probe {
-    /// Something said came back.
-    pub(super) fn heard(&self) {
-        self.set(None);
+    pub(super) fn new() -> Self {
+        Self { word: Sid::new().to_string(), unheard_since: Mutex::default() }
     }
 
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    /// Something that was said to this node.
+    pub(super) fn heard(&self, word: &str) {
+        if word == self.word {
+            self.forget();
+        }
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unheard_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self) {
+        *self.since() = None;
     }
 
     fn said(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+        self.since().get_or_insert_with(Instant::now);
     }
 
     fn unheard(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |since| since.elapsed())
+        self.since().map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -55,9 +70,9 @@ impl Hub {
             if subscribed {
                 // Said before it is sent: it may be heard before this goes on.
                 self.0.probe.said();
-                if self.0.broker.signal(&topic, String::new()).await.is_err() {
+                if self.0.broker.signal(&topic, self.0.probe.word.clone()).await.is_err() {
                     // The store is away: then there is nothing to be missed.
-                    self.0.probe.heard();
+                    self.0.probe.forget();
                 }
             }
             sleep(INTERVAL).await;
