@@ -38,6 +38,8 @@ mod auth;
 pub mod client;
 mod connect;
 pub mod deliver;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod handover;
 mod messages;
 pub mod outbox;

@@ -365,6 +365,18 @@ impl Broker for RedisBroker {
     }
 }
 
+/// The parser of what is heard, for `chat-server/fuzz`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::broker::Topic;
+    use crate::domain::id::RoomId;
+
+    /// Reads a frame of the bus.
+    pub fn frame(text: &str) {
+        let _ = super::bus::frame(Topic::Room(RoomId::lobby()), text);
+    }
+}
+
 /// The settings of a URL. What is wrong with one is said without it: it may hold a password.
 fn settings(url: &str) -> Result<Config, BrokerError> {
     let unusable = |why: &str| BrokerError::Unavailable(format!("the URL of Redis can't be used: {why}"));

@@ -204,7 +204,7 @@ pub(super) fn signal(payload: &str) -> String {
 }
 
 /// `e` and epoch, offset, time, author, event, payload, a line each; or `s` and a signal.
-fn frame(topic: Topic, text: &str) -> Option<Heard> {
+pub(super) fn frame(topic: Topic, text: &str) -> Option<Heard> {
     if let Some(signal) = text.strip_prefix('s') {
         return Some(Heard::Signal(topic, signal.to_owned()));
     }
@@ -229,6 +229,13 @@ mod tests {
         assert_eq!((entry.offset, entry.at, entry.payload.as_str()), (7, 99, "\"a\":\"x\ny\""));
         for bad in ["", "x", "ee1\n7", "ee1\nx\n99\nu1\nm\np", "ee1\n7\n99\nu 1\nm\np"] {
             assert_eq!(frame(topic(), bad), None, "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_published_is_read_or_refused(text in ".{0,10}|e[a-z0-9\n:-]{0,40}|\\PC*") {
+            let _ = frame(Topic::Room(RoomId::lobby()), &text);
         }
     }
 
