@@ -75,6 +75,20 @@ impl Lineage {
         self.ended[from..].iter().map(|end| end.offset).min()
     }
 
+    /// Up to which offset this log is what another one was that it may have come from.
+    #[must_use]
+    pub fn shared_with_log(&self, other: &Self) -> Option<Offset> {
+        if let Some(shared) = self.shared_with(&other.epoch) {
+            return Some(shared);
+        }
+        // The life that is not known here went on from others, up to where they ended.
+        let mut upto = Offset::MAX;
+        other.ended.iter().rev().find_map(|end| {
+            upto = upto.min(end.offset);
+            self.shared_with(&end.epoch).map(|shared| shared.min(upto))
+        })
+    }
+
     /// Whether everything that one has who is at `position` is in the log, or was once.
     #[must_use]
     pub fn holds(&self, position: &Position) -> bool {
@@ -101,6 +115,17 @@ mod tests {
         assert!(lineage.holds(&position("b", 12)) && !lineage.holds(&position("b", 13)), "c lost a part of b");
         assert!(lineage.holds(&position("a", 10)) && !lineage.holds(&position("a", 11)));
         assert!(!lineage.holds(&position("x", 0)), "a life that is not known");
+    }
+
+    #[test]
+    fn a_life_that_was_lost_as_a_whole_is_shared_up_to_where_it_began() {
+        let lost = Lineage { epoch: Epoch::new("lost"), ended: vec![position("a", 10), position("b", 20)] };
+        let back = Lineage { epoch: Epoch::new("c"), ended: vec![position("a", 10), position("b", 25)] };
+        assert_eq!(back.shared_with(&lost.epoch), None);
+        assert_eq!(back.shared_with_log(&lost), Some(20));
+        let further = Lineage { epoch: Epoch::new("d"), ended: vec![position("a", 7)] };
+        assert_eq!(further.shared_with_log(&lost), Some(7));
+        assert_eq!(Lineage::default().shared_with_log(&lost), None);
     }
 
     /// A store, as it was at one moment: what it holds and what it says of its lives.

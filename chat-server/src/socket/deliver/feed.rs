@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Attach, Handle, Hub, LINGER, Mail, NotQueued, Outlet};
 use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::position::{Lineage, Offset, Position};
+use crate::domain::position::{Epoch, Lineage, Offset, Position};
 use crate::room::history::render;
 use crate::room::room_topic;
 
@@ -29,6 +29,8 @@ mod tests;
 const KEPT: usize = 1024;
 /// And their size, in bytes.
 const KEPT_BYTES: usize = 1 << 20;
+/// Lives remembered that the store lost as a whole.
+const LOST_KEPT: usize = 32;
 /// How often a socket that is behind is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 /// How often the log is tried again when the broker can't be reached.
@@ -65,6 +67,8 @@ pub(super) struct Feed {
     topic: Topic,
     /// The lives of the log; [`Feed::position`] is in the present one.
     lineage: Lineage,
+    /// Lives that the store lost as a whole, and up to where they were what the log is now.
+    lost: HashMap<Epoch, Offset>,
     position: Position,
     listeners: HashMap<Sid, Listener>,
     kept: VecDeque<Line>,
@@ -80,6 +84,7 @@ impl Feed {
             topic: room_topic(&room),
             room,
             lineage: Lineage::default(),
+            lost: HashMap::new(),
             position: Position::default(),
             listeners: HashMap::new(),
             kept: VecDeque::new(),
@@ -222,11 +227,12 @@ impl Feed {
     }
 
     async fn ready(&mut self, socket: Sid, position: &Position) {
-        if self.lineage.shared_with(&position.epoch).is_none() {
-            // The socket was told of a life that this node has not heard of.
+        if self.lineage.shared_with(&position.epoch).is_none() || position.offset > self.position.offset {
+            // The socket was told elsewhere of what this node has not heard yet.
             self.heal(None).await;
         }
-        let shared = self.lineage.shared_with(&position.epoch).unwrap_or(0);
+        let shared = self.lineage.shared_with(&position.epoch);
+        let shared = shared.or_else(|| self.lost.get(&position.epoch).copied()).unwrap_or(0);
         if let Some(listener) = self.listeners.get_mut(&socket) {
             let has = position.offset.min(shared);
             listener.state = State::Behind { has, undone: position.offset > shared };
@@ -268,7 +274,7 @@ impl Feed {
             let range = Range { after, before, limit: READ_AT_ONCE, keep: Keep::Oldest };
             let slice = self.hub.0.broker.read(&self.topic, range).await?;
             if slice.lineage.epoch != self.position.epoch {
-                let shared = slice.lineage.shared_with(&self.position.epoch).unwrap_or(0);
+                let shared = slice.lineage.shared_with_log(&self.lineage).unwrap_or(0);
                 if shared < after {
                     self.begin_life(slice.lineage, slice.top, shared);
                     return Ok(());
@@ -303,6 +309,13 @@ impl Feed {
         tracing::warn!(room = %self.room, from = shared + 1, "the store lost entries that were delivered");
         self.kept.clear();
         self.kept_bytes = 0;
+        if lineage.shared_with(&self.position.epoch).is_none() {
+            self.lost.values_mut().for_each(|upto| *upto = shared.min(*upto));
+            if self.lost.len() >= LOST_KEPT {
+                self.lost.clear();
+            }
+            self.lost.insert(self.position.epoch.clone(), shared);
+        }
         let had = self.position.offset;
         self.position = Position { epoch: lineage.epoch.clone(), offset: top };
         self.lineage = lineage;
@@ -419,7 +432,9 @@ impl Feed {
         if let Some(listener) = self.listeners.get_mut(&socket) {
             // Entries that could not be rendered leave no line; nothing more is to be had.
             let last = self.kept.back().map_or(has, |line| line.offset);
-            listener.state = if has >= last { State::Live } else { State::Behind { has, undone: false } };
+            // One who has more than this node heard so far must not get it again.
+            let level = has >= last && has <= self.position.offset;
+            listener.state = if level { State::Live } else { State::Behind { has, undone: false } };
         }
     }
 

@@ -70,8 +70,9 @@ enum Step {
     Say(u8),
     /// The bus brings something for the second time, that many entries late.
     Repeat(usize),
-    /// A socket comes in, takes that many events, and stalls.
-    Come(usize),
+    /// A socket comes in, takes that many events, and stalls. Or it comes from another node, and has
+    /// all that is stored, whether or not the bus brought it here.
+    Come(usize, bool),
     /// A socket can take that many more.
     Read(usize, usize),
     /// Those who are behind are tried again.
@@ -84,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => prop_oneof![5 => Just(1u8), 1 => Just(0), 1 => Just(2)].prop_map(Step::Say),
         1 => (0usize..5).prop_map(Step::Repeat),
-        1 => (0usize..20).prop_map(Step::Come),
+        1 => (0usize..20, any::<bool>()).prop_map(|(room, ahead)| Step::Come(room, ahead)),
         2 => (0usize..4, 0usize..10).prop_map(|(socket, room)| Step::Read(socket, room)),
         1 => Just(Step::Retry),
         1 => Just(Step::Check),
@@ -137,12 +138,15 @@ impl Stage {
                     self.feed.receive(Mail::Entry(entry)).await;
                 }
             }
-            Step::Come(room) => {
+            Step::Come(room, ahead) => {
                 let probe = Probe::new();
                 let (reply, answer) = oneshot::channel();
                 let outlet = probe.clone();
                 self.feed.receive(Mail::Attach { outlet, at_least: 0, how: Attach::Anew, reply }).await;
-                let position = answer.await.unwrap().unwrap().unwrap();
+                let mut position = answer.await.unwrap().unwrap().unwrap();
+                if ahead {
+                    position.offset = self.heard.len() as Offset;
+                }
                 *probe.at.lock().unwrap() = position.offset;
                 probe.room.store(room, Ordering::Relaxed);
                 self.sockets.push(probe.clone());
@@ -186,7 +190,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new().await;
-            stage.take(Step::Come(before)).await;
+            stage.take(Step::Come(before, false)).await;
             for _ in 0..before + sleep {
                 stage.take(Step::Say(1)).await;
             }
