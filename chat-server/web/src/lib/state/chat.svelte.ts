@@ -1,7 +1,8 @@
 import { SvelteMap } from "svelte/reactivity";
-import { Connection, type Refusal } from "../connection";
+import { Connection } from "../connection";
+import type { Credentials, Refusal } from "../line";
 import { newNonce, Outbox, type Pending } from "../outbox";
-import type { Limits, LogEvent, Message, MyRoom, SendAck, Session, Status, User } from "../protocol";
+import type { Limits, LogEvent, Message, MyRoom, Position, SendAck, Session, Status, User } from "../protocol";
 import { isUser, userId } from "../protocol";
 import { Sender } from "../sender";
 import { KEYS, lasting, ofThisTab } from "../storage";
@@ -34,11 +35,8 @@ export class Chat {
   readonly link = new Link();
   readonly outbox = new Outbox(ofThisTab, () => (this.pending = this.outbox.entries));
   readonly #connection = new Connection({
-    credentials: () => ({
-      name: this.savedName,
-      resume: lasting.get(KEYS.resume),
-      positions: Object.fromEntries([...this.rooms].map(([id, room]) => [id, room.log.position])),
-    }),
+    credentials: () => this.#credentials(),
+    positions: () => this.#positions(),
     session: (session) => this.#onSession(session),
     log: (event) => this.#onLog(event),
     gap: (gap) => {
@@ -76,6 +74,8 @@ export class Chat {
     loaded: (room) => this.me && room.placeMarker(this.me.id),
   });
   readonly #strays = new Strays();
+  /** The rooms that the newest session was asked to go on with. */
+  #given: string[] = [];
 
   get savedName(): string {
     return lasting.get(KEYS.name) ?? "";
@@ -189,6 +189,15 @@ export class Chat {
     this.#connection.open();
   }
 
+  #credentials(): Credentials {
+    this.#given = [...this.rooms.keys()];
+    return { name: this.savedName, resume: lasting.get(KEYS.resume), positions: this.#positions() };
+  }
+
+  #positions(): Record<string, Position> {
+    return Object.fromEntries([...this.rooms].map(([id, room]) => [id, room.log.position]));
+  }
+
   #onSession(session: Session): void {
     const before = this.me;
     if (before && before.id !== session.user.id) this.#forgetRooms();
@@ -201,7 +210,8 @@ export class Chat {
     this.outbox.restore(session.user.id);
 
     const mine = new Set(session.rooms.map((info) => info.room));
-    for (const id of [...this.rooms.keys()]) if (!mine.has(id)) this.dropRoom(id);
+    // A room that was entered since, on the line that was there still, is not in the session.
+    for (const id of this.#given) if (!mine.has(id)) this.dropRoom(id);
     const gone = new Set(session.unrecovered ?? []);
     for (const info of session.rooms) this.#meet(info, gone.has(info.room));
 

@@ -1,0 +1,286 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Connection } from "./connection";
+import { fakeWires, type FakeWire } from "./fake-wires";
+import { Outbox } from "./outbox";
+import { Sender } from "./sender";
+import { event } from "./test-data";
+
+const nowhere = { get: () => undefined, set: () => {}, remove: () => {} };
+
+/** A page that holds one room, as far as a connection sees it. */
+function page() {
+  const { wires, open } = fakeWires();
+  const told: string[] = [];
+  let offset = 0;
+  const connection: Connection = new Connection(
+    {
+      credentials: () => ({ resume: "token", positions: { r: { epoch: "e", offset } } }),
+      positions: () => ({ r: { epoch: "e", offset } }),
+      session: ({ node }) => void told.push(`session ${node}`),
+      log: (entry) => {
+        told.push(`${entry.offset}`);
+        offset = Math.max(offset, entry.offset);
+      },
+      gap: ({ from, to }) => void told.push(`gap ${from}-${to}`),
+      roomAdded: () => {},
+      typing: () => void told.push("typing"),
+      presence: () => {},
+      readMarked: () => {},
+      lost: ({ handover }) => void told.push(handover ? "lost in a handover" : "lost"),
+      failed: (why) => void told.push(why),
+      refused: (code) => void told.push(`refused ${code}`),
+    },
+    open,
+  );
+  connection.open();
+  wires[0]!.begins({ r: 0 }, { node: "old" });
+  const wire = (n: number): FakeWire => {
+    expect(wires.length).toBeGreaterThan(n);
+    return wires[n]!;
+  };
+  const hear = (from: FakeWire, ...offsets: number[]): void => offsets.forEach((offset) => from.says("message:new", event(offset)));
+  /** What was told since the last time. */
+  const news = (): string[] => told.splice(0);
+  expect(news()).toEqual(["session old"]);
+  return { connection, wires, wire, hear, news };
+}
+
+/** The node of the first wire stops, and the second wire is opened. */
+async function drained() {
+  const all = page();
+  all.hear(all.wire(0), 1, 2);
+  all.wire(0).says("server:draining", { reconnectAfterMs: 800 });
+  await vi.advanceTimersByTimeAsync(800);
+  all.news();
+  return { ...all, old: all.wire(0), next: all.wire(1) };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe("a node that stops", () => {
+  it("is left after the time it says, for a second connection that goes on from what was heard", async () => {
+    const { wires, wire, hear, news } = page();
+    hear(wire(0), 1, 2);
+    wire(0).says("server:draining", { reconnectAfterMs: 800 });
+    await vi.advanceTimersByTimeAsync(790);
+    expect(wires).toHaveLength(1);
+    hear(wire(0), 3);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(wire(1).auth()).toEqual({ resume: "token", positions: { r: { epoch: "e", offset: 3 } }, client: "web" });
+    expect(wire(0).connected).toBe(true);
+    expect(news()).toEqual(["1", "2", "3"]);
+  });
+
+  it("is heard until the second connection has caught up, and then only that one", async () => {
+    const { old, next, hear, news } = await drained();
+    hear(old, 3, 4);
+    next.begins({ r: 2 }, { node: "new" });
+    hear(next, 3);
+    hear(old, 5);
+    expect(news()).toEqual(["3", "4", "5"]);
+    expect(old.connected).toBe(true);
+    // What the first had brought when the session began, the second has brought as well.
+    hear(next, 4);
+    expect(news()).toEqual(["session new", "3", "4"]);
+    expect(old.connected).toBe(false);
+    hear(old, 6);
+    hear(next, 5, 6);
+    expect(news()).toEqual(["5", "6"]);
+  });
+
+  it("is left at once where nothing was said meanwhile", async () => {
+    const { old, next, news } = await drained();
+    next.begins({ r: 2 }, { node: "new" });
+    expect(news()).toEqual(["session new"]);
+    expect(old.connected).toBe(false);
+    expect(old.reconnects).toBe(false);
+  });
+
+  it("is not waited for by rooms that are read anew, nor behind a gap", async () => {
+    const first = await drained();
+    first.hear(first.old, 3);
+    first.next.begins({ r: 90 }, { node: "new", unrecovered: ["r"] });
+    expect(first.news()).toEqual(["3", "session new"]);
+
+    const second = await drained();
+    second.hear(second.old, 3);
+    second.next.begins({ r: 2 }, { node: "new" });
+    second.next.says("gap", { room: "r", epoch: "e", from: 3, to: 900 });
+    expect(second.news()).toEqual(["3", "session new", "gap 3-900"]);
+  });
+
+  it("is left after a while also where the second connection does not come to what the first had", async () => {
+    const { old, next, hear, news } = await drained();
+    hear(old, 3);
+    next.begins({ r: 2 }, { node: "new" });
+    news();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(news()).toEqual(["session new"]);
+  });
+
+  it("keeps everything in order that the second connection heard, of rooms and of others", async () => {
+    const { old, next, hear, news } = await drained();
+    hear(old, 3);
+    next.begins({ r: 2 }, { node: "new" });
+    next.says("typing", { room: "r", user: "u2", on: true });
+    news();
+    hear(next, 3);
+    expect(news()).toEqual(["session new", "typing", "3"]);
+  });
+
+  it("may be followed by another one that stops", async () => {
+    const { wires, old, next, hear, news } = await drained();
+    hear(old, 3);
+    next.begins({ r: 2 }, { node: "new" });
+    next.says("server:draining", { reconnectAfterMs: 100 });
+    hear(next, 3);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(wires).toHaveLength(3);
+    news();
+    wires[2]!.begins({ r: 3 }, { node: "newest" });
+    expect(news()).toEqual(["session newest"]);
+    expect(next.connected).toBe(false);
+  });
+
+  it("is kept to its end while no second connection is to be had, and then it is as after any loss", async () => {
+    const { connection, wires, old, next, hear, news } = await drained();
+    next.fails();
+    next.fails(503);
+    hear(old, 3);
+    const asked = connection.request("room:list");
+    old.requests[0]!.answer({ ok: true, rooms: [] });
+    expect(await asked).toMatchObject({ rooms: [] });
+    expect(news()).toEqual(["3"]);
+    old.lose();
+    expect(news()).toEqual(["lost in a handover"]);
+    expect(next.active).toBe(false);
+    expect(old.reconnects).toBe(true);
+    old.fails();
+    expect(news()).toEqual(["unreachable"]);
+    old.begins({ r: 3 }, { node: "back" });
+    expect(news()).toEqual(["session back"]);
+    expect(wires).toHaveLength(2);
+  });
+
+  it("is kept also where the second connection is refused for good", async () => {
+    const { old, next, hear, news } = await drained();
+    next.refused("unauthenticated");
+    hear(old, 3);
+    expect(news()).toEqual(["3"]);
+    expect(old.connected).toBe(true);
+  });
+
+  it("may be gone before its time: then the first connection comes back by itself", async () => {
+    const { wires, wire, news } = page();
+    wire(0).says("server:draining", { reconnectAfterMs: 800 });
+    wire(0).lose();
+    expect(news()).toEqual(["lost in a handover"]);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(wires).toHaveLength(1);
+    wire(0).begins({ r: 0 }, { node: "new" });
+    expect(news()).toEqual(["session new"]);
+  });
+
+  it("may be gone while the second connection is being made, which then is the one", async () => {
+    const { old, next, hear, news } = await drained();
+    old.lose();
+    expect(news()).toEqual(["lost in a handover"]);
+    expect(old.reconnects).toBe(false);
+    next.begins({ r: 2 }, { node: "new" });
+    hear(next, 3);
+    expect(news()).toEqual(["session new", "3"]);
+  });
+
+  it("may be gone while the second connection catches up, and nothing counts as lost", async () => {
+    const { old, next, hear, news } = await drained();
+    hear(old, 3, 4);
+    next.begins({ r: 2 }, { node: "new" });
+    hear(next, 3);
+    news();
+    old.lose();
+    expect(news()).toEqual(["session new", "3"]);
+    hear(next, 4);
+    expect(news()).toEqual(["4"]);
+  });
+
+  it("is kept when the node of the second connection dies before that took over", async () => {
+    const { old, next, hear, news } = await drained();
+    hear(old, 3);
+    next.begins({ r: 2 }, { node: "new" });
+    next.lose();
+    hear(old, 4);
+    expect(news()).toEqual(["3", "4"]);
+    next.begins({ r: 4 }, { node: "newer" });
+    expect(news()).toEqual(["session newer"]);
+  });
+
+  it("answers what was asked before, and only then is closed", async () => {
+    const { connection, old, next, news } = await drained();
+    const asked = connection.request<{ id: string }>("message:send", { nonce: "a" });
+    next.begins({ r: 2 }, { node: "new" });
+    expect(news()).toEqual(["session new"]);
+    expect(old.connected).toBe(true);
+    const later = connection.request<{ id: string }>("message:send", { nonce: "b" });
+    expect(next.requests).toMatchObject([{ payload: { nonce: "b" } }]);
+    old.requests[0]!.answer({ ok: true, id: "a" });
+    expect(await asked).toMatchObject({ id: "a" });
+    expect(old.connected).toBe(false);
+    next.requests[0]!.answer({ ok: true, id: "b" });
+    expect(await later).toMatchObject({ id: "b" });
+  });
+
+  it("is not waited for without end by what it does not answer", async () => {
+    const { connection, old, next } = await drained();
+    const asked = connection.request("message:send", { nonce: "a" });
+    const failed = expect(asked).rejects.toMatchObject({ code: "disconnected", temporary: true });
+    next.begins({ r: 2 }, { node: "new" });
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(old.connected).toBe(false);
+    await failed;
+  });
+});
+
+describe("a message that is on its way while the node stops", () => {
+  async function sending() {
+    const all = await drained();
+    const outbox = new Outbox(nowhere);
+    outbox.restore("u1");
+    const sender = new Sender(outbox, all.connection.request, { stored: () => {}, refused: () => {}, storing: () => {} });
+    sender.start();
+    for (const nonce of ["a", "b"]) {
+      outbox.add({ room: "r", nonce, text: nonce, at: 1 });
+      void sender.pump("r");
+    }
+    const ack = { ok: true, id: "a", position: { epoch: "e", offset: 3 }, at: 1 };
+    return { ...all, outbox, sender, ack };
+  }
+
+  it("is answered by the old node, and the next one goes to the new", async () => {
+    const { old, next, sender, outbox, ack } = await sending();
+    next.begins({ r: 2 });
+    sender.start();
+    old.requests[0]!.answer(ack);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(old.requests).toMatchObject([{ payload: { nonce: "a" } }]);
+    expect(next.requests).toMatchObject([{ payload: { nonce: "b" } }]);
+    next.requests[0]!.answer(ack);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(outbox.entries).toEqual([]);
+  });
+
+  it("is sent again under the same nonce, before those behind it, where the old node does not answer", async () => {
+    const { old, next, sender, outbox, ack } = await sending();
+    next.begins({ r: 2 });
+    sender.start();
+    old.lose();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(next.requests).toMatchObject([{ payload: { nonce: "a" } }]);
+    next.requests[0]!.answer(ack);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(next.requests.map(({ payload }) => payload)).toMatchObject([{ nonce: "a" }, { nonce: "b" }]);
+    next.requests[1]!.answer(ack);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(outbox.entries).toEqual([]);
+  });
+});

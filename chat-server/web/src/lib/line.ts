@@ -1,0 +1,185 @@
+import { CatchUp } from "./catch-up";
+import { LOG_EVENTS, RequestError, type Gap, type LogEvent, type MyRoom, type Position, type Session, type User } from "./protocol";
+import type { OpenWire, Wire } from "./wire";
+
+const ACK_TIMEOUT = 10_000;
+/** A line on standby that has a session takes over after this time, whatever it still has to bring. */
+const CATCH_UP_TIMEOUT = 5000;
+/** How long a line that was replaced may still answer what was asked on it. */
+const RETIRE_TIMEOUT = 5000;
+
+export interface Credentials {
+  name?: string;
+  resume?: string;
+  positions?: Record<string, Position>;
+}
+
+export type Refusal = "unauthenticated" | "forbidden" | "bad_request" | "revoked";
+
+/** What is heard of a session, in the order in which the server sent it. */
+export interface Heard {
+  session(session: Session): void;
+  log(event: LogEvent): void;
+  gap(gap: Gap): void;
+  roomAdded(room: MyRoom): void;
+  typing(event: { room: string; user: User | string; on: boolean }): void;
+  presence(event: { user: User | string; status: string }): void;
+  readMarked(event: { room: string; offset: number; unread: number }): void;
+  draining(reconnectAfterMs: number): void;
+}
+
+/** What becomes of the line itself. */
+export interface LineEvents {
+  /** Asked at each attempt. */
+  credentials(): Credentials;
+  /** What has been heard so far, by room. */
+  positions(): Record<string, Position>;
+  /** On standby: it has a session, and has brought all that is there already. */
+  caughtUp(): void;
+  lost(line: Line): void;
+  /** An attempt failed; `unavailable` is a server that answered, but can't take anyone. */
+  failed(line: Line, why: "unreachable" | "unavailable"): void;
+  refused(line: Line, code: Refusal, message: string): void;
+}
+
+/**
+ * One socket and the session on it, always on its way back until it is closed. On standby it keeps what it hears, so that
+ * two lines are never heard at the same time.
+ */
+export class Line {
+  session: Session | undefined;
+  /** No attempt has succeeded since one failed. */
+  failed = false;
+  readonly #wire: Wire;
+  /** What was heard on standby. */
+  #kept: (() => void)[] | undefined;
+  #catchUp: CatchUp | undefined;
+  #unanswered = 0;
+  #retired = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    open: OpenWire,
+    private readonly heard: Heard,
+    private readonly events: LineEvents,
+    how: { standby: boolean },
+  ) {
+    if (how.standby) this.#kept = [];
+    this.#wire = open(() => withoutEmpty({ ...events.credentials(), client: "web" }));
+    this.#listen();
+  }
+
+  async request<T>(event: string, payload: object): Promise<T> {
+    const wire = this.#wire;
+    // Socket.IO would keep it and send it before the session is known again; what is to be kept is in the outbox.
+    if (!this.session || !wire.connected) throw new RequestError("disconnected", "not connected", true);
+    let ack: { ok: boolean; error?: unknown } & T;
+    this.#unanswered++;
+    try {
+      ack = await wire.timeout(ACK_TIMEOUT).emitWithAck(event, payload);
+    } catch {
+      throw new RequestError(wire.connected ? "timeout" : "disconnected", "no answer", true);
+    } finally {
+      this.#unanswered--;
+      if (this.#retired && this.#unanswered === 0) this.close();
+    }
+    if (!ack.ok) throw RequestError.from(ack.error);
+    return ack;
+  }
+
+  /** No longer on standby: what was kept is heard now, and the rest as it comes. */
+  release(): void {
+    clearTimeout(this.#timer);
+    const kept = this.#kept ?? [];
+    this.#kept = this.#catchUp = undefined;
+    for (const act of kept) act();
+  }
+
+  /** Another line has taken over: hear nothing more, but wait for the answers that are under way. */
+  retire(): void {
+    this.#wire.off();
+    this.#wire.io.reconnection(false);
+    if (this.#unanswered === 0 || !this.#wire.connected) return this.close();
+    this.#retired = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.close(), RETIRE_TIMEOUT);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#wire.off();
+    this.#wire.disconnect();
+  }
+
+  #listen(): void {
+    const wire = this.#wire;
+    const { heard, events } = this;
+    wire.on("session", (session: Session) => this.#onSession(session));
+    for (const event of LOG_EVENTS) {
+      wire.on(event, (entry: LogEvent) => {
+        this.#hear(() => heard.log({ ...entry, event }));
+        this.#reached(entry.room, entry.offset);
+      });
+    }
+    wire.on("gap", (gap: Gap) => {
+      this.#hear(() => heard.gap(gap));
+      this.#reached(gap.room, gap.to);
+    });
+    wire.on("room:added", (room: MyRoom) => this.#hear(() => heard.roomAdded(room)));
+    wire.on("typing", (event) => this.#hear(() => heard.typing(event)));
+    wire.on("presence", (event) => this.#hear(() => heard.presence(event)));
+    wire.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));
+    wire.on("server:draining", (notice?: { reconnectAfterMs?: number }) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
+    wire.on("session:revoked", () => events.refused(this, "revoked", "This session was ended from another place."));
+    wire.on("disconnect", (reason) => this.#onDisconnect(reason));
+    wire.on("connect_error", (error) => this.#onConnectError(error));
+  }
+
+  #hear(act: () => void): void {
+    if (this.#kept) this.#kept.push(act);
+    else act();
+  }
+
+  #onSession(session: Session): void {
+    this.session = session;
+    this.failed = false;
+    this.#hear(() => this.heard.session(session));
+    if (!this.#kept) return;
+    this.#catchUp = new CatchUp(session, this.events.positions());
+    this.#timer = setTimeout(() => this.events.caughtUp(), CATCH_UP_TIMEOUT);
+    if (this.#catchUp.done) this.events.caughtUp();
+  }
+
+  #reached(room: string, offset: number): void {
+    this.#catchUp?.reached(room, offset);
+    if (this.#catchUp?.done) this.events.caughtUp();
+  }
+
+  #onDisconnect(reason: string): void {
+    clearTimeout(this.#timer);
+    this.session = undefined;
+    if (this.#kept) this.#kept = [];
+    this.#catchUp = undefined;
+    // Socket.IO takes a server's goodbye for final and stays away; here it is never meant so.
+    if (reason === "io server disconnect") this.#timer = setTimeout(() => this.#wire.connect(), 500 + Math.random() * 1000);
+    this.events.lost(this);
+  }
+
+  #onConnectError(error: Error & { data?: { message?: string }; description?: unknown }): void {
+    // `active` says that Socket.IO goes on trying; it stops only where the server answered with CONNECT_ERROR.
+    if (!this.#wire.active) {
+      const code = error.message;
+      const known = code === "unauthenticated" || code === "forbidden" || code === "bad_request";
+      this.events.refused(this, known ? code : "bad_request", error.data?.message ?? "");
+      return;
+    }
+    this.failed = true;
+    this.events.failed(this, error.description === 503 ? "unavailable" : "unreachable");
+  }
+}
+
+function withoutEmpty(credentials: object): object {
+  return Object.fromEntries(
+    Object.entries(credentials).filter(([, value]) => value !== undefined && !(typeof value === "object" && Object.keys(value).length === 0)),
+  );
+}
