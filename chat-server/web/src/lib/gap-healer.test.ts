@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { healGaps } from "./gap-healer";
-import { RequestError, type LogPage, type Request } from "./protocol";
+import { RequestError, type LogEvent, type LogPage, type Request } from "./protocol";
 import { RoomLog } from "./room-log";
 import { event } from "./test-data";
 
@@ -18,7 +18,7 @@ function server(head: number, page: number, asked: number[] = []): Request {
 describe("healing a gap", () => {
   it("pages until nothing is missing, and merges in order with what came live meanwhile", async () => {
     const log = new RoomLog({ epoch: "e", offset: 2 });
-    log.openGap(9);
+    log.openGap({ epoch: "e", from: 3, to: 9 });
     log.apply(event(10));
     const asked: number[] = [];
     const outcome = await healGaps(log, "r", server(10, 3, asked), (entry) => log.apply(entry));
@@ -30,7 +30,7 @@ describe("healing a gap", () => {
 
   it("keeps what was read when a page fails, and goes on from there", async () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
-    log.openGap(6);
+    log.openGap({ epoch: "e", from: 1, to: 6 });
     const healthy = server(6, 2);
     let calls = 0;
     const failing: Request = async (name, payload) => {
@@ -43,16 +43,39 @@ describe("healing a gap", () => {
     expect(log.position.offset).toBe(6);
   });
 
+  it("asks again in the new epoch when the log lost what is being read", async () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    log.openGap({ epoch: "e", from: 1, to: 6 });
+    const asked: object[] = [];
+    const healthy = server(4, 10);
+    const request: Request = async (name, payload) => {
+      asked.push(payload as object);
+      const answer = await healthy(name, payload);
+      // The store is restarted while the answer is under way.
+      if (asked.length === 1) log.openGap({ epoch: "f", from: 3, to: 4 });
+      return answer as never;
+    };
+    const taken: number[] = [];
+    const apply = (entry: LogEvent): void => {
+      taken.push(entry.offset);
+      log.apply(entry);
+    };
+    expect(await healGaps(log, "r", request, apply)).toBe("healed");
+    expect(asked).toMatchObject([{ epoch: "e", after: 0 }, { epoch: "f", after: 0 }]);
+    expect(taken).toEqual([1, 2, 3, 4]);
+    expect(log.position).toEqual({ epoch: "f", offset: 4 });
+  });
+
   it("says so when the range is gone", async () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
-    log.openGap(6);
+    log.openGap({ epoch: "e", from: 1, to: 6 });
     const gone: Request = async <T>() => ({ recovered: false, events: [] }) as T;
     expect(await healGaps(log, "r", gone, () => {})).toBe("gone");
   });
 
   it("does not ask for ever when a page is empty but not the last", async () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
-    log.openGap(6);
+    log.openGap({ epoch: "e", from: 1, to: 6 });
     const empty: Request = async <T>() => ({ events: [], complete: false }) as T;
     expect(await healGaps(log, "r", empty, () => {})).toBe("gone");
   });

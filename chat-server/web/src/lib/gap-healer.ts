@@ -16,10 +16,10 @@ export async function healGaps(
 ): Promise<"healed" | "gone"> {
   for (let range = log.missing[0]; range; range = log.missing[0]) {
     const after = range.from - 1;
-    const epoch = log.epoch;
+    const { epoch, revision } = log;
     const page = await request<LogPage>("log:get", { room, epoch, after, limit: PAGE });
-    // The room was read anew while we waited: these entries belong to what was thrown away.
-    if (log.epoch !== epoch) continue;
+    // These entries may belong to what was thrown away while we waited.
+    if (log.revision !== revision) continue;
     if (page.recovered === false) return "gone";
     for (const event of page.events) apply(event);
     const last = page.events.at(-1)?.offset ?? 0;

@@ -44,8 +44,8 @@ describe("merge by offset", () => {
 
   it("opens a gap only beyond what it has", () => {
     const log = new RoomLog({ epoch: "e", offset: 10 });
-    log.openGap(20);
-    log.openGap(15);
+    log.openGap({ epoch: "e", from: 11, to: 20 });
+    log.openGap({ epoch: "e", from: 11, to: 15 });
     log.apply(event(21));
     expect(log.missing).toEqual([{ from: 11, to: 20 }]);
     log.closeGap(11, 14);
@@ -68,11 +68,69 @@ describe("epochs", () => {
     expect(log.apply(event(9, { epoch: "f" }))).toBe("reload");
   });
 
-  it("ignores what still comes from an epoch it left", () => {
+  it("takes what a session of a later epoch replays, which keeps the epochs in which it was written", () => {
     const log = new RoomLog({ epoch: "e", offset: 3 });
-    log.apply(event(4, { epoch: "f" }));
-    expect(log.apply(event(5, { epoch: "e" }))).toBe("stale-epoch");
+    expect(log.resume({ epoch: "g", offset: 3 })).toBe(false);
+    expect(["e", "f", "g"].map((epoch, n) => log.apply(event(4 + n, { epoch })))).toEqual(["applied", "applied", "applied"]);
+    expect(offsets(log)).toEqual([4, 5, 6]);
+    expect(log.position).toEqual({ epoch: "g", offset: 6 });
+  });
+
+  it("drops what a gap of a new epoch takes back, and expects the rest", () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    for (let offset = 1; offset <= 6; offset++) log.apply(event(offset));
+    expect(log.openGap({ epoch: "f", from: 5, to: 8 })).toBe(true);
+    expect(offsets(log)).toEqual([1, 2, 3, 4]);
     expect(log.position).toEqual({ epoch: "f", offset: 4 });
+    expect(log.missing).toEqual([{ from: 5, to: 8 }]);
+    expect(log.apply(event(9, { epoch: "f" }))).toBe("applied");
+    for (const offset of [5, 6, 7, 8]) log.apply(event(offset, { epoch: "f", id: `new${offset}` }));
+    expect(log.items.map((item) => item.kind === "message" && item.message.id)).toEqual(["m1", "m2", "m3", "m4", "new5", "new6", "new7", "new8", "m9"]);
+    expect(log.position).toEqual({ epoch: "f", offset: 9 });
+  });
+
+  it("drops what a gap takes back also when nothing has come in its place", () => {
+    const log = new RoomLog({ epoch: "e", offset: 4 });
+    log.apply(event(5));
+    expect(log.openGap({ epoch: "f", from: 5, to: 4 })).toBe(true);
+    expect(log.position).toEqual({ epoch: "f", offset: 4 });
+    expect(log.items).toEqual([]);
+    expect(log.missing).toEqual([]);
+  });
+
+  it("drops nothing for a gap of the epoch it is in, nor for one beyond what it has", () => {
+    const log = new RoomLog({ epoch: "e", offset: 3 });
+    log.apply(event(4));
+    expect(log.openGap({ epoch: "e", from: 4, to: 6 })).toBe(false);
+    expect(log.openGap({ epoch: "f", from: 7, to: 9 })).toBe(false);
+    expect(offsets(log)).toEqual([4]);
+    expect(log.missing).toEqual([{ from: 5, to: 9 }]);
+  });
+
+  it("takes again what a session of a new epoch goes on before", () => {
+    const log = new RoomLog({ epoch: "e", offset: 3 });
+    for (const offset of [4, 5, 6]) log.apply(event(offset));
+    expect(log.resume({ epoch: "f", offset: 4 })).toBe(true);
+    expect(offsets(log)).toEqual([4]);
+    expect(log.apply(event(5))).toBe("applied");
+    expect(log.apply(event(6, { epoch: "f", id: "other" }))).toBe("applied");
+    expect(log.items.at(-1)).toMatchObject({ message: { id: "other" } });
+  });
+
+  it("keeps what it has when a session of its epoch goes on before it", () => {
+    const log = new RoomLog({ epoch: "e", offset: 3 });
+    for (const offset of [4, 5]) log.apply(event(offset));
+    expect(log.resume({ epoch: "e", offset: 3 })).toBe(false);
+    expect([4, 5, 6].map((offset) => log.apply(event(offset)))).toEqual(["duplicate", "duplicate", "applied"]);
+  });
+
+  it("shows what the log holds in place of a message that was acked and then lost", () => {
+    const log = new RoomLog({ epoch: "e", offset: 3 });
+    log.addMessage(message(4, { id: "acked" }));
+    expect(log.resume({ epoch: "f", offset: 3 })).toBe(true);
+    log.addMessage(message(4, { id: "acked late" }));
+    log.apply(event(4, { epoch: "f", id: "stored" }));
+    expect(log.items).toMatchObject([{ message: { id: "stored" } }]);
   });
 });
 

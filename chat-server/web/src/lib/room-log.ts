@@ -11,16 +11,20 @@ export interface Range {
   to: number;
 }
 
-/** What an event did: nothing new, taken in, or the room's life has changed and has to be read anew. */
-export type Applied = "duplicate" | "applied" | "stale-epoch" | "reload";
+/** What an event did: nothing new, taken in, or it does not go on from what is here, which has to be read anew. */
+export type Applied = "duplicate" | "applied" | "reload";
 
 /**
  * One room's log as far as this page has it. Pure: no socket, no clock, no DOM.
  *
  * Guarantee: each offset is taken in once, lines stand in ascending order, and `position` is the last offset below
  * which nothing is missing, so that a reconnect from `position` never skips an entry, even while a gap is open.
+ *
+ * A store that was restarted begins a new life (epoch) of the log, in which the offsets go on; entries keep the epoch in
+ * which they were written. It may have lost the newest ones: then a session or a gap says from where on the new life differs.
  */
 export class RoomLog {
+  /** Of the newest entry, or a later one that was told of since. */
   epoch: string;
   /** The highest offset seen, or known to exist. */
   head: number;
@@ -29,12 +33,14 @@ export class RoomLog {
   items: Item[] = [];
   /** Nothing lies before the first item. */
   complete = false;
-  /** An event of an epoch left behind may still arrive on an old connection; it must not bring that epoch back. */
-  readonly #pastEpochs = new Set<string>();
+  /** Rises when something that was held is thrown away: an answer to what was asked before that is none any more. */
+  revision = 0;
+  readonly #lives = new Set<string>();
 
   constructor(position: Position) {
     this.epoch = position.epoch;
     this.head = position.offset;
+    this.#lives.add(position.epoch);
   }
 
   get position(): Position {
@@ -44,39 +50,39 @@ export class RoomLog {
 
   /** Forget everything shown and start again at `position`: the old range is gone, or the epoch is another's. */
   reset(position: Position): void {
-    if (position.epoch !== this.epoch) this.#pastEpochs.add(this.epoch);
-    this.#pastEpochs.delete(position.epoch);
     this.epoch = position.epoch;
+    this.#lives.add(position.epoch);
     this.head = position.offset;
     this.missing = [];
     this.items = [];
     this.complete = false;
+    this.revision++;
   }
 
   apply(event: LogEvent): Applied {
-    if (event.epoch !== this.epoch) {
-      if (this.#pastEpochs.has(event.epoch)) return "stale-epoch";
-      // The stream goes on in a new life exactly where we stand: what we have is part of it. Anywhere else it may not be.
-      if (event.offset !== this.head + 1) return "reload";
-      this.adopt(event.epoch);
-    }
-    if (!this.#take(event.offset)) return "duplicate";
+    const { epoch, offset } = event;
+    const newest = offset > this.head;
+    // Another life that goes on exactly where we stand holds what we have. Anywhere else it may not.
+    if (!this.#lives.has(epoch) && offset !== this.head + 1 && !this.#isMissing(offset)) return "reload";
+    if (!this.#take(offset)) return "duplicate";
+    this.#lives.add(epoch);
+    if (newest) this.epoch = epoch;
     this.#show(event);
     return "applied";
   }
 
-  /** The server recovered our position into another epoch (it recorded where the old one ended). */
-  adopt(epoch: string): void {
-    if (epoch === this.epoch) return;
-    this.#pastEpochs.add(this.epoch);
-    this.epoch = epoch;
+  /** A session goes on after `position`, which is the one it was given. True if something held was dropped. */
+  resume(position: Position): boolean {
+    const dropped = this.#enter(position.epoch, position.offset + 1);
+    this.#expect(position.offset);
+    return dropped;
   }
 
-  /** The offsets up to `to` exist and have not been sent: they are to be paged. */
-  openGap(to: number): void {
-    if (to <= this.head) return;
-    this.#miss(this.head + 1, to);
-    this.head = to;
+  /** Entries exist that have not been sent, and are to be paged. True if something held was dropped. */
+  openGap(gap: Range & { epoch: string }): boolean {
+    const dropped = this.#enter(gap.epoch, gap.from);
+    this.#expect(gap.to);
+    return dropped;
   }
 
   /** The log has been read from `from` up to `to`: what did not come by itself is not there. */
@@ -118,6 +124,31 @@ export class RoomLog {
     return undefined;
   }
 
+  /** The log goes on in `epoch`: where it was not known, what is held from `from` on is not in it, or will come again. */
+  #enter(epoch: string, from: number): boolean {
+    if (epoch === this.epoch) return false;
+    this.epoch = epoch;
+    this.#lives.add(epoch);
+    // A message that was acked may stand beyond the head.
+    const kept = this.items.filter((item) => item.offset < from);
+    if (from > this.head && kept.length === this.items.length) return false;
+    this.items = kept;
+    this.closeGap(from, Infinity);
+    this.head = Math.min(this.head, from - 1);
+    this.revision++;
+    return true;
+  }
+
+  #expect(head: number): void {
+    if (head <= this.head) return;
+    this.#miss(this.head + 1, head);
+    this.head = head;
+  }
+
+  #isMissing(offset: number): boolean {
+    return this.missing.some((range) => offset >= range.from && offset <= range.to);
+  }
+
   /** True if this offset is new. */
   #take(offset: number): boolean {
     if (offset > this.head) {
@@ -125,7 +156,7 @@ export class RoomLog {
       this.head = offset;
       return true;
     }
-    if (!this.missing.some((range) => offset >= range.from && offset <= range.to)) return false;
+    if (!this.#isMissing(offset)) return false;
     this.closeGap(offset, offset);
     return true;
   }
@@ -168,9 +199,15 @@ export class RoomLog {
     let i = items.length;
     // Nearly always the newest: look from the end.
     while (i > 0 && items[i - 1]!.offset > item.offset) i--;
-    if (i > 0 && items[i - 1]!.offset === item.offset) return;
-    items.splice(i, 0, item);
+    const same = items[i - 1];
+    if (same?.offset !== item.offset) items.splice(i, 0, item);
+    // An ack that came late may have put here what the store then lost.
+    else if (idOf(same) !== idOf(item)) items[i - 1] = item;
   }
+}
+
+function idOf(item: Item): string | undefined {
+  return item.kind === "message" ? item.message.id : undefined;
 }
 
 function noteText(event: LogEvent): string | undefined {

@@ -36,6 +36,17 @@ it("never moves back", () => {
   expect(unread.count).toBe(0);
 });
 
+it("counts what comes in place of entries that are gone, also where those were read", () => {
+  const unread = new Unread();
+  for (const offset of [1, 2, 3]) unread.heard(offset);
+  unread.marked(2, 1);
+  unread.cut(2);
+  expect(unread.count).toBe(0);
+  unread.heard(2);
+  unread.heard(3);
+  expect(unread.count).toBe(2);
+});
+
 it("does not count what was deleted", () => {
   const unread = new Unread();
   unread.heard(1);

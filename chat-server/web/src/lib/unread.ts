@@ -29,6 +29,13 @@ export class Unread {
     this.#heard = this.#heard.filter((heard) => heard !== offset);
   }
 
+  /** The entries from `from` on are gone, and others may come in their place. */
+  cut(from: number): void {
+    this.#heard = this.#heard.filter((heard) => heard < from);
+    this.#asOf = Math.min(this.#asOf, from - 1);
+    this.readTo = Math.min(this.readTo, from - 1);
+  }
+
   /** Read up to `offset`, here or on another socket; `unread` is what the server counted then. */
   marked(offset: number, unread: number): void {
     if (offset <= this.readTo) return;

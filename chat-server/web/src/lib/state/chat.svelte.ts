@@ -70,6 +70,7 @@ export class Chat {
   readonly keeper = new Keeper(this.request, {
     online: () => this.link.state === "online",
     took: (room, event) => this.#onTook(room, event),
+    dropped: (room, from) => this.#onDropped(room, from),
     met: (room, message) => this.#onMet(room, message),
     loaded: (room) => this.me && room.placeMarker(this.me.id),
   });
@@ -229,15 +230,13 @@ export class Chat {
       return;
     }
     room.describe(info);
-    const { log } = room;
-    const otherLife = info.position.epoch !== log.epoch;
-    if (gone || (otherLife && info.position.offset !== log.position.offset)) {
-      log.reset(info.position);
+    if (gone) {
+      room.log.reset(info.position);
       room.seedUnread(info.unread, info.position.offset);
       this.keeper.reread(room);
       return;
     }
-    log.adopt(info.position.epoch);
+    if (room.log.resume(info.position)) this.#onDropped(room, info.position.offset + 1);
     // The server's count already holds what is replayed now, so ours goes on instead, and is compared with it afterwards.
     setTimeout(() => void this.reading.compare(room, info.unread), COMPARE_DELAY);
     if (room.history === "failed" && room.open) void this.keeper.loadHistory(room);
@@ -266,6 +265,14 @@ export class Chat {
     } else if (event.event === "member:role") room.describe({ role: event["role"] as Room["role"] } as MyRoom);
   }
 
+  /** What the store lost is not shown on; what stands in its place is on its way. */
+  #onDropped(room: Room, from: number): void {
+    room.cut(from);
+    this.reading.forget(room);
+    if (room.log.items.length === 0) this.keeper.reread(room);
+    setTimeout(() => void this.reading.compare(room), COMPARE_DELAY);
+  }
+
   #onMet(room: Room, message: Message): void {
     this.people.know(message.by);
     if (message.by?.id === this.me?.id) this.outbox.settle(room.id, message.nonce);
@@ -274,8 +281,10 @@ export class Chat {
   /** Acked: it has its place, even if the bus has not brought it yet. */
   #onStored(entry: Pending, ack: SendAck): void {
     const room = this.rooms.get(entry.room);
-    if (!room || !this.me || ack.position.epoch !== room.log.epoch) return;
+    if (!room || !this.me) return;
     const { offset, epoch } = ack.position;
+    // From before the store was restarted: whether it is still there, the log tells.
+    if (epoch !== room.log.epoch && offset <= room.log.head) return;
     // Sent in an earlier life of this page: it stands in the history, maybe far above what is loaded.
     const first = room.log.items[0];
     if (offset <= room.log.head && first && offset < first.offset) return;

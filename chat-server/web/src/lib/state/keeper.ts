@@ -9,6 +9,8 @@ export interface KeeperEvents {
   online(): boolean;
   /** An entry was taken into the room. */
   took(room: Room, event: LogEvent): void;
+  /** The store lost what was held of a room from `from` on. */
+  dropped(room: Room, from: number): void;
   /** A message was heard or read, perhaps not for the first time. */
   met(room: Room, message: Message): void;
   /** History that someone looks at was loaded. */
@@ -36,8 +38,7 @@ export class Keeper {
   }
 
   gap(room: Room, gap: Gap): void {
-    room.log.adopt(gap.epoch);
-    room.log.openGap(gap.to);
+    if (room.log.openGap(gap)) this.events.dropped(room, gap.from);
     void this.heal(room);
   }
 
@@ -69,7 +70,12 @@ export class Keeper {
   async loadHistory(room: Room): Promise<void> {
     room.history = "loading";
     try {
-      const page = await this.request<HistoryPage>("history:get", { room: room.id, limit: PAGE });
+      let page: HistoryPage;
+      let revision: number;
+      do {
+        revision = room.log.revision;
+        page = await this.request<HistoryPage>("history:get", { room: room.id, limit: PAGE });
+      } while (room.log.revision !== revision);
       this.#takeHistory(room, page);
       room.history = "loaded";
       if (room.open) this.events.loaded(room);
@@ -82,9 +88,10 @@ export class Keeper {
     const first = room.items[0];
     if (room.loadingOlder || room.complete || !first || room.history !== "loaded") return;
     room.loadingOlder = true;
+    const { revision } = room.log;
     try {
       const page = await this.request<HistoryPage>("history:get", { room: room.id, before: first.offset, limit: PAGE });
-      if (page.epoch === room.log.epoch) this.#takeHistory(room, page);
+      if (room.log.revision === revision) this.#takeHistory(room, page);
     } catch {
       // The next scroll asks again.
     } finally {
@@ -93,10 +100,6 @@ export class Keeper {
   }
 
   #takeHistory(room: Room, page: HistoryPage): void {
-    if (page.epoch !== room.log.epoch) {
-      // The room began a new life that no event has told of yet; its log goes on after what we just read.
-      room.log.reset({ epoch: page.epoch, offset: page.messages.at(-1)?.offset ?? 0 });
-    }
     room.log.addHistory(page.messages, page.complete);
     for (const message of page.messages) this.events.met(room, message);
     room.publishNow();

@@ -30,7 +30,7 @@ export class Reading {
   }
 
   /** While we were away another tab may have read on, which no replay tells. Nearly always the two counts agree. */
-  async compare(room: Room, counted: number): Promise<void> {
+  async compare(room: Room, counted?: number): Promise<void> {
     if (room.unread === counted || room.log.missing.length || !this.online()) return;
     try {
       const offset = Math.max(1, room.counter.readTo);

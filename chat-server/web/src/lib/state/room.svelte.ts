@@ -69,6 +69,13 @@ export class Room {
     this.unread = this.counter.count;
   }
 
+  /** The entries from `from` on are gone. */
+  cut(from: number): void {
+    this.counter.cut(from);
+    this.unread = this.counter.count;
+    this.publishNow();
+  }
+
   placeMarker(me: string): void {
     this.marker = firstUnreadOffset(this.log.items, this.counter.count, me);
   }

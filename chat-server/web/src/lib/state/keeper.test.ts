@@ -1,0 +1,82 @@
+import { describe, expect, it, vi } from "vitest";
+import type { LogEvent, MyRoom, Request } from "../protocol";
+import { ann, event, message } from "../test-data";
+import { Keeper } from "./keeper";
+import { Room } from "./room.svelte";
+
+/** A room with six messages, of which the page has heard all, and a store that was restarted since. */
+function restarted(log: readonly LogEvent[], history: readonly LogEvent[] = log) {
+  const asked: [string, object][] = [];
+  const request = (async (name: string, payload: { after?: number }) => {
+    asked.push([name, payload]);
+    if (name === "history:get") return { epoch: "f", messages: [...history], complete: true };
+    const events = log.filter((entry) => entry.offset > payload.after!);
+    return { events, position: { epoch: "f", offset: log.at(-1)!.offset }, complete: true };
+  }) as Request;
+  const room = new Room({ room: "r", name: "R", kind: "public", position: { epoch: "e", offset: 0 }, unread: 0 } satisfies MyRoom);
+  const keeper = new Keeper(request, {
+    online: () => true,
+    took: (room, entry) => room.took(entry, ann.id),
+    dropped: (room, from) => {
+      room.cut(from);
+      if (room.log.items.length === 0) keeper.reread(room);
+    },
+    met: () => {},
+    loaded: () => {},
+  });
+  for (let offset = 1; offset <= 6; offset++) keeper.take(room, event(offset));
+  const ids = (): string[] => room.items.map((item) => (item.kind === "message" ? item.message.id : ""));
+  return { keeper, room, asked, ids };
+}
+
+const inNewLife = (offset: number): LogEvent => event(offset, { epoch: "f", id: `new${offset}` });
+
+describe("a store that was restarted", () => {
+  it("is followed without a word where it lost nothing", async () => {
+    const { keeper, room, asked, ids } = restarted([]);
+    keeper.take(room, inNewLife(7));
+    keeper.take(room, inNewLife(8));
+    await vi.waitFor(() => expect(ids()).toEqual(["m1", "m2", "m3", "m4", "m5", "m6", "new7", "new8"]));
+    expect(asked).toEqual([]);
+    expect(room.unread).toBe(8);
+  });
+
+  it("takes back what it lost, from the view and from the count, and gives what stands there now", async () => {
+    const { keeper, room, asked, ids } = restarted([5, 6, 7].map(inNewLife));
+    keeper.gap(room, { room: "r", epoch: "f", from: 5, to: 7 });
+    expect(ids()).toEqual(["m1", "m2", "m3", "m4"]);
+    expect(room.unread).toBe(4);
+    await vi.waitFor(() => expect(ids()).toEqual(["m1", "m2", "m3", "m4", "new5", "new6", "new7"]));
+    expect(asked).toEqual([["log:get", { room: "r", epoch: "f", after: 4, limit: 100 }]]);
+    expect(room.unread).toBe(7);
+    expect(room.log.position).toEqual({ epoch: "f", offset: 7 });
+  });
+
+  it("is read anew where nothing of what is shown is left", async () => {
+    const { keeper, room, asked, ids } = restarted([1, 2].map(inNewLife));
+    room.open = true;
+    keeper.gap(room, { room: "r", epoch: "f", from: 1, to: 2 });
+    expect(room.history).toBe("loading");
+    await vi.waitFor(() => expect(room.history).toBe("loaded"));
+    expect(ids()).toEqual(["new1", "new2"]);
+    expect(asked.map(([name]) => name).sort()).toEqual(["history:get", "log:get"]);
+  });
+
+  it("does not bring back by a page of history what it has lost", async () => {
+    const before = [1, 2, 3, 4, 5, 6].map((offset) => message(offset) as unknown as LogEvent);
+    const { keeper, room, ids } = restarted([inNewLife(5)], before);
+    const loading = keeper.loadHistory(room);
+    keeper.gap(room, { room: "r", epoch: "f", from: 5, to: 5 });
+    before.splice(4, 2, inNewLife(5));
+    await loading;
+    await vi.waitFor(() => expect(ids()).toEqual(["m1", "m2", "m3", "m4", "new5"]));
+  });
+
+  it("is asked for older messages though no event has told of its new life", async () => {
+    const { keeper, room, ids } = restarted([], [event(-1), event(0)]);
+    room.history = "loaded";
+    room.publishNow();
+    await keeper.loadOlder(room);
+    expect(ids().slice(0, 3)).toEqual(["m-1", "m0", "m1"]);
+  });
+});
