@@ -1,11 +1,11 @@
-//! The whole in a browser: Chromium, nginx, several nodes, Redis.
+//! The whole in a browser: Chromium, and a chat as people find it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::deployment::Deployment;
-use crate::harness::{run_within, stock};
+use crate::harness::{Bus, Plan, run, run_within, stock};
 
 /// Images may have to be built first, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -13,37 +13,59 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// A page of this origin may connect, though nginx does not serve it.
 const ALLOWED: &str = "http://allowed.example:8080";
 
+/// Runs a script of `browser/` to its end, does what it asks for in lines that begin with `@`, and prints the others.
+async fn play(script: &str, args: &[&str], mut act: impl AsyncFnMut(&str, &str)) {
+    let mut child = Command::new("timeout")
+        .args(["300", "node"])
+        .arg(stock::source("browser").join(script))
+        .args(args)
+        .env("NODE_PATH", stock::node_modules("browser"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Node.js: install Debian's package nodejs");
+    let mut answers = child.stdin.take().expect("its input");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut done = false;
+    for line in lines.map_while(Result::ok) {
+        if let Some((what, which)) = line.strip_prefix('@').and_then(|request| request.split_once(' ')) {
+            act(what, which).await;
+            writeln!(answers, "done").expect("the script to listen");
+        } else {
+            println!("{line}");
+            done |= line == "done";
+        }
+    }
+    let status = child.wait().expect("its status");
+    assert!(status.success() && done, "{script} ended with {status}");
+}
+
 /// Show 2. What the script shows is in `browser/chat.mjs`.
 #[test]
 fn people_in_browsers_chat_through_nginx_on_several_nodes() {
     run_within(PATIENCE, async {
         let mut deployment = Deployment::start(ALLOWED).await;
-        let mut script = Command::new("timeout")
-            .args(["300", "node"])
-            .arg(stock::source("browser/chat.mjs"))
-            .args([&deployment.url(), ALLOWED])
-            .env("NODE_PATH", stock::node_modules("browser"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Node.js: install Debian's package nodejs");
-        let mut answers = script.stdin.take().expect("its input");
-        let lines = BufReader::new(script.stdout.take().expect("its output")).lines();
-        let mut done = false;
-        for line in lines.map_while(Result::ok) {
-            match line.strip_prefix('@').and_then(|request| request.split_once(' ')) {
-                Some(("kill", node)) => deployment.kill(node),
-                Some(("scale", nodes)) => deployment.scale(nodes.parse().expect("a number")).await,
-                _ => {
-                    println!("{line}");
-                    done |= line == "done";
-                    continue;
-                }
-            }
-            writeln!(answers, "done").expect("the script to listen");
-        }
-        let status = script.wait().expect("its status");
-        assert!(status.success() && done, "the script ended with {status}");
+        let url = deployment.url();
+        play("chat.mjs", &[&url, ALLOWED], async |what, which| match what {
+            "kill" => deployment.kill(which),
+            "scale" => deployment.scale(which.parse().expect("a number")).await,
+            _ => panic!("@{what} {which}?"),
+        })
+        .await;
         deployment.stop();
+    });
+}
+
+/// The views are in `browser/axe.mjs`.
+#[test]
+fn no_view_of_the_page_breaks_a_rule_of_accessibility() {
+    run(async {
+        let mut cluster = Plan::on(Bus::Embedded).start().await;
+        let url = cluster.node(0).url();
+        play("axe.mjs", &[&url], async |what, which| match (what, which) {
+            ("kill", "node-0") => cluster.node_mut(0).kill(),
+            _ => panic!("@{what} {which}?"),
+        })
+        .await;
     });
 }

@@ -5,108 +5,21 @@
 // What only the one who started the chat can do is asked for on standard output, a line each: `@kill NODE`, `@scale N`;
 // its answer is a line on standard input. All other lines say what was shown. Exits 0 if all of it was.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 import { handshake, nodeOf, openLane } from "./lane.mjs";
+import { askFor, onStage, Person, shown, until } from "./stage.mjs";
 
-const { chromium } = createRequire(join(process.env.NODE_PATH, "here.cjs"))("playwright-core");
 const [url, allowedOrigin] = process.argv.slice(2);
-const WAIT_MS = 60_000;
-const CHROMIUM = "/usr/bin/chromium";
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
-const shown = (...words) => console.log(...words);
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-async function askFor(what) {
-  console.log(`@${what}`);
-  const { value, done } = await answers.next();
-  assert.ok(!done && value === "done", `@${what} was answered ${value}`);
-}
-
-async function until(what, look) {
-  const end = Date.now() + WAIT_MS;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`waited ${WAIT_MS} ms in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** Someone in front of a page. */
-class Person {
-  static async arrive(browser, name, client, hash = "") {
-    const person = new Person();
-    person.name = name;
-    person.lane = await openLane(url, client);
-    person.context = await browser.newContext();
-    person.context.setDefaultTimeout(WAIT_MS);
-    person.page = await person.context.newPage();
-    person.errors = [];
-    person.sockets = 0;
-    person.page.on("pageerror", (error) => person.errors.push(error));
-    person.page.on("websocket", () => person.sockets++);
-    await person.page.goto(`${person.lane.url}/${hash}`);
-    await person.at("name-input").fill(name);
-    await person.at("name-submit").click();
-    await person.online();
-    return person;
-  }
-
-  at(id, more = "") {
-    return this.page.locator(`[data-testid="${id}"]${more}`);
-  }
-
-  online() {
-    return this.page.locator('[data-testid="connection-state"][data-state="online"]').first().waitFor({ state: "attached" });
-  }
-
-  async node() {
-    return (await this.at("node-id").first().textContent()).trim();
-  }
-
-  async say(text) {
-    await this.at("composer").fill(text);
-    await this.at("composer").press("Enter");
-  }
-
-  /** Waits until a text stands there as one that is stored. */
-  sees(text) {
-    const stored = this.page.locator('[data-testid="message"][data-offset]', { hasText: text });
-    return stored.first().waitFor();
-  }
-
-  /** The stored texts of the open room, as they stand there. */
-  texts() {
-    return this.page.locator('[data-testid="message"][data-offset] [data-testid="message-text"]').allTextContents();
-  }
-
-  rooms() {
-    return this.at("room-item").evaluateAll((items) => items.map((item) => item.dataset.room));
-  }
-
-  open(room) {
-    return this.at("room-item", `[data-room="${room}"]`).click();
-  }
-
-  /** The room that this page has and had not before. */
-  newRoom(before) {
-    return until(`a new room of ${this.name}`, async () => (await this.rooms()).find((room) => !before.includes(room)));
-  }
+/** Someone who comes from this address. */
+async function arrive(browser, name, client) {
+  const lane = await openLane(url, client);
+  const person = await Person.arrive(browser, name, lane.url);
+  return Object.assign(person, { lane });
 }
 
 async function main(browser) {
-  const ada = await Person.arrive(browser, "Ada", "10.1.0.1");
+  const ada = await arrive(browser, "Ada", "10.1.0.1");
   const adasNode = await ada.node();
   const other = await until("an address that reaches another node", async () => {
     for (let n = 2; n < 250; n++) {
@@ -115,8 +28,8 @@ async function main(browser) {
     }
     return undefined;
   });
-  const bob = await Person.arrive(browser, "Bob", other);
-  const eve = await Person.arrive(browser, "Eve", "10.251.0.1");
+  const bob = await arrive(browser, "Bob", other);
+  const eve = await arrive(browser, "Eve", "10.251.0.1");
   const bobsNode = await bob.node();
   assert.notEqual(bobsNode, adasNode);
   shown(`two pages on different nodes: Ada on ${adasNode}, Bob on ${bobsNode}`);
@@ -140,7 +53,7 @@ async function main(browser) {
   await ada.at("invite-link-create").click();
   const link = new URL(await ada.at("invite-link").inputValue());
   await ada.page.keyboard.press("Escape");
-  await bob.page.goto(`${bob.lane.url}/${link.hash}`);
+  await bob.page.goto(`${bob.url}/${link.hash}`);
   await bob.sees("Only for who is in here");
   await bob.say("I was invited");
   await ada.sees("I was invited");
@@ -166,7 +79,7 @@ async function main(browser) {
   assert.deepEqual(eves, [lobby]);
   const body = await eve.page.locator("body").innerText();
   for (const word of ["Between us", "Only for who is in here", "Just you and me"]) assert.ok(!body.includes(word), word);
-  await eve.page.goto(`${eve.lane.url}/#/room/${secret}`);
+  await eve.page.goto(`${eve.url}/#/room/${secret}`);
   await eve.page.reload();
   await eve.online();
   assert.deepEqual(await eve.rooms(), [lobby]);
@@ -231,20 +144,4 @@ async function main(browser) {
   for (const { lane } of [ada, bob, eve]) lane.close();
 }
 
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS });
-try {
-  await main(browser);
-  shown("done");
-} catch (error) {
-  for (const context of browser.contexts()) {
-    for (const page of context.pages()) {
-      const text = await page.locator("body").innerText({ timeout: 5_000 }).catch(() => "(no text)");
-      console.log(`--- ${page.url()}\n${text}`);
-    }
-  }
-  console.error(error);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-  process.stdin.destroy();
-}
+await onStage(main);
