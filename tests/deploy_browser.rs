@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::deployment::Deployment;
+use crate::harness::deployment::{Deployment, NODES};
 use crate::harness::{Bus, Plan, run, run_within, stock};
 
 /// Images may have to be built first, on a slow machine.
@@ -49,6 +49,21 @@ fn people_in_browsers_chat_through_nginx_on_several_nodes() {
         play("chat.mjs", &[&url, ALLOWED], async |what, which| match what {
             "kill" => deployment.kill(which),
             "scale" => deployment.scale(which.parse().expect("a number")).await,
+            _ => panic!("@{what} {which}?"),
+        })
+        .await;
+        deployment.stop();
+    });
+}
+
+/// What the page needs for it: that it makes before it breaks, and that the node says when.
+#[test]
+fn people_in_browsers_do_not_notice_a_rolling_restart() {
+    run_within(PATIENCE, async {
+        let mut deployment = Deployment::start(ALLOWED).await;
+        let url = deployment.url();
+        play("rolling.mjs", &[&url, &NODES.to_string()], async |what, which| match what {
+            "restart" => deployment.restart(which).await,
             _ => panic!("@{what} {which}?"),
         })
         .await;

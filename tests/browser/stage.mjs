@@ -121,6 +121,7 @@ export async function onStage(main) {
     process.exitCode = 1;
   } finally {
     await browser.close();
-    process.stdin.destroy();
+    // What a failure left open must not hold the end.
+    process.exit();
   }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{Node, Redis, ports, signal, stock, until};
 
 /// How many nodes there are at first.
-const NODES: usize = 3;
+pub(crate) const NODES: usize = 3;
 
 /// A running chat behind nginx; stopped, and forgotten, when dropped.
 pub(crate) enum Deployment {
@@ -51,6 +51,14 @@ impl Deployment {
         match self {
             Self::Compose(compose) => compose.kill(node),
             Self::Processes(processes) => processes.kill(node),
+        }
+    }
+
+    /// SIGTERM for the node of that id, and a start after its end; waits until it is ready.
+    pub(crate) async fn restart(&mut self, node: &str) {
+        match self {
+            Self::Compose(compose) => compose.restart(node),
+            Self::Processes(processes) => processes.restart(node).await,
         }
     }
 
@@ -133,15 +141,24 @@ impl Compose {
     }
 
     fn kill(&mut self, node: &str) {
+        let container = self.container(node);
+        docker(&["kill", &container]);
+    }
+
+    fn restart(&mut self, node: &str) {
+        let container = self.container(node);
+        docker(&["restart", "--time", "60", &container]);
+        self.run(&["up", "--detach", "--wait", "--no-recreate"]);
+    }
+
+    fn container(&mut self, node: &str) -> String {
         let containers = self.run(&["ps", "--quiet", "chat-server"]);
         let said = format!("\"node\":\"{node}\"");
         let container = containers.lines().find(|container| {
             let logs = Command::new("docker").args(["logs", container]).output().expect("the program `docker`");
             String::from_utf8_lossy(&logs.stdout).contains(&said)
         });
-        let container = container.unwrap_or_else(|| panic!("no container says that it is {node}"));
-        let status = Command::new("docker").args(["kill", container]).stdout(Stdio::null()).status();
-        assert!(status.expect("the program `docker`").success(), "docker kill {container}");
+        container.unwrap_or_else(|| panic!("no container says that it is {node}")).to_owned()
     }
 
     fn scale(&mut self, nodes: usize) {
@@ -226,8 +243,20 @@ impl Processes {
     }
 
     fn kill(&mut self, node: &str) {
-        let found = self.nodes.iter_mut().find(|other| other.id() == node);
-        found.unwrap_or_else(|| panic!("there is no node {node}")).kill();
+        self.node(node).kill();
+    }
+
+    async fn restart(&mut self, node: &str) {
+        let node = self.node(node);
+        node.terminate();
+        let status = node.ended().await;
+        assert!(status.success(), "{} ended with {status}", node.id());
+        node.restart().await;
+    }
+
+    fn node(&mut self, id: &str) -> &mut Node {
+        let found = self.nodes.iter_mut().find(|node| node.id() == id);
+        found.unwrap_or_else(|| panic!("there is no node {id}"))
     }
 
     fn stop(&mut self) {
@@ -261,6 +290,11 @@ impl Drop for Processes {
             }
         }
     }
+}
+
+fn docker(args: &[&str]) {
+    let status = Command::new("docker").args(args).stdout(Stdio::null()).status().expect("the program `docker`");
+    assert!(status.success(), "docker {}", args.join(" "));
 }
 
 fn log(path: &Path) -> (Stdio, Stdio) {
