@@ -1,4 +1,5 @@
-// No view of the page breaks a rule of axe-core, in light and in dark, on a wide screen and on a phone.
+// No view of the page breaks a rule of axe-core or is wider than its place, in light and in dark, on a wide screen and on
+// a phone.
 //
 //   NODE_PATH=…/node_modules node axe.mjs URL
 //
@@ -27,7 +28,15 @@ async function look(page, view, sizes = [WIDE, PHONE]) {
       await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
       const found = await page.evaluate(async () => {
         const { violations, passes } = await globalThis.axe.run();
+        // What is wider than its place is cut off, or has to be scrolled sideways.
+        const wide = [...document.querySelectorAll("html, body, body *")].filter((one) => {
+          const { overflowX } = getComputedStyle(one);
+          const fields = one.matches("input, textarea, .hidden-text");
+          const ends = overflowX === "hidden" && getComputedStyle(one).textOverflow === "ellipsis";
+          return one.scrollWidth > one.clientWidth && one.clientWidth > 0 && overflowX !== "visible" && !fields && !ends;
+        });
         const broken = violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`) }));
+        if (wide.length) broken.push({ id: "overflow", help: "wider than its place", nodes: wide.map((one) => one.outerHTML.slice(0, 200)) });
         return { broken, passes: passes.length };
       });
       views++;
@@ -52,7 +61,7 @@ async function main(browser) {
   await empty.getByTestId("name-submit").click();
   await look(empty, "the name form with a complaint");
 
-  const bob = await Person.arrive(browser, "Bob", url);
+  const bob = await Person.arrive(browser, "Bobastian Longfellow-Featherstonehaugh of Cholmondeley the Third", url);
   const ada = await Person.arrive(browser, "Ada", url, { viewport: WIDE, before: withAxe });
   const lobby = (await ada.rooms())[0];
   await bob.say("Hello, have you seen https://example.org/?");
@@ -63,7 +72,7 @@ async function main(browser) {
 
   await ada.at("create-room").click();
   await look(ada.page, "the dialog for a room");
-  await ada.at("room-name-input").fill("Between us");
+  await ada.at("room-name-input").fill("a-room-with-a-name-of-64-characters-that-nobody-ever-types-twice");
   await ada.at("room-kind-private").check({ force: true });
   const before = await ada.rooms();
   await ada.at("room-create-submit").click();
