@@ -25,6 +25,8 @@ mod chat_rooms;
 mod chat_stock_clients;
 mod cluster_admin;
 mod cluster_faults;
+mod cluster_history;
 mod cluster_order;
 mod deploy_browser;
+mod history;
 mod tidy;

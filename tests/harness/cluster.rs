@@ -150,6 +150,8 @@ pub(crate) struct Node {
     listen: SocketAddr,
     admin: SocketAddr,
     args: Vec<String>,
+    program: PathBuf,
+    env: Option<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -163,7 +165,14 @@ impl Node {
     pub(crate) fn at(number: usize, listen: SocketAddr, args: Vec<String>, dir: &Path) -> Self {
         let id = format!("node-{number}");
         let log = dir.join(format!("{id}.log"));
-        Self { id, listen, admin: ports::free(), args, log, child: None }
+        Self { id, listen, admin: ports::free(), args, program: binary("chat-server"), log, env: None, child: None }
+    }
+
+    /// The same node as another program: a `chat-server` with a bug, that a test must find.
+    pub(crate) fn running(mut self, program: &Path, env: Option<(&str, &str)>) -> Self {
+        program.clone_into(&mut self.program);
+        self.env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Its `--node-id`.
@@ -197,7 +206,26 @@ impl Node {
 
     /// Asks it to end (SIGTERM).
     pub(crate) fn terminate(&self) {
-        signal(self.child.as_ref().expect("the node runs").id(), "TERM");
+        signal(self.pid(), "TERM");
+    }
+
+    /// Stops it in the middle of what it does (SIGSTOP): connections stay open and nothing answers.
+    pub(crate) fn pause(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// Lets it go on, with whatever waits in its sockets.
+    pub(crate) fn go_on(&self) {
+        signal(self.pid(), "CONT");
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    /// The last lines of its log.
+    pub(crate) fn last_words(&self, lines: usize) -> String {
+        tail(&self.log, lines)
     }
 
     /// Waits for its end.
@@ -221,12 +249,13 @@ impl Node {
     fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
         let log = self.log_file();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CHAT_") || name == "RUST_LOG" {
                 command.env_remove(name);
             }
         }
+        command.envs(self.env.clone());
         let child = command
             .args(["--listen", &self.listen.to_string()])
             .args(["--admin-listen", &self.admin.to_string()])
@@ -235,7 +264,7 @@ impl Node {
             .stdout(log.try_clone().expect("a second handle of the log"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary().display()));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
         self.child = Some(child);
     }
 
@@ -263,11 +292,11 @@ impl Node {
     }
 }
 
-/// The `chat-server` of the same build: `target/<profile>/deps/suite-…` stands one folder below it.
-fn binary() -> PathBuf {
+/// A program of the same build: `target/<profile>/deps/suite-…` stands one folder below it.
+pub(crate) fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of the test binary");
     let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps");
-    let binary = profile.join("chat-server");
+    let binary = profile.join(name);
     assert!(binary.is_file(), "{} is missing: run `cargo build --workspace` first", binary.display());
     binary
 }

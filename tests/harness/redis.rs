@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::{ports, signal, until};
+
+/// The folder of its append-only files.
+const FILES: &str = "appendonlydir";
 
 /// One `redis-server`, on a loopback port and in a folder of its own; stopped when dropped.
 pub(crate) struct Redis {
@@ -36,7 +39,9 @@ impl Redis {
         let log = self.log_file();
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.addr.port().to_string()])
+            // Never rewritten, so that a copy of the files is whole whenever it is taken.
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
+            .args(["--auto-aof-rewrite-percentage", "0"])
             .args(["--daemonize", "no", "--dir"])
             .arg(&self.dir)
             .stdin(Stdio::null())
@@ -67,6 +72,60 @@ impl Redis {
         }
     }
 
+    /// SIGTERM, and waits for its end: nothing is lost.
+    pub(crate) async fn stop(&mut self) {
+        signal(self.pid(), "TERM");
+        let child = std::sync::Mutex::new(self.child.take().expect("redis runs"));
+        until("redis-server ends", || async { child.lock().unwrap().try_wait().expect("its status") }).await;
+    }
+
+    /// Copies what it has written so far to an empty folder.
+    pub(crate) fn save_files(&self, to: &Path) {
+        copy_files(&self.dir.join(FILES), to);
+    }
+
+    /// Puts what was saved in the place of what it has written since. It must not run.
+    pub(crate) fn restore_files(&mut self, from: &Path) {
+        assert!(self.child.is_none(), "this redis runs");
+        std::fs::remove_dir_all(self.dir.join(FILES)).expect("to remove the append-only files");
+        copy_files(from, &self.dir.join(FILES));
+    }
+
+    /// Asks one command on a connection of its own; lists in the answer are flat, nothing is an empty text.
+    pub(crate) async fn ask(&self, command: &[&str]) -> Vec<String> {
+        let mut stream = BufReader::new(TcpStream::connect(self.addr).await.expect("redis takes connections"));
+        let mut request = format!("*{}\r\n", command.len());
+        for word in command {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        stream.get_mut().write_all(request.as_bytes()).await.expect("redis takes a command");
+        let (mut answer, mut left) = (Vec::new(), 1_usize);
+        while left > 0 {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.expect("redis answers");
+            let (kind, rest) = line.trim_end().split_at(1);
+            left -= 1;
+            match kind {
+                "*" => left += rest.parse::<usize>().expect("a length"),
+                "$" => {
+                    let length = rest.parse::<usize>().unwrap_or(0);
+                    let mut text = vec![0; if rest == "-1" { 0 } else { length + 2 }];
+                    stream.read_exact(&mut text).await.expect("redis answers");
+                    text.truncate(length);
+                    answer.push(String::from_utf8(text).expect("UTF-8"));
+                }
+                "-" => panic!("redis refuses {command:?}: {rest}"),
+                _ => answer.push(rest.to_owned()),
+            }
+        }
+        answer
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Stops it in the middle of what it does (SIGSTOP): connections stay open and nothing answers.
     pub(crate) fn pause(&self) {
         signal(self.pid(), "STOP");
@@ -83,6 +142,14 @@ impl Redis {
 
     fn log_file(&self) -> File {
         OpenOptions::new().create(true).append(true).open(self.dir.join("redis.log")).expect("the log of redis")
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder for files of redis");
+    for file in std::fs::read_dir(from).expect("the files of redis") {
+        let file = file.expect("a file of redis");
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy of a file of redis");
     }
 }
 

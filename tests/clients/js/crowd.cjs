@@ -1,0 +1,373 @@
+// Many people on unpatched socket.io-clients who talk for a while, and an account of all they do and hear.
+//
+//   NODE_PATH=…/node_modules node crowd.cjs PLAN
+//
+// PLAN is JSON: {account: a file, urls, people: [{number, transport, rooms}], lobbyShare, everyMs, seed}. Each line of
+// stdin is a command, each line of stdout an answer; tests/history/crowd.rs has both, tests/history/account.rs what is
+// written to the file. People do only what docs/protocol.md says that a client may, and they leave out nothing that
+// came twice or in a wrong place: that is for the reader of the account to judge.
+"use strict";
+
+const fs = require("node:fs");
+const readline = require("node:readline");
+const { io } = require("socket.io-client");
+
+const plan = JSON.parse(process.argv[2]);
+const ACK_MS = 8_000;
+const RETRY_MS = 200;
+/** Sends of one person that may wait for their acks. */
+const MOST_WAITING = 3;
+/** How often an acked send is repeated, as by a client that never got the ack. */
+const REPEATED = 0.04;
+const PAGE = 100;
+
+const LOGGED = ["message:new", "member:joined", "member:left"];
+
+const file = fs.openSync(plan.account, "a");
+let lines = [];
+function write(kind, person, fields) {
+  lines.push(JSON.stringify([kind, Date.now(), person, fields]));
+  if (lines.length >= 500) flush();
+}
+function flush() {
+  if (lines.length > 0) fs.writeSync(file, lines.join("\n") + "\n");
+  lines = [];
+}
+const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Small and good enough (mulberry32): what people choose need not be secret, only be told by the seed. */
+function chance(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Where a person is in a room. */
+class Track {
+  constructor({ epoch, offset }) {
+    /** The last offset that was delivered or stood for by a gap. */
+    this.last = offset;
+    /** What gaps told of and was not paged yet: [from, to], rising. */
+    this.missing = [];
+    /** From which offset on which epoch was told. */
+    this.lives = [[0, epoch]];
+    this.paging = false;
+  }
+
+  get epoch() {
+    return this.lives.at(-1)[1];
+  }
+
+  /** Up to where nothing is missing. */
+  get complete() {
+    return this.missing.length > 0 ? this.missing[0][0] - 1 : this.last;
+  }
+
+  get position() {
+    const offset = this.complete;
+    return { epoch: this.lives.findLast(([from]) => from <= offset)[1], offset };
+  }
+
+  lives_on(offset, epoch) {
+    if (epoch !== this.epoch) this.lives.push([offset, epoch]);
+  }
+
+  hear({ epoch, offset }) {
+    this.last = offset;
+    this.lives_on(offset, epoch);
+  }
+
+  /** What came from `from` on is another now, or was not delivered. */
+  gap({ epoch, from, to }) {
+    this.missing = this.missing.filter(([first]) => first < from).map(([first, last]) => [first, Math.min(last, from - 1)]);
+    this.missing.push([from, to]);
+    this.lives = this.lives.filter(([first]) => first < from || first === 0);
+    this.lives_on(from, epoch);
+    this.last = to;
+  }
+
+  /** A new connection goes on from a position: what came after it is forgotten. */
+  go_on({ offset }) {
+    this.last = offset;
+    this.missing = [];
+    this.lives = this.lives.filter(([first]) => first <= offset);
+  }
+}
+
+class Person {
+  constructor({ number, transport, rooms }) {
+    Object.assign(this, { number, transport, rooms });
+    this.random = chance(plan.seed * 1_000_003 + number);
+    this.tracks = new Map();
+    this.outbox = new Map();
+    this.acked = [];
+    this.sent = 0;
+    this.connection = 0;
+    this.open = false;
+    this.url = number % plan.urls.length;
+    this.given = null;
+  }
+
+  write(kind, fields) {
+    write(kind, this.number, fields);
+  }
+
+  begin() {
+    this.socket = io(plan.urls[this.url], {
+      transports: [this.transport],
+      forceNew: true,
+      reconnectionDelayMax: 2_000,
+      auth: (give) => give(this.auth()),
+    });
+    const { socket } = this;
+    socket.on("session", (session) => this.begun(session));
+    for (const event of LOGGED) socket.on(event, (entry) => this.hear(event, entry));
+    socket.on("gap", (gap) => this.gap(gap));
+    socket.on("server:draining", () => this.write("draining", {}));
+    socket.on("disconnect", (reason) => this.ended(reason));
+    socket.on("connect_error", (error) => {
+      this.elsewhere();
+      // A stock client does not try again by itself after a CONNECT_ERROR.
+      if (socket.active) return;
+      this.write("denied", { code: error.message });
+      setTimeout(() => socket.connect(), 1_000);
+    });
+  }
+
+  auth() {
+    if (!this.resume) {
+      this.given = null;
+      return { name: `Person ${this.number}` };
+    }
+    this.given = Object.fromEntries([...this.tracks].map(([room, track]) => [room, track.position]));
+    return { resume: this.resume, positions: this.given };
+  }
+
+  /** The next connection goes to another of the addresses. */
+  elsewhere() {
+    if (plan.urls.length === 1) return;
+    this.url = (this.url + 1 + Math.floor(this.random() * (plan.urls.length - 1))) % plan.urls.length;
+    this.socket.io.uri = plan.urls[this.url];
+    this.write("try", { url: this.url });
+  }
+
+  begun(session) {
+    this.connection += 1;
+    this.open = true;
+    this.resume = session.resume;
+    const { node, recovered, unrecovered } = session;
+    const rooms = Object.fromEntries(session.rooms.map(({ room, position }) => [room, position]));
+    this.write("session", { node, user: session.user.id, given: this.given, recovered, unrecovered, rooms });
+    for (const [room, position] of Object.entries(rooms)) {
+      const goes_on = this.given?.[room] && !unrecovered.includes(room);
+      if (goes_on && this.tracks.has(room)) this.tracks.get(room).go_on(position);
+      else this.tracks.set(room, new Track(position));
+    }
+    for (const send of this.outbox.values()) this.issue(send);
+    this.enter();
+  }
+
+  async enter() {
+    const { connection } = this;
+    for (const room of this.rooms) {
+      while (!this.tracks.has(room)) {
+        await this.join(room);
+        if (this.connection !== connection || !this.open) return;
+      }
+    }
+    this.entered = true;
+  }
+
+  async join(room) {
+    const { connection } = this;
+    const ack = await this.ask("room:join", { room, limit: 1 });
+    if (this.connection !== connection) return;
+    if (!ack?.ok) return pause(RETRY_MS);
+    this.tracks.set(room, new Track(ack.position));
+    this.write("join", { room, position: ack.position });
+  }
+
+  ended(reason) {
+    this.open = false;
+    this.write("close", { reason });
+    if (reason === "io client disconnect") return;
+    this.elsewhere();
+    // So does a stock client ask for after the server's own disconnect.
+    if (reason === "io server disconnect") this.socket.connect();
+  }
+
+  hear(event, entry, paged = false) {
+    const { room, epoch, offset, id, at } = entry;
+    const said = event === "message:new" ? { by: entry.by.id, nonce: entry.nonce } : {};
+    this.write("event", { room, epoch, offset, id, at, paged, ...said });
+    if (!paged) this.tracks.get(room)?.hear(entry);
+  }
+
+  gap(gap) {
+    const { room, epoch, from, to } = gap;
+    this.write("gap", { room, epoch, from, to });
+    const track = this.tracks.get(room);
+    if (!track) return;
+    track.gap(gap);
+    this.page(room, track);
+  }
+
+  async page(room, track) {
+    if (track.paging) return;
+    track.paging = true;
+    const { connection } = this;
+    while (track.missing.length > 0) {
+      const [from] = track.missing[0];
+      const { epoch } = track;
+      const ack = await this.ask("log:get", { room, epoch, after: from - 1, limit: PAGE });
+      // Another connection goes on from the position, and a room that was entered anew has another track.
+      if (this.connection !== connection || this.tracks.get(room) !== track || !this.open) break;
+      // Another gap may have come meanwhile.
+      if (track.missing[0]?.[0] !== from || track.epoch !== epoch) continue;
+      if (ack?.recovered === false) {
+        this.write("refused", { room, epoch, after: from - 1 });
+        this.tracks.delete(room);
+        this.enter();
+        break;
+      }
+      if (!ack?.ok || ack.events.length === 0) await pause(RETRY_MS);
+      for (const entry of ack?.events ?? []) {
+        const first = track.missing[0];
+        if (!first || entry.offset > first[1]) break;
+        this.hear(entry.event, entry, true);
+        first[0] = entry.offset + 1;
+        if (first[0] > first[1]) track.missing.shift();
+      }
+    }
+    track.paging = false;
+  }
+
+  /** The ack of a request, or nothing where there was none. */
+  ask(event, payload) {
+    return new Promise((resolve) => {
+      this.socket.timeout(ACK_MS).emit(event, payload, (error, ack) => resolve(error ? undefined : ack));
+    });
+  }
+
+  talk() {
+    if (this.random() < REPEATED && this.acked.length > 0) {
+      const old = this.acked[Math.floor(this.random() * this.acked.length)];
+      if (!this.outbox.has(old.nonce)) this.put({ ...old, repeated: true });
+      return;
+    }
+    if (!this.entered || this.outbox.size >= MOST_WAITING) return;
+    const rooms = this.random() < plan.lobbyShare ? ["lobby"] : this.rooms;
+    const room = rooms[Math.floor(this.random() * rooms.length)];
+    this.sent += 1;
+    const nonce = `${this.number}-${this.sent}`;
+    this.put({ room, nonce, text: `${this.number} says ${this.sent}`, repeated: false });
+  }
+
+  put(send) {
+    const waiting = { ...send, tries: 0, pending: false };
+    this.outbox.set(send.nonce, waiting);
+    if (!this.open) this.write("send", { room: send.room, nonce: send.nonce, attempt: 0, repeated: send.repeated });
+    this.issue(waiting);
+  }
+
+  issue(send) {
+    if (!this.open || send.pending || this.outbox.get(send.nonce) !== send) return;
+    send.pending = true;
+    send.tries += 1;
+    const { room, nonce, text, repeated } = send;
+    const { connection } = this;
+    this.write("send", { room, nonce, attempt: send.tries, repeated, connection });
+    this.ask("message:send", { room, nonce, text }).then((ack) => {
+      send.pending = false;
+      if (ack?.ok) {
+        this.write("ack", { nonce, attempt: send.tries, connection, position: ack.position, id: ack.id, at: ack.at });
+        this.outbox.delete(nonce);
+        if (!repeated) this.acked.push({ room, nonce, text });
+        return;
+      }
+      this.write("unacked", { nonce, attempt: send.tries, code: ack?.error?.code ?? "none" });
+      if (ack && !ack.error.temporary) this.outbox.delete(nonce);
+      else setTimeout(() => this.issue(send), this.connection === connection && this.open ? RETRY_MS : 0);
+    });
+  }
+
+  /** Reads nothing for a while, as on a phone in a tunnel; answers whether there was a socket to be deaf on. */
+  sleep(ms) {
+    const ws = this.socket.io.engine?.transport?.ws;
+    if (!this.open || !ws?.pause) return false;
+    ws.pause();
+    this.write("pause", { ms });
+    setTimeout(() => ws.resume(), ms);
+    return true;
+  }
+
+  /** Goes, and comes back. */
+  leave(ms) {
+    if (!this.open) return false;
+    this.socket.disconnect();
+    setTimeout(() => this.socket.connect(), ms);
+    return true;
+  }
+
+  behind(targets) {
+    return Object.entries(targets)
+      .map(([room, target]) => [room, this.tracks.get(room)?.complete, target])
+      .filter(([room, at, target]) => (room === "lobby" || this.rooms.includes(room)) && !(at >= target))
+      .map(([room, at, target]) => `${this.number} is at ${at} of ${target} in ${room}, ${this.open ? "connected" : "away"}`);
+  }
+}
+
+const people = plan.people.map((person) => new Person(person));
+const by_number = new Map(people.map((person) => [person.number, person]));
+let talking = [];
+
+const commands = {
+  talk() {
+    talking = people.map((person) => {
+      const next = () => {
+        person.talk();
+        // Between nothing and twice the pause, so that people don't speak in chorus.
+        person.timer = setTimeout(next, person.random() * 2 * plan.everyMs);
+      };
+      next();
+      return person;
+    });
+    return {};
+  },
+  quiet() {
+    for (const person of talking) clearTimeout(person.timer);
+    return {};
+  },
+  sleep: ({ people, ms }) => ({ hit: people.filter((number) => by_number.get(number)?.sleep(ms)).length }),
+  leave: ({ people, ms }) => ({ hit: people.filter((number) => by_number.get(number)?.leave(ms)).length }),
+  status({ targets }) {
+    const behind = people.flatMap((person) => person.behind(targets));
+    return {
+      open: people.filter((person) => person.open).length,
+      entered: people.filter((person) => person.entered).length,
+      waiting: people.reduce((sum, person) => sum + person.outbox.size, 0),
+      behind: behind.length,
+      example: behind[0] ?? "",
+    };
+  },
+  end() {
+    for (const person of people) person.write("end", {});
+    flush();
+    setImmediate(() => process.exit(0));
+    return {};
+  },
+};
+
+setInterval(flush, 200);
+// At a rate that the nodes and this machine take: it is no test of speed.
+people.forEach((person, place) => setTimeout(() => person.begin(), place * 15));
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const command = JSON.parse(line);
+  say(commands[command.do](command));
+});
+process.stdin.on("end", () => process.exit(1));

@@ -1,0 +1,52 @@
+//! Whatever dies: a message that was acked reaches every member of its room, once, in one order.
+
+use std::time::Duration;
+
+use crate::harness::run_within;
+use crate::history::run::{Plan, run};
+use crate::history::schedule::Kind;
+
+/// A short run: few people, these faults.
+fn short(seed: u64, kinds: &[Kind]) -> Plan {
+    Plan {
+        seed,
+        length: Duration::from_secs(25),
+        nodes: 3,
+        people: 48,
+        rooms: 5,
+        every: Duration::from_millis(1_500),
+        kinds: kinds.to_vec(),
+        timed: false,
+        planted: None,
+    }
+}
+
+fn check(plan: &Plan) {
+    run_within(plan.length + Duration::from_secs(600), async { run(plan).await.must_be_clean() });
+}
+
+#[test]
+fn nothing_is_lost_while_nodes_die() {
+    check(&short(1, &[Kind::NodeKilled, Kind::NodeEnded, Kind::NodeFrozen]));
+}
+
+/// `make soak SECONDS=… SEED=…`.
+#[test]
+#[ignore = "as long as one likes; `make soak` runs it"]
+fn soak() {
+    let number = |name: &str, otherwise| {
+        std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+    };
+    let plan = Plan {
+        seed: number("SEED", 1),
+        length: Duration::from_secs(number("SECONDS", 600)),
+        nodes: 3,
+        people: 300,
+        rooms: 21,
+        every: Duration::from_millis(6_000),
+        kinds: Kind::ALL.to_vec(),
+        timed: true,
+        planted: None,
+    };
+    check(&plan);
+}

@@ -1,0 +1,163 @@
+//! The people: processes of Node.js that run `clients/js/crowd.cjs`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+
+use super::account::{self, Line};
+use super::stage::Stage;
+use crate::harness::stock;
+
+/// People in one process.
+const MOST_EACH: u32 = 50;
+/// One of so many polls, the others use WebSocket.
+const POLLING: u32 = 12;
+/// Rooms that a person is in, besides the lobby.
+const ROOMS_EACH: u32 = 2;
+
+/// How the people are.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Status {
+    /// Connected.
+    pub(crate) open: u32,
+    /// In all of their rooms.
+    pub(crate) entered: u32,
+    /// Sends without an ack.
+    pub(crate) waiting: u32,
+    /// How often somebody is not where the room is.
+    pub(crate) behind: u32,
+    /// One of them.
+    pub(crate) example: String,
+}
+
+/// All people; their processes end when dropped.
+pub(crate) struct Crowd {
+    processes: Vec<Mutex<Process>>,
+    accounts: Vec<PathBuf>,
+}
+
+struct Process {
+    child: Child,
+    commands: ChildStdin,
+    answers: mpsc::UnboundedReceiver<String>,
+}
+
+impl Crowd {
+    /// So many people, each of whom talks about that often; their accounts are written to the folder.
+    pub(crate) fn start(people: u32, every_ms: u64, seed: u64, stage: &Stage, accounts: &std::path::Path) -> Self {
+        let modules = stock::node_modules("clients/js");
+        let rooms = u32::try_from(stage.rooms.len() - 1).expect("few rooms");
+        let numbers: Vec<u32> = (0..people).collect();
+        let mut crowd = Self { processes: Vec::new(), accounts: Vec::new() };
+        for (place, numbers) in numbers.chunks(MOST_EACH as usize).enumerate() {
+            let account = accounts.join(format!("people-{place}.ndjson"));
+            let people: Vec<Value> = numbers.iter().map(|&number| described(number, rooms, stage)).collect();
+            let plan = json!({
+                "account": account, "urls": stage.urls(), "people": people, "seed": seed,
+                "everyMs": every_ms, "lobbyShare": 0.04,
+            });
+            let mut child = Command::new("node")
+                .arg(stock::source("clients/js/crowd.cjs"))
+                .arg(plan.to_string())
+                .env("NODE_PATH", &modules)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("the program `node`");
+            let commands = child.stdin.take().expect("its stdin");
+            let stdout = child.stdout.take().expect("its stdout");
+            let (sender, answers) = mpsc::unbounded_channel();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+            crowd.processes.push(Mutex::new(Process { child, commands, answers }));
+            crowd.accounts.push(account);
+        }
+        crowd
+    }
+
+    async fn ask(&self, command: &Value) -> Vec<Value> {
+        let mut answers = Vec::new();
+        for process in &self.processes {
+            let mut process = process.lock().await;
+            writeln!(process.commands, "{command}").expect("the people listen");
+            let answer = process.answers.recv().await.expect("the people live");
+            answers.push(serde_json::from_str(&answer).expect("an answer of the people"));
+        }
+        answers
+    }
+
+    /// Lets them talk.
+    pub(crate) async fn talk(&self) {
+        self.ask(&json!({"do": "talk"})).await;
+    }
+
+    /// They say nothing new.
+    pub(crate) async fn quiet(&self) {
+        self.ask(&json!({"do": "quiet"})).await;
+    }
+
+    /// `sleep` or `leave`, for these people; answers how many of them did.
+    pub(crate) async fn some(&self, verb: &str, people: &[u32], ms: u128) -> u64 {
+        let answers = self.ask(&json!({"do": verb, "people": people, "ms": ms})).await;
+        answers.iter().map(|answer| answer["hit"].as_u64().unwrap_or(0)).sum()
+    }
+
+    /// How they all are; the targets say up to where each room's log goes.
+    pub(crate) async fn status(&self, targets: &Value) -> Status {
+        let mut sum = Status { open: 0, entered: 0, waiting: 0, behind: 0, example: String::new() };
+        for answer in self.ask(&json!({"do": "status", "targets": targets})).await {
+            let Status { open, entered, waiting, behind, example } =
+                serde_json::from_value(answer).expect("a status of the people");
+            sum.open += open;
+            sum.entered += entered;
+            sum.waiting += waiting;
+            sum.behind += behind;
+            if sum.example.is_empty() {
+                sum.example = example;
+            }
+        }
+        sum
+    }
+
+    /// Ends them; answers all that they wrote down.
+    pub(crate) async fn end(self) -> Vec<Line> {
+        self.ask(&json!({"do": "end"})).await;
+        for process in &self.processes {
+            // It ends by itself, and writes down the last of its account before.
+            process.lock().await.child.wait().expect("its status");
+        }
+        self.accounts.iter().flat_map(|path| account::read(path)).collect()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let child = &mut process.get_mut().child;
+            // Stopping what has ended already is fine.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Every third is in the first room, which is the busy one; the others spread over the rest.
+fn described(number: u32, rooms: u32, stage: &Stage) -> Value {
+    let mut of_person: Vec<u32> = (0..ROOMS_EACH).map(|place| 1 + (number + place * 7) % (rooms - 1)).collect();
+    if number.is_multiple_of(3) {
+        of_person = vec![0];
+    }
+    of_person.dedup();
+    let rooms: Vec<&String> = of_person.iter().map(|&room| &stage.rooms[room as usize]).collect();
+    let transport = if number % POLLING == 5 { "polling" } else { "websocket" };
+    json!({"number": number, "transport": transport, "rooms": rooms})
+}

@@ -1,0 +1,179 @@
+//! Carries out what the schedule says, and notes what it hit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::account::Millis;
+use super::crowd::Crowd;
+use super::now;
+use super::proxy::{Mode, Proxy};
+use super::schedule::{Dice, Fault, Kind, Lane};
+use super::stage::{Head, Stage};
+
+/// How late a delayed link is.
+const LATE: Duration = Duration::from_millis(150);
+/// One of so many people reads slowly, sleeps or leaves at a time.
+const SHARE: usize = 6;
+
+/// A fault that was carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct Happened {
+    pub(crate) kind: Kind,
+    pub(crate) begun: Millis,
+    pub(crate) ended: Millis,
+    /// Which node it was, if it was one.
+    pub(crate) node: Option<usize>,
+    /// How many sockets, connections or commands it hit.
+    pub(crate) hits: u64,
+}
+
+/// A time at which there was no Redis, and what it had afterwards, before anybody wrote to it again.
+#[derive(Debug, Clone)]
+pub(crate) struct Outage {
+    pub(crate) down: Millis,
+    pub(crate) up: Millis,
+    pub(crate) heads: BTreeMap<String, Head>,
+}
+
+/// All that was carried out.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) happened: Vec<Happened>,
+    pub(crate) outages: Vec<Outage>,
+}
+
+/// Carries out all faults from now on; returns when the last has ended.
+pub(crate) async fn carry_out(faults: &[Fault], stage: &Arc<Stage>, crowd: &Arc<Crowd>, people: u32) -> Carried {
+    let start = Instant::now();
+    let lanes = [Lane::Nodes, Lane::Redis, Lane::Links, Lane::People].map(|lane| {
+        let faults: Vec<Fault> = faults.iter().filter(|fault| fault.kind.lane() == lane).cloned().collect();
+        let (stage, crowd) = (stage.clone(), crowd.clone());
+        tokio::spawn(async move {
+            let mut carried = Carried::default();
+            for fault in faults {
+                tokio::time::sleep_until(start + fault.at).await;
+                one(&fault, &stage, &crowd, people, &mut carried).await;
+            }
+            carried
+        })
+    });
+    let mut all = Carried::default();
+    for lane in lanes {
+        let Carried { happened, outages } = lane.await.expect("a lane of faults");
+        all.happened.extend(happened);
+        all.outages.extend(outages);
+    }
+    all.happened.sort_by_key(|happened| happened.begun);
+    all
+}
+
+async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: &mut Carried) {
+    let begun = now();
+    let place = usize::try_from(fault.choice % stage.nodes.len() as u64).expect("few nodes");
+    let mut node = None;
+    let hits = match fault.kind.lane() {
+        Lane::Nodes => {
+            node = Some(place);
+            at_node(fault, place, stage).await
+        }
+        Lane::Links => {
+            node = Some(place);
+            at_link(fault, &stage.links[place]).await
+        }
+        Lane::Redis => match fault.kind {
+            Kind::RedisRestarted | Kind::RedisLost => {
+                let (outage, hits) = restart_redis(fault, stage).await;
+                carried.outages.push(outage);
+                hits
+            }
+            Kind::PubsubKilled => {
+                let answer = stage.redis.lock().await.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+                answer[0].parse().expect("a number of clients")
+            }
+            _ => {
+                node = Some(place);
+                at_link(fault, &stage.buses[place]).await
+            }
+        },
+        Lane::People => {
+            let verb = if fault.kind == Kind::PeopleLeave { "leave" } else { "sleep" };
+            let numbers: Vec<u32> = (0..people).collect();
+            let some = &Dice::new(fault.choice).shuffled(&numbers)[..(numbers.len() / SHARE).max(1)];
+            let hits = crowd.some(verb, some, fault.lasts.as_millis()).await;
+            tokio::time::sleep(fault.lasts).await;
+            hits
+        }
+    };
+    let ended = now();
+    println!("{:>7} ms {:?} {}: hit {hits}", ended - begun, fault.kind, node.map_or(String::new(), |n| format!("{n} ")));
+    carried.happened.push(Happened { kind: fault.kind, begun, ended, node, hits });
+}
+
+async fn at_node(fault: &Fault, place: usize, stage: &Stage) -> u64 {
+    let mut node = stage.nodes[place].lock().await;
+    let hits = stage.links[place].open() as u64;
+    match fault.kind {
+        Kind::NodeFrozen => {
+            node.pause();
+            tokio::time::sleep(fault.lasts).await;
+            node.go_on();
+        }
+        Kind::NodeKilled => {
+            node.kill();
+            tokio::time::sleep(fault.lasts).await;
+            node.restart().await;
+        }
+        _ => {
+            node.terminate();
+            let status = node.ended().await;
+            assert!(status.success(), "{} ends with {status}", node.id());
+            node.restart().await;
+        }
+    }
+    hits
+}
+
+async fn at_link(fault: &Fault, link: &Proxy) -> u64 {
+    link.set(match fault.kind {
+        Kind::LinkCut | Kind::BusCut => Mode::Cut,
+        Kind::LinkStalled | Kind::BusStalled => Mode::Stall,
+        _ => Mode::Delay(LATE),
+    });
+    tokio::time::sleep(fault.lasts).await;
+    link.set(Mode::Pass)
+}
+
+/// Nodes reach it again only when it was looked at, or what they write would hide what it lost.
+async fn restart_redis(fault: &Fault, stage: &Stage) -> (Outage, u64) {
+    let mut redis = stage.redis.lock().await;
+    let connections = stage.buses.iter().map(Proxy::open).sum::<usize>() as u64;
+    let saved = tempfile::TempDir::new_in(stage.dir()).expect("a folder for what redis has");
+    let loses = fault.kind == Kind::RedisLost;
+    if loses {
+        redis.save_files(saved.path());
+        tokio::time::sleep(fault.lasts).await;
+    }
+    let before = stage.heads(&redis).await;
+    let down = now();
+    for bus in &stage.buses {
+        bus.set(Mode::Cut);
+    }
+    if loses {
+        redis.kill();
+        redis.restore_files(saved.path());
+    } else {
+        redis.stop().await;
+        tokio::time::sleep(fault.lasts).await;
+    }
+    redis.start().await;
+    let heads = stage.heads(&redis).await;
+    let up = now();
+    for bus in &stage.buses {
+        bus.set(Mode::Pass);
+    }
+    let lost = before.iter().map(|(room, head)| head.top.saturating_sub(heads[room].top)).sum::<u64>();
+    (Outage { down, up, heads }, if loses { lost } else { connections })
+}

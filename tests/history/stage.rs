@@ -1,0 +1,115 @@
+//! What people talk over: nodes, a Redis, and a proxy on every link.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::proxy::Proxy;
+use crate::harness::{Client, Node, Redis, ports};
+
+/// Where a room's log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) epoch: String,
+    pub(crate) top: u64,
+}
+
+/// The program that the nodes are.
+#[derive(Debug, Clone)]
+pub(crate) struct Planted {
+    pub(crate) program: PathBuf,
+    pub(crate) bug: String,
+}
+
+/// Running nodes over a Redis; stopped when dropped.
+pub(crate) struct Stage {
+    pub(crate) nodes: Vec<Mutex<Node>>,
+    pub(crate) redis: Mutex<Redis>,
+    /// From people to each node.
+    pub(crate) links: Vec<Proxy>,
+    /// From each node to Redis.
+    pub(crate) buses: Vec<Proxy>,
+    /// The rooms that people talk in, the lobby last.
+    pub(crate) rooms: Vec<String>,
+    dir: TempDir,
+}
+
+impl Stage {
+    /// Starts so many nodes, makes so many rooms besides the lobby.
+    pub(crate) async fn start(nodes: usize, rooms: usize, planted: Option<&Planted>) -> Self {
+        let dir = TempDir::with_prefix("chatcluster-stage-").expect("a folder for the run");
+        let mut redis = Redis::reserved(dir.path());
+        redis.start().await;
+        let (mut running, mut links, mut buses) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..nodes {
+            let bus = Proxy::start(ports::free(), redis.addr());
+            let listen = ports::free();
+            let mut node = Node::at(number, listen, args(number, bus.addr()), dir.path());
+            if let Some(Planted { program, bug }) = planted {
+                node = node.running(program, Some(("CHAT_PLANTED_BUG", bug)));
+            }
+            node.restart().await;
+            links.push(Proxy::start(ports::free(), listen));
+            buses.push(bus);
+            running.push(node);
+        }
+        let host = Client::guest(&running[0], "Host").await;
+        let mut names = Vec::new();
+        for number in 0..rooms {
+            names.push(host.create(&format!("room {number}"), "public").await);
+        }
+        host.close().await;
+        names.push("lobby".to_owned());
+        let nodes = running.into_iter().map(Mutex::new).collect();
+        Self { nodes, redis: Mutex::new(redis), links, buses, rooms: names, dir }
+    }
+
+    /// A folder that is there as long as the stage.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where people connect.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.links.iter().map(|link| format!("http://{}", link.addr())).collect()
+    }
+
+    /// Where the logs of the rooms are, as this Redis has it.
+    pub(crate) async fn heads(&self, redis: &Redis) -> BTreeMap<String, Head> {
+        let mut heads = BTreeMap::new();
+        for room in &self.rooms {
+            let answer = redis.ask(&["HMGET", &format!("chat:{{room:{room}}}:h"), "epoch", "top"]).await;
+            let top = answer[1].parse().unwrap_or(0);
+            heads.insert(room.clone(), Head { epoch: answer[0].clone(), top });
+        }
+        heads
+    }
+
+    /// What the nodes said last.
+    pub(crate) async fn last_words(&self) -> String {
+        let mut words = String::new();
+        for node in &self.nodes {
+            let node = node.lock().await;
+            words.push_str(&format!("--- the last lines of {}\n{}\n", node.id(), node.last_words(15)));
+        }
+        words
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.get_mut().kill();
+        }
+    }
+}
+
+fn args(number: usize, redis: SocketAddr) -> Vec<String> {
+    let (id, url) = (format!("node-{number}"), format!("redis://{redis}"));
+    ["--messages-per-second", "0", "--message-burst", "0", "--node-id", &id, "--redis-url", &url]
+        .map(str::to_owned)
+        .to_vec()
+}
