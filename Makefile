@@ -30,6 +30,13 @@ test: setup web-test ## all tests, with a real Redis, nginx, Chromium and stock 
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 
+# `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only.
+.PHONY: soak
+soak: setup ## many stock clients while everything fails, for SECONDS (600) by the schedule of SEED (1)
+	cargo build --workspace --locked
+	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) \
+		cargo test --locked -p tests --test suite -- --ignored --exact --nocapture cluster_history::soak
+
 .PHONY: lint
 lint: setup $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
 	cargo fmt --all --check

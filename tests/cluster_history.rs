@@ -30,23 +30,44 @@ fn nothing_is_lost_while_nodes_die() {
     check(&short(1, &[Kind::NodeKilled, Kind::NodeEnded, Kind::NodeFrozen]));
 }
 
-/// `make soak SECONDS=… SEED=…`.
+#[test]
+fn nothing_is_lost_while_redis_comes_and_goes() {
+    check(&short(
+        2,
+        &[Kind::RedisRestarted, Kind::PubsubKilled, Kind::BusCut, Kind::BusStalled, Kind::BusDelayed],
+    ));
+}
+
+#[test]
+fn nothing_is_lost_while_links_fail_and_people_sleep() {
+    check(&short(
+        3,
+        &[Kind::LinkCut, Kind::LinkStalled, Kind::LinkDelayed, Kind::ReadersSlow, Kind::PeopleLeave, Kind::NodeKilled],
+    ));
+}
+
+/// `make soak SECONDS=… SEED=…`, and `FAULTS=NodeKilled,LinkCut` for some kinds only.
 #[test]
 #[ignore = "as long as one likes; `make soak` runs it"]
 fn soak() {
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let number = |name: &str, otherwise| {
-        std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+        set(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
     };
-    let plan = Plan {
+    let mut kinds = Kind::ALL.to_vec();
+    if let Some(names) = set("FAULTS") {
+        kinds.retain(|kind| names.split(',').any(|name| name == format!("{kind:?}")));
+        assert_eq!(kinds.len(), names.split(',').count(), "FAULTS={names}");
+    }
+    check(&Plan {
         seed: number("SEED", 1),
         length: Duration::from_secs(number("SECONDS", 600)),
         nodes: 3,
         people: 300,
         rooms: 21,
-        every: Duration::from_millis(6_000),
-        kinds: Kind::ALL.to_vec(),
+        every: Duration::from_secs(6),
+        kinds,
         timed: true,
         planted: None,
-    };
-    check(&plan);
+    });
 }

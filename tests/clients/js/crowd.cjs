@@ -185,11 +185,12 @@ class Person {
 
   async join(room) {
     const { connection } = this;
-    const ack = await this.ask("room:join", { room, limit: 1 });
-    if (this.connection !== connection) return;
-    if (!ack?.ok) return pause(RETRY_MS);
-    this.tracks.set(room, new Track(ack.position));
-    this.write("join", { room, position: ack.position });
+    const ack = await this.ask("room:join", { room, limit: 1 }, (ack) => {
+      if (!ack?.ok || this.connection !== connection) return;
+      this.tracks.set(room, new Track(ack.position));
+      this.write("join", { room, position: ack.position });
+    });
+    if (!ack?.ok) await pause(RETRY_MS);
   }
 
   ended(reason) {
@@ -247,10 +248,13 @@ class Person {
     track.paging = false;
   }
 
-  /** The ack of a request, or nothing where there was none. */
-  ask(event, payload) {
+  /** The ack of a request, or nothing where there was none; `first` sees it before anything that came after it. */
+  ask(event, payload, first) {
     return new Promise((resolve) => {
-      this.socket.timeout(ACK_MS).emit(event, payload, (error, ack) => resolve(error ? undefined : ack));
+      this.socket.timeout(ACK_MS).emit(event, payload, (error, ack) => {
+        first?.(ack);
+        resolve(error ? undefined : ack);
+      });
     });
   }
 
