@@ -30,11 +30,12 @@ test: setup web-test ## all tests, with a real Redis, nginx, Chromium and stock 
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 
-# `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only.
+# `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only, NGINX=1 for people who
+# connect through nginx.
 .PHONY: soak
 soak: setup ## many stock clients while everything fails, for SECONDS (600) by the schedule of SEED (1)
 	cargo build --workspace --locked
-	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) \
+	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) NGINX=$(NGINX) \
 		cargo test --locked -p tests --test suite -- --ignored --exact --nocapture cluster_history::soak
 
 .PHONY: lint

@@ -16,6 +16,7 @@ fn short(seed: u64, kinds: &[Kind]) -> Plan {
         rooms: 5,
         every: Duration::from_millis(1_500),
         kinds: kinds.to_vec(),
+        behind_nginx: false,
         timed: false,
         planted: None,
     }
@@ -46,7 +47,13 @@ fn nothing_is_lost_while_links_fail_and_people_sleep() {
     ));
 }
 
-/// `make soak SECONDS=… SEED=…`, and `FAULTS=NodeKilled,LinkCut` for some kinds only.
+#[test]
+fn nothing_is_lost_behind_nginx() {
+    check(&Plan { behind_nginx: true, ..short(4, &[Kind::NodeKilled, Kind::NodeEnded, Kind::LinkCut, Kind::LinkDelayed]) });
+}
+
+/// `make soak SECONDS=… SEED=…`, `FAULTS=NodeKilled,LinkCut` for some kinds only,
+/// `NGINX=1` for people who connect through nginx.
 #[test]
 #[ignore = "as long as one likes; `make soak` runs it"]
 fn soak() {
@@ -67,6 +74,7 @@ fn soak() {
         rooms: 21,
         every: Duration::from_secs(6),
         kinds,
+        behind_nginx: set("NGINX").is_some(),
         timed: true,
         planted: None,
     });

@@ -225,20 +225,15 @@ impl Processes {
 
     async fn scale(&mut self, nodes: usize) {
         for number in self.nodes.len()..nodes {
-            let last = u8::try_from(number + 2).expect("few nodes");
-            let listen = SocketAddr::from((Ipv4Addr::new(127, 77, 0, last), self.node_port));
+            let listen = node_address(number, self.node_port);
             let mut args = self.args.clone();
             args.extend(["--node-id".to_owned(), format!("node-{number}")]);
             let mut node = Node::at(number, listen, args, self.dir.path());
             node.restart().await;
             self.nodes.push(node);
         }
-        let lines: Vec<String> = self
-            .nodes
-            .iter()
-            .filter_map(|node| Some(format!("{} chat-server\n", node.authority().split(':').next()?)))
-            .collect();
-        fs::write(&self.hosts, lines.concat()).expect("the list of nodes");
+        let addresses = self.nodes.iter().map(|node| node.authority().parse().expect("an address"));
+        fs::write(&self.hosts, hosts(addresses)).expect("the list of nodes");
         signal(self.dnsmasq.0.id(), "HUP");
     }
 
@@ -268,7 +263,7 @@ impl Processes {
 }
 
 /// A program in the background; asked to end when dropped (nginx then ends its workers by itself).
-struct Service(Child);
+pub(crate) struct Service(Child);
 
 impl Drop for Service {
     fn drop(&mut self) {
@@ -297,12 +292,24 @@ fn docker(args: &[&str]) {
     assert!(status.success(), "docker {}", args.join(" "));
 }
 
+/// Where a node is that nginx finds: each has an address of its own, and all have one port.
+pub(crate) fn node_address(number: usize, port: u16) -> SocketAddr {
+    let last = u8::try_from(number + 2).expect("few nodes");
+    SocketAddr::from((Ipv4Addr::new(127, 77, 0, last), port))
+}
+
+/// What the name server reads.
+pub(crate) fn hosts(nodes: impl Iterator<Item = SocketAddr>) -> String {
+    nodes.map(|node| format!("{} chat-server\n", node.ip())).collect()
+}
+
 fn log(path: &Path) -> (Stdio, Stdio) {
     let file = fs::File::create(path).expect("a log");
     (file.try_clone().expect("a second handle").into(), file.into())
 }
 
-fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service {
+/// A name server that knows the addresses of a file.
+pub(crate) fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service {
     let (out, err) = log(&dir.join("dnsmasq.log"));
     let user = Command::new("id").arg("-un").output().expect("the program `id`").stdout;
     let user = String::from_utf8(user).expect("a name");
@@ -322,7 +329,8 @@ fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service {
     Service(child)
 }
 
-fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
+/// The nginx of this repository, before all nodes that the name server knows.
+pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
     let found = Command::new(stock::source("setup/nginx")).stdin(Stdio::null()).output().expect("tests/setup/nginx");
     assert!(found.status.success(), "tests/setup/nginx: {}", String::from_utf8_lossy(&found.stderr));
     let program = String::from_utf8(found.stdout).expect("a path");

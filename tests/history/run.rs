@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     /// How often a person says something.
     pub(crate) every: Duration,
     pub(crate) kinds: Vec<Kind>,
+    /// People connect to nginx, not to the nodes themselves.
+    pub(crate) behind_nginx: bool,
     /// Whether acks have to come in time: not where the machine is busy with other tests.
     pub(crate) timed: bool,
     pub(crate) planted: Option<Planted>,
@@ -87,7 +89,7 @@ async fn until(crowd: &Crowd, targets: &Value, reached: impl Fn(&Status) -> bool
 /// Runs it.
 pub(crate) async fn run(plan: &Plan) -> Outcome {
     let accounts = tempfile::TempDir::with_prefix("chatcluster-history-").expect("a folder for the accounts").keep();
-    let stage = Arc::new(Stage::start(plan.nodes, plan.rooms, plan.planted.as_ref()).await);
+    let stage = Arc::new(Stage::start(plan.nodes, plan.rooms, plan.behind_nginx, plan.planted.as_ref()).await);
     let every = u64::try_from(plan.every.as_millis()).expect("a short pause");
     let crowd = Arc::new(Crowd::start(plan.people, every, plan.seed, &stage, &accounts));
     let came = until(&crowd, &json!({}), |status| status.entered == plan.people).await;

@@ -1,13 +1,16 @@
 //! What people talk over: nodes, a Redis, and a proxy on every link.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::proxy::Proxy;
+use crate::harness::deployment::{Service, hosts, node_address, start_dnsmasq, start_nginx};
 use crate::harness::{Client, Node, Redis, ports};
 
 /// Where a room's log is.
@@ -34,13 +37,21 @@ pub(crate) struct Stage {
     pub(crate) buses: Vec<Proxy>,
     /// The rooms that people talk in, the lobby last.
     pub(crate) rooms: Vec<String>,
+    nginx: Option<Nginx>,
     dir: TempDir,
+}
+
+/// nginx in front of the links, and its name server.
+struct Nginx {
+    at: SocketAddr,
+    _services: [Service; 2],
 }
 
 impl Stage {
     /// Starts so many nodes, makes so many rooms besides the lobby.
-    pub(crate) async fn start(nodes: usize, rooms: usize, planted: Option<&Planted>) -> Self {
+    pub(crate) async fn start(nodes: usize, rooms: usize, behind_nginx: bool, planted: Option<&Planted>) -> Self {
         let dir = TempDir::with_prefix("chatcluster-stage-").expect("a folder for the run");
+        let port = ports::free().port();
         let mut redis = Redis::reserved(dir.path());
         redis.start().await;
         let (mut running, mut links, mut buses) = (Vec::new(), Vec::new(), Vec::new());
@@ -52,7 +63,8 @@ impl Stage {
                 node = node.running(program, Some(("CHAT_PLANTED_BUG", bug)));
             }
             node.restart().await;
-            links.push(Proxy::start(ports::free(), listen));
+            let public = if behind_nginx { node_address(number, port) } else { ports::free() };
+            links.push(Proxy::start(public, listen));
             buses.push(bus);
             running.push(node);
         }
@@ -63,8 +75,9 @@ impl Stage {
         }
         host.close().await;
         names.push("lobby".to_owned());
+        let nginx = behind_nginx.then(|| Nginx::start(dir.path(), port, &links));
         let nodes = running.into_iter().map(Mutex::new).collect();
-        Self { nodes, redis: Mutex::new(redis), links, buses, rooms: names, dir }
+        Self { nodes, redis: Mutex::new(redis), links, buses, rooms: names, nginx, dir }
     }
 
     /// A folder that is there as long as the stage.
@@ -74,7 +87,10 @@ impl Stage {
 
     /// Where people connect.
     pub(crate) fn urls(&self) -> Vec<String> {
-        self.links.iter().map(|link| format!("http://{}", link.addr())).collect()
+        match &self.nginx {
+            Some(nginx) => vec![format!("http://{}", nginx.at)],
+            None => self.links.iter().map(|link| format!("http://{}", link.addr())).collect(),
+        }
     }
 
     /// Where the logs of the rooms are, as this Redis has it.
@@ -96,6 +112,17 @@ impl Stage {
             words.push_str(&format!("--- the last lines of {}\n{}\n", node.id(), node.last_words(15)));
         }
         words
+    }
+}
+
+impl Nginx {
+    fn start(dir: &Path, port: u16, links: &[Proxy]) -> Self {
+        // Started by root, nginx works as somebody else.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("to open the folder");
+        let (list, resolver, at) = (dir.join("hosts"), ports::free(), ports::free());
+        fs::write(&list, hosts(links.iter().map(Proxy::addr))).expect("the list of nodes");
+        let dnsmasq = start_dnsmasq(&list, resolver, dir);
+        Self { at, _services: [start_nginx(dir, at, port, resolver), dnsmasq] }
     }
 }
 
