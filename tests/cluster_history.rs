@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use crate::harness::cluster::binary;
 use crate::harness::run_within;
+use crate::history::judge::Check;
+use crate::history::ledger::offences;
 use crate::history::run::{Plan, run};
 use crate::history::schedule::Kind;
+use crate::history::stage::Planted;
 
 /// A short run: few people, these faults.
 fn short(seed: u64, kinds: &[Kind]) -> Plan {
@@ -50,6 +54,37 @@ fn nothing_is_lost_while_links_fail_and_people_sleep() {
 #[test]
 fn nothing_is_lost_behind_nginx() {
     check(&Plan { behind_nginx: true, ..short(4, &[Kind::NodeKilled, Kind::NodeEnded, Kind::LinkCut, Kind::LinkDelayed]) });
+}
+
+/// Each is a bug that the checker has to find, with the faults that bring it out and the checks of which one has to.
+const PLANTED: [(&str, &[Kind], &[Check]); 7] = [
+    ("forget-nonce", &[Kind::NodeKilled, Kind::LinkCut], &[Check::Duplicated, Check::NonceMoved]),
+    ("drop-frame", &[Kind::PubsubKilled], &[Check::Lost]),
+    ("lose-last-frame", &[Kind::PubsubKilled], &[Check::Unfinished, Check::Lost]),
+    ("swap-deliveries", &[Kind::PubsubKilled], &[Check::OutOfOrder]),
+    ("recover-short", &[Kind::NodeKilled, Kind::LinkCut], &[Check::FalselyRecovered, Check::Lost]),
+    ("ack-before-store", &[Kind::RedisRestarted, Kind::BusCut], &[Check::Lost]),
+    ("keep-epoch", &[Kind::RedisLost], &[Check::KeptSilent, Check::FalselyRecovered, Check::Disagreement]),
+];
+
+/// A checker that finds nothing may only be blind.
+#[test]
+#[ignore = "needs a chat-server with the feature `planted-bugs`; `make soak` does not"]
+fn every_planted_bug_is_found() {
+    let program = std::env::var_os("CHATCLUSTER_PLANTED_SERVER").map_or_else(|| binary("chat-server-planted"), Into::into);
+    let chosen = std::env::var("BUG").ok().filter(|text| !text.is_empty());
+    for (bug, kinds, checks) in PLANTED.into_iter().filter(|(bug, ..)| chosen.as_deref().is_none_or(|one| one == *bug)) {
+        let planted = Planted { program: program.clone(), bug: bug.to_owned() };
+        let plan = Plan { planted: Some(planted), length: Duration::from_secs(15), ..short(1, kinds) };
+        run_within(Duration::from_secs(600), async {
+            let outcome = run(&plan).await;
+            let found = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check));
+            let found = found.unwrap_or_else(|| panic!("{bug} was not found:\n{}", offences(&outcome.verdict)));
+            let after = found.at.saturating_sub(outcome.begun);
+            println!("{bug}: found by {:?} after {:.1} s: {}", found.check, after as f64 / 1000.0, found.what);
+            outcome.forget();
+        });
+    }
 }
 
 /// `make soak SECONDS=… SEED=…`, `FAULTS=NodeKilled,LinkCut` for some kinds only,

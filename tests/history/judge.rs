@@ -16,7 +16,7 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-use member::{Held, Member};
+use member::{Held, Member, Track};
 use order::Sent;
 pub(crate) use times::Times;
 
@@ -218,12 +218,14 @@ fn all_reached(
             continue;
         };
         let message = (user.to_owned(), sent.nonce.clone());
+        let mut due = 0;
         for (other, member) in members {
             let Some(track) = member.tracks.get(&sent.room) else { continue };
             let offset = ack.position.offset;
             if !track.is_due(offset) {
                 continue;
             }
+            due += 1;
             if track.has.get(&offset).is_some_and(|held| held.message.as_ref() == Some(&message)) {
                 verdict.counts.delivered += 1;
             } else {
@@ -235,6 +237,14 @@ fn all_reached(
                 );
                 verdict.offend(Check::Lost, ack.at, what);
             }
+        }
+        let excused = members.get(&person).and_then(|member| member.tracks.get(&sent.room)).is_some_and(Track::was_excused);
+        if due == 0 && !excused {
+            let what = format!(
+                "person {person}'s {} was acked at {:?} of {}, where nobody was a member, not even the sender",
+                sent.nonce, ack.position, sent.room
+            );
+            verdict.offend(Check::Lost, ack.at, what);
         }
     }
 }

@@ -117,7 +117,7 @@ pub(crate) struct Fault {
 /// Nothing happens before this, so that there is something to be lost.
 const CALM_MS: u64 = 1_500;
 /// How long a lane rests between two faults, in milliseconds: between these.
-const REST: (u64, u64) = (1_000, 5_000);
+const REST: (u64, u64) = (1_000, 7_000);
 
 /// All that goes wrong in a run of this length, by the time at which it begins. In each lane the kinds take turns, in
 /// an order of the seed's.

@@ -109,6 +109,7 @@ class Person {
     this.sent = 0;
     this.connection = 0;
     this.open = false;
+    this.asleep = false;
     this.url = number % plan.urls.length;
     this.given = null;
   }
@@ -198,10 +199,11 @@ class Person {
   ended(reason) {
     this.open = false;
     this.write("close", { reason });
+    if (this.asleep) this.socket.disconnect();
     if (reason === "io client disconnect") return;
     this.elsewhere();
     // So does a stock client ask for after the server's own disconnect.
-    if (reason === "io server disconnect") this.socket.connect();
+    if (reason === "io server disconnect" && !this.asleep) this.socket.connect();
   }
 
   hear(event, entry, paged = false) {
@@ -302,21 +304,33 @@ class Person {
     });
   }
 
-  /** Reads nothing for a while, as on a phone in a tunnel; answers whether there was a socket to be deaf on. */
+  /**
+   * Reads nothing for a while, as a phone in a tunnel; answers whether there was a socket to be deaf on. What is
+   * closed meanwhile stays so until the end of the sleep.
+   */
   sleep(ms) {
     const ws = this.socket.io.engine?.transport?.ws;
-    if (!this.open || !ws?.pause) return false;
+    if (!this.open || this.asleep || !ws?.pause) return false;
+    this.asleep = true;
     ws.pause();
     this.write("pause", { ms });
-    setTimeout(() => ws.resume(), ms);
+    setTimeout(() => {
+      this.asleep = false;
+      ws.resume();
+      if (!this.socket.active) this.socket.connect();
+    }, ms);
     return true;
   }
 
   /** Goes, and comes back. */
   leave(ms) {
-    if (!this.open) return false;
+    if (!this.open || this.asleep) return false;
+    this.asleep = true;
     this.socket.disconnect();
-    setTimeout(() => this.socket.connect(), ms);
+    setTimeout(() => {
+      this.asleep = false;
+      this.socket.connect();
+    }, ms);
     return true;
   }
 

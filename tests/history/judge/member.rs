@@ -62,6 +62,11 @@ impl Track {
         offset > self.first && !self.excused.iter().any(|(from, to)| (*from..=*to).contains(&offset))
     }
 
+    /// Whether there is something that need not have come.
+    pub(super) fn was_excused(&self) -> bool {
+        self.excused.iter().any(|(from, to)| from <= to)
+    }
+
     /// Begins at another position; what lies between need not come.
     fn anew(&mut self, position: &Position, at: Millis) {
         self.excused.push((self.complete() + 1, position.offset));

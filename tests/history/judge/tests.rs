@@ -149,6 +149,11 @@ fn an_ack_before_the_message_is_in_the_log_is_found() {
 }
 
 #[test]
+fn an_ack_with_a_position_from_before_the_membership_is_found() {
+    Story::begin().send(1, "a").ack(1, "a", "A", 3).breaks(&[Check::Lost]);
+}
+
+#[test]
 fn an_entry_that_comes_twice_is_duplicated() {
     Story::begin().said("a", "A", 11).hear(2, "A", 11, 1, "a").breaks(&[Check::Duplicated]);
 }
