@@ -37,10 +37,7 @@ fn nothing_is_lost_while_nodes_die() {
 
 #[test]
 fn nothing_is_lost_while_redis_comes_and_goes() {
-    check(&short(
-        2,
-        &[Kind::RedisRestarted, Kind::PubsubKilled, Kind::BusCut, Kind::BusStalled, Kind::BusDelayed],
-    ));
+    check(&short(2, &[Kind::RedisRestarted, Kind::PubsubKilled, Kind::BusCut, Kind::BusStalled, Kind::BusDelayed]));
 }
 
 #[test]
@@ -53,7 +50,10 @@ fn nothing_is_lost_while_links_fail_and_people_sleep() {
 
 #[test]
 fn nothing_is_lost_behind_nginx() {
-    check(&Plan { behind_nginx: true, ..short(4, &[Kind::NodeKilled, Kind::NodeEnded, Kind::LinkCut, Kind::LinkDelayed]) });
+    check(&Plan {
+        behind_nginx: true,
+        ..short(4, &[Kind::NodeKilled, Kind::NodeEnded, Kind::LinkCut, Kind::LinkDelayed])
+    });
 }
 
 /// Each is a bug that the checker has to find, with the faults that bring it out and the checks of which one has to.
@@ -71,9 +71,11 @@ const PLANTED: [(&str, &[Kind], &[Check]); 7] = [
 #[test]
 #[ignore = "needs a chat-server with the feature `planted-bugs`; `make soak` does not"]
 fn every_planted_bug_is_found() {
-    let program = std::env::var_os("CHATCLUSTER_PLANTED_SERVER").map_or_else(|| binary("chat-server-planted"), Into::into);
+    let program =
+        std::env::var_os("CHATCLUSTER_PLANTED_SERVER").map_or_else(|| binary("chat-server-planted"), Into::into);
     let chosen = std::env::var("BUG").ok().filter(|text| !text.is_empty());
-    for (bug, kinds, checks) in PLANTED.into_iter().filter(|(bug, ..)| chosen.as_deref().is_none_or(|one| one == *bug)) {
+    for (bug, kinds, checks) in PLANTED.into_iter().filter(|(bug, ..)| chosen.as_deref().is_none_or(|one| one == *bug))
+    {
         let planted = Planted { program: program.clone(), bug: bug.to_owned() };
         let plan = Plan { planted: Some(planted), length: Duration::from_secs(15), ..short(1, kinds) };
         run_within(Duration::from_secs(600), async {

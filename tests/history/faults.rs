@@ -108,7 +108,12 @@ async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: 
         }
     };
     let ended = now();
-    println!("{:>7} ms {:?} {}: hit {hits}", ended - begun, fault.kind, node.map_or(String::new(), |n| format!("{n} ")));
+    println!(
+        "{:>7} ms {:?} {}: hit {hits}",
+        ended - begun,
+        fault.kind,
+        node.map_or(String::new(), |n| format!("{n} "))
+    );
     carried.happened.push(Happened { kind: fault.kind, begun, ended, node, hits });
 }
 

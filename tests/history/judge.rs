@@ -12,9 +12,9 @@ use super::stage::Head;
 
 mod member;
 mod order;
-mod times;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use member::{Held, Member, Track};
 use order::Sent;
@@ -238,7 +238,8 @@ fn all_reached(
                 verdict.offend(Check::Lost, ack.at, what);
             }
         }
-        let excused = members.get(&person).and_then(|member| member.tracks.get(&sent.room)).is_some_and(Track::was_excused);
+        let excused =
+            members.get(&person).and_then(|member| member.tracks.get(&sent.room)).is_some_and(Track::was_excused);
         if due == 0 && !excused {
             let what = format!(
                 "person {person}'s {} was acked at {:?} of {}, where nobody was a member, not even the sender",

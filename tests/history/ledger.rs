@@ -38,10 +38,16 @@ pub(crate) fn ledger(plan: &Plan, verdict: &Verdict, happened: &[Happened]) -> S
     );
     line(
         "sessions",
-        format!("{}, {} recovered, {} rooms unrecovered, {} gaps", counts.sessions, counts.recovered, counts.unrecovered, counts.gaps),
+        format!(
+            "{}, {} recovered, {} rooms unrecovered, {} gaps",
+            counts.sessions, counts.recovered, counts.unrecovered, counts.gaps
+        ),
     );
     let spread = times.recoveries;
-    line("time to recover", format!("p50 {} ms, p99 {} ms, max {} ms of {}", spread.p50, spread.p99, spread.max, spread.count));
+    line(
+        "time to recover",
+        format!("p50 {} ms, p99 {} ms, max {} ms of {}", spread.p50, spread.p99, spread.max, spread.count),
+    );
     line("longest silence", format!("{} ms", times.silence));
     line("send to ack", format!("p50 {} ms, p99 {} ms, max {} ms", times.acks.p50, times.acks.p99, times.acks.max));
     for (name, share) in [("acked within 5 s", times.in_time), ("and not hindered", times.in_time_unhindered)] {

@@ -172,7 +172,8 @@ impl Member {
                 && !track.suspended
                 && given.offset != track.complete()
             {
-                problems.push((Check::Client, format!("gives {given:?} of {room} and has all up to {}", track.complete())));
+                problems
+                    .push((Check::Client, format!("gives {given:?} of {room} and has all up to {}", track.complete())));
             }
             match (given, goes_on) {
                 (Some(given), Some(_)) => {
@@ -191,7 +192,8 @@ impl Member {
                 }
                 (Some(given), None) => {
                     if !track.position_lost(room, given, store) {
-                        let what = format!("{room} is unrecovered from {given:?}, which the log held; now at {position:?}");
+                        let what =
+                            format!("{room} is unrecovered from {given:?}, which the log held; now at {position:?}");
                         problems.push((Check::Refused, what));
                     }
                     track.forget_lost(room, 0, store, verdict);
@@ -291,7 +293,10 @@ impl Member {
             track.forget_lost(room, *from, store, verdict);
             let kept = undone.iter().filter(|offset| track.has.contains_key(offset)).count();
             if kept > 0 || *epoch == track.epoch {
-                let what = format!("the gap {gap:?} undoes {kept} entries that the log held (last {}, {})", track.last, track.epoch);
+                let what = format!(
+                    "the gap {gap:?} undoes {kept} entries that the log held (last {}, {})",
+                    track.last, track.epoch
+                );
                 problem = Some((Check::Refused, what));
             }
             track.has.split_off(from);

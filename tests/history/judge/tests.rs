@@ -61,7 +61,16 @@ impl Story {
         self.line("ack", person, fields)
     }
 
-    fn heard(&mut self, to: u32, epoch: &str, offset: u64, by: u32, nonce: &str, paged: bool, stored: Millis) -> &mut Self {
+    fn heard(
+        &mut self,
+        to: u32,
+        epoch: &str,
+        offset: u64,
+        by: u32,
+        nonce: &str,
+        paged: bool,
+        stored: Millis,
+    ) -> &mut Self {
         let fields = json!({"room": "r", "epoch": epoch, "offset": offset, "id": format!("{epoch}-{offset}"),
             "at": stored, "paged": paged, "by": format!("u{by}"), "nonce": nonce});
         self.line("event", to, fields)
@@ -219,7 +228,11 @@ fn what_had_to_be_sent_again_may_come_after_what_was_sent_after_it() {
     story.send(1, "a").send(1, "b").ack(1, "b", "A", 11);
     story.line("unacked", 1, json!({"nonce": "a", "code": "unavailable"}));
     story.line("send", 1, json!({"room": "r", "nonce": "a", "attempt": 2, "connection": 1}));
-    story.line("ack", 1, json!({"nonce": "a", "attempt": 2, "connection": 1, "position": at("A", 12), "id": "A-12", "at": 9}));
+    story.line(
+        "ack",
+        1,
+        json!({"nonce": "a", "attempt": 2, "connection": 1, "position": at("A", 12), "id": "A-12", "at": 9}),
+    );
     story.both("A", 11, 1, "b").both("A", 12, 1, "a").is_clean();
 }
 
