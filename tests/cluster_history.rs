@@ -49,6 +49,11 @@ fn nothing_is_lost_while_links_fail_and_people_sleep() {
 }
 
 #[test]
+fn what_the_store_loses_is_told() {
+    check(&short(5, &[Kind::RedisLost, Kind::NodeKilled, Kind::LinkCut]));
+}
+
+#[test]
 fn nothing_is_lost_behind_nginx() {
     check(&Plan {
         behind_nginx: true,
@@ -56,37 +61,47 @@ fn nothing_is_lost_behind_nginx() {
     });
 }
 
-/// Each is a bug that the checker has to find, with the faults that bring it out and the checks of which one has to.
-const PLANTED: [(&str, &[Kind], &[Check]); 7] = [
-    ("forget-nonce", &[Kind::NodeKilled, Kind::LinkCut], &[Check::Duplicated, Check::NonceMoved]),
-    ("drop-frame", &[Kind::PubsubKilled], &[Check::Lost]),
-    ("lose-last-frame", &[Kind::PubsubKilled], &[Check::Unfinished, Check::Lost]),
-    ("swap-deliveries", &[Kind::PubsubKilled], &[Check::OutOfOrder]),
-    ("recover-short", &[Kind::NodeKilled, Kind::LinkCut], &[Check::FalselyRecovered, Check::Lost]),
-    ("ack-before-store", &[Kind::RedisRestarted, Kind::BusCut], &[Check::Lost]),
-    ("keep-epoch", &[Kind::RedisLost], &[Check::KeptSilent, Check::FalselyRecovered, Check::Disagreement]),
-];
+/// A checker that finds nothing may only be blind: each of these is a `chat-server` with a bug, the faults that bring it
+/// out, and the checks of which one has to find it.
+macro_rules! planted {
+    ($($name:ident: $bug:literal, [$($kind:ident),*] => [$($check:ident),*];)*) => {
+        mod planted {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "needs a chat-server with the feature `planted-bugs`"]
+                fn $name() {
+                    must_be_found($bug, &[$(Kind::$kind),*], &[$(Check::$check),*]);
+                }
+            )*
+        }
+    };
+}
 
-/// A checker that finds nothing may only be blind.
-#[test]
-#[ignore = "needs a chat-server with the feature `planted-bugs`; `make soak` does not"]
-fn every_planted_bug_is_found() {
-    let program =
-        std::env::var_os("CHATCLUSTER_PLANTED_SERVER").map_or_else(|| binary("chat-server-planted"), Into::into);
-    let chosen = std::env::var("BUG").ok().filter(|text| !text.is_empty());
-    for (bug, kinds, checks) in PLANTED.into_iter().filter(|(bug, ..)| chosen.as_deref().is_none_or(|one| one == *bug))
-    {
-        let planted = Planted { program: program.clone(), bug: bug.to_owned() };
-        let plan = Plan { planted: Some(planted), length: Duration::from_secs(15), ..short(1, kinds) };
-        run_within(Duration::from_secs(600), async {
-            let outcome = run(&plan).await;
-            let found = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check));
-            let found = found.unwrap_or_else(|| panic!("{bug} was not found:\n{}", offences(&outcome.verdict)));
-            let after = found.at.saturating_sub(outcome.begun);
-            println!("{bug}: found by {:?} after {:.1} s: {}", found.check, after as f64 / 1000.0, found.what);
-            outcome.forget();
-        });
-    }
+planted! {
+    a_forgotten_nonce_is_found: "forget-nonce", [NodeKilled, LinkCut] => [Duplicated, NonceMoved];
+    a_dropped_frame_is_found: "drop-frame", [PubsubKilled] => [Lost];
+    a_lost_last_frame_is_found: "lose-last-frame", [BusDelayed] => [Lost];
+    swapped_deliveries_are_found: "swap-deliveries", [BusDelayed] => [OutOfOrder];
+    a_short_recovery_is_found: "recover-short", [NodeKilled, LinkCut] => [FalselyRecovered, Lost];
+    an_ack_before_the_store_is_found: "ack-before-store", [NodeKilled, RedisRestarted] => [Lost, NonceMoved];
+    an_epoch_that_is_kept_is_found: "keep-epoch", [RedisLost] => [KeptSilent, FalselyRecovered, Disagreement];
+}
+
+/// Runs the program that `CHATCLUSTER_PLANTED_SERVER` names, or `chat-server-planted` of the same build.
+fn must_be_found(bug: &str, kinds: &[Kind], checks: &[Check]) {
+    let named = std::env::var_os("CHATCLUSTER_PLANTED_SERVER");
+    let program = named.map_or_else(|| binary("chat-server-planted"), Into::into);
+    let planted = Some(Planted { program, bug: bug.to_owned() });
+    let plan = Plan { planted, length: Duration::from_secs(15), ..short(1, kinds) };
+    run_within(Duration::from_secs(300), async {
+        let outcome = run(&plan).await;
+        let found = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check));
+        let found = found.unwrap_or_else(|| panic!("{bug} was not found:\n{}", offences(&outcome.verdict)));
+        let after = Duration::from_millis(found.at.saturating_sub(outcome.begun));
+        println!("{bug} was found by {:?} after {:.1} s: {}", found.check, after.as_secs_f64(), found.what);
+        outcome.forget();
+    });
 }
 
 /// `make soak SECONDS=… SEED=…`, `FAULTS=NodeKilled,LinkCut` for some kinds only,

@@ -65,9 +65,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Whether an entry, or a position, was lost by the store: it came to be at `when`, and is beyond what some later
-    /// Redis had at its start.
+    /// Whether an entry was lost by the store, in the end.
     pub(crate) fn lost(&self, room: &str, epoch: &str, offset: u64, when: Millis) -> bool {
+        self.lost_by(Millis::MAX, room, epoch, offset, when)
+    }
+
+    /// Whether an entry, or a position, was lost by the store before `now`: it came to be at `when`, and is beyond what
+    /// some later Redis had at its start.
+    pub(crate) fn lost_by(&self, now: Millis, room: &str, epoch: &str, offset: u64, when: Millis) -> bool {
         let heads: Vec<Option<&Head>> = self.outages.iter().map(|outage| outage.heads.get(room)).collect();
         let is_life = |head: &Option<&Head>| head.is_some_and(|head| head.epoch == epoch);
         self.outages.iter().enumerate().any(|(place, outage)| {
@@ -75,7 +80,8 @@ impl Store {
             let ended = heads[..=place].iter().any(is_life)
                 && !heads[place + 1..].iter().any(is_life)
                 && !is_life(&self.heads.get(room));
-            heads[place].is_some_and(|head| offset > head.top) && (when < outage.up || ended)
+            let is_beyond = heads[place].is_some_and(|head| offset > head.top);
+            outage.down <= now && is_beyond && (when < outage.up || ended)
         })
     }
 }

@@ -85,7 +85,8 @@ class Track {
   /** What came from `from` on is another now, or was not delivered. */
   gap({ epoch, from, to }) {
     this.missing = this.missing.filter(([first]) => first < from).map(([first, last]) => [first, Math.min(last, from - 1)]);
-    this.missing.push([from, to]);
+    // What was lost may have nothing in its place yet.
+    if (to >= from) this.missing.push([from, to]);
     this.lives = this.lives.filter(([first]) => first < from || first === 0);
     this.lives_on(from, epoch);
     this.last = to;

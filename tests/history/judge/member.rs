@@ -83,22 +83,22 @@ impl Track {
         self.missing.clear();
     }
 
-    /// Whether the store lost what the person had at a position.
-    fn position_lost(&self, room: &str, position: &Position, store: &Store) -> bool {
+    /// Whether the store has lost what the person had at a position.
+    fn position_lost(&self, now: Millis, room: &str, position: &Position, store: &Store) -> bool {
         match self.has.get(&position.offset) {
-            Some(held) => store.lost(room, &held.epoch, position.offset, held.stored),
+            Some(held) => store.lost_by(now, room, &held.epoch, position.offset, held.stored),
             None if position.offset == self.base.offset => {
-                store.lost(room, &position.epoch, position.offset, self.based)
+                store.lost_by(now, room, &position.epoch, position.offset, self.based)
             }
             None => false,
         }
     }
 
     /// What the store lost is no longer held: the person was told.
-    fn forget_lost(&mut self, room: &str, from: u64, store: &Store, verdict: &mut Verdict) {
+    fn forget_lost(&mut self, now: Millis, room: &str, from: u64, store: &Store, verdict: &mut Verdict) {
         let tail = self.has.split_off(&from);
         for (offset, held) in tail {
-            if store.lost(room, &held.epoch, offset, held.stored) {
+            if store.lost_by(now, room, &held.epoch, offset, held.stored) {
                 verdict.counts.told += u64::from(held.message.is_some());
             } else {
                 self.has.insert(offset, held);
@@ -177,7 +177,7 @@ impl Member {
             }
             match (given, goes_on) {
                 (Some(given), Some(_)) => {
-                    if track.position_lost(room, given, store) {
+                    if track.position_lost(at, room, given, store) {
                         let what = format!("{room} goes on from {given:?}, which the store has lost");
                         problems.push((Check::FalselyRecovered, what));
                     }
@@ -191,12 +191,12 @@ impl Member {
                     track.suspended = false;
                 }
                 (Some(given), None) => {
-                    if !track.position_lost(room, given, store) {
+                    if !track.position_lost(at, room, given, store) {
                         let what =
                             format!("{room} is unrecovered from {given:?}, which the log held; now at {position:?}");
                         problems.push((Check::Refused, what));
                     }
-                    track.forget_lost(room, 0, store, verdict);
+                    track.forget_lost(at, room, 0, store, verdict);
                     track.anew(position, at);
                 }
                 (None, _) => {
@@ -290,7 +290,7 @@ impl Member {
             problem = Some((check, format!("the gap {gap:?} where {} is due", track.last + 1)));
         } else if *from <= track.last {
             let undone: Vec<u64> = track.has.range(from..).map(|(offset, _)| *offset).collect();
-            track.forget_lost(room, *from, store, verdict);
+            track.forget_lost(at, room, *from, store, verdict);
             let kept = undone.iter().filter(|offset| track.has.contains_key(offset)).count();
             if kept > 0 || *epoch == track.epoch {
                 let what = format!(
@@ -322,7 +322,7 @@ impl Member {
         track.suspended = true;
         // The gap named entries up to its end: were they lost since, then this is how it is told.
         let end = track.missing.front().map_or(*after, |(_, to)| *to);
-        if !store.lost(room, epoch, end, at) {
+        if !store.lost_by(at, room, epoch, end, at) {
             let what = self.says(&format!("log:get of {room} after {after} ({epoch}) is refused, and the log held it"));
             verdict.offend(Check::Refused, at, what);
         }

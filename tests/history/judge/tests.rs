@@ -372,6 +372,21 @@ fn a_lost_tail_is_excused_where_a_session_or_a_gap_told_of_it() {
 }
 
 #[test]
+fn what_is_lost_later_was_rightly_recovered_before() {
+    let mut story = Story::begin();
+    story.said("a", "A", 11).said("lost", "A", 12).back(1, "A", 12).restarted("A", 11).ends_in("B", 11);
+    story.gap(1, "B", 12, 11).gap(2, "B", 12, 11).is_clean();
+}
+
+#[test]
+fn a_refusal_is_not_excused_by_what_is_lost_later() {
+    let mut story = Story::begin();
+    story.said("a", "A", 11).said("lost", "A", 12).unrecovered(1, ("A", 12), ("A", 12));
+    story.restarted("A", 11).ends_in("B", 11).gap(1, "B", 12, 11).gap(2, "B", 12, 11);
+    story.breaks(&[Check::Refused]);
+}
+
+#[test]
 fn a_lost_tail_of_which_nobody_tells_is_kept_silent() {
     let mut story = with_a_lost_tail();
     story.unrecovered(1, ("A", 12), ("B", 11));
