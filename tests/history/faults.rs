@@ -72,7 +72,12 @@ pub(crate) async fn carry_out(faults: &[Fault], stage: &Arc<Stage>, crowd: &Arc<
 
 async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: &mut Carried) {
     let begun = now();
-    let place = usize::try_from(fault.choice % stage.nodes.len() as u64).expect("few nodes");
+    // A node that nobody is on would feel nothing.
+    let mut places: Vec<usize> = (0..stage.nodes.len()).filter(|place| stage.links[*place].open() > 0).collect();
+    if places.is_empty() {
+        places = (0..stage.nodes.len()).collect();
+    }
+    let place = places[usize::try_from(fault.choice % places.len() as u64).expect("few nodes")];
     let mut node = None;
     let hits = match fault.kind.lane() {
         Lane::Nodes => {

@@ -157,10 +157,10 @@ pub(crate) fn judge(lines: &[Line], store: &Store, happened: &[Happened]) -> Ver
 
 /// Within one life of a room's log an offset stands for one entry, whoever tells of it.
 fn one_entry_a_position(lines: &[Line], verdict: &mut Verdict) {
-    let mut entries: HashMap<(&str, &str, u64), (&str, &Option<String>, &Option<String>)> = HashMap::new();
+    let mut entries = HashMap::new();
     for line in lines {
         let What::Event(event) = &line.what else { continue };
-        let told = (event.id.as_str(), &event.by, &event.nonce);
+        let told = (&event.id, &event.by, &event.nonce);
         let first = entries.entry((&event.room, &event.epoch, event.offset)).or_insert(told);
         if *first != told {
             let what = format!(

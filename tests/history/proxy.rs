@@ -138,8 +138,7 @@ async fn carry(client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, felt: &Felt) {
     let mut mode = felt.shared.mode.subscribe();
     let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let Ok(length) = from.read(&mut buffer).await else { break };
+    while let Ok(length) = from.read(&mut buffer).await {
         let now = *mode.borrow_and_update();
         match now {
             Mode::Pass | Mode::Cut => {}
@@ -159,4 +158,70 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, felt: &Felt) {
     }
     // The peer hears of the end; should it be gone, it knows.
     let _ = to.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::harness::{ports, run, until};
+
+    /// A connection through a proxy, both ends of it.
+    async fn connected() -> (Proxy, TcpStream, TcpStream) {
+        let target = TcpListener::bind(ports::free()).await.unwrap();
+        let proxy = Proxy::start(ports::free(), target.local_addr().unwrap());
+        let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
+        let (mut server, _) = target.accept().await.unwrap();
+        passes(&mut client, &mut server).await;
+        (proxy, client, server)
+    }
+
+    async fn passes(from: &mut TcpStream, to: &mut TcpStream) {
+        from.write_all(b"x").await.unwrap();
+        assert_eq!(to.read_u8().await.unwrap(), b'x');
+    }
+
+    #[test]
+    fn what_is_stalled_comes_later_and_nothing_of_it_is_lost() {
+        run(async {
+            let (proxy, mut client, mut server) = connected().await;
+            proxy.set(Mode::Stall);
+            client.write_all(b"late").await.unwrap();
+            let felt = || async { (proxy.shared.hit.load(Ordering::Relaxed) == 1).then_some(()) };
+            until("the connection feels it", felt).await;
+            assert!(server.try_read(&mut [0; 4]).is_err(), "nothing gets through");
+            assert_eq!(proxy.set(Mode::Pass), 1);
+            let mut text = [0; 4];
+            server.read_exact(&mut text).await.unwrap();
+            assert_eq!(&text, b"late");
+        });
+    }
+
+    #[test]
+    fn what_is_cut_ends_and_new_connections_too_until_it_passes_again() {
+        run(async {
+            let (proxy, mut client, mut server) = connected().await;
+            proxy.set(Mode::Cut);
+            assert!(!matches!(client.read(&mut [0]).await, Ok(1..)));
+            assert!(!matches!(server.read(&mut [0]).await, Ok(1..)));
+            let mut another = TcpStream::connect(proxy.addr()).await.unwrap();
+            assert!(!matches!(another.read(&mut [0]).await, Ok(1..)));
+            assert_eq!(proxy.set(Mode::Pass), 2);
+            assert_eq!(proxy.open(), 0);
+        });
+    }
+
+    #[test]
+    fn what_is_delayed_comes_no_sooner_and_what_nobody_feels_counts_nothing() {
+        run(async {
+            let (proxy, mut client, mut server) = connected().await;
+            let by = Duration::from_millis(100);
+            assert_eq!(proxy.set(Mode::Delay(by)), 0);
+            let begun = tokio::time::Instant::now();
+            passes(&mut client, &mut server).await;
+            assert!(begun.elapsed() >= by);
+            assert_eq!(proxy.set(Mode::Pass), 1);
+        });
+    }
 }

@@ -110,7 +110,7 @@ pub(crate) struct Fault {
     /// When it begins, counted from the start of the talk.
     pub(crate) at: Duration,
     pub(crate) lasts: Duration,
-    /// Which node, or which of the people: whoever needs a number takes the remainder.
+    /// Which node of those that somebody is on, or which of the people: whoever needs a number takes the remainder.
     pub(crate) choice: u64,
 }
 

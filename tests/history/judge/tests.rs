@@ -61,24 +61,20 @@ impl Story {
         self.line("ack", person, fields)
     }
 
-    fn heard(
-        &mut self,
-        to: u32,
-        epoch: &str,
-        offset: u64,
-        by: u32,
-        nonce: &str,
-        paged: bool,
-        stored: Millis,
-    ) -> &mut Self {
+    fn heard(&mut self, to: u32, epoch: &str, offset: u64, by: u32, nonce: &str, paged: bool) -> &mut Self {
         let fields = json!({"room": "r", "epoch": epoch, "offset": offset, "id": format!("{epoch}-{offset}"),
-            "at": stored, "paged": paged, "by": format!("u{by}"), "nonce": nonce});
+            "at": self.now, "paged": paged, "by": format!("u{by}"), "nonce": nonce});
         self.line("event", to, fields)
+    }
+
+    /// Somebody gets with a page what another sent.
+    fn page(&mut self, to: u32, epoch: &str, offset: u64, by: u32, nonce: &str) -> &mut Self {
+        self.heard(to, epoch, offset, by, nonce, true)
     }
 
     /// Somebody hears what another sent.
     fn hear(&mut self, to: u32, epoch: &str, offset: u64, by: u32, nonce: &str) -> &mut Self {
-        self.heard(to, epoch, offset, by, nonce, false, self.now)
+        self.heard(to, epoch, offset, by, nonce, false)
     }
 
     /// Both hear it.
@@ -295,8 +291,7 @@ fn a_gap_that_is_paged_is_clean_and_what_is_live_meanwhile_may_come_first() {
         story.send(1, nonce).ack(1, nonce, "A", offset).hear(1, "A", offset, 1, nonce);
     }
     story.gap(2, "A", 11, 12).said("c", "A", 13);
-    let stored = story.now;
-    story.heard(2, "A", 11, 1, "a", true, stored).heard(2, "A", 12, 1, "b", true, stored);
+    story.page(2, "A", 11, 1, "a").page(2, "A", 12, 1, "b");
     assert_eq!(story.is_clean().counts.paged, 2);
 }
 
@@ -306,8 +301,7 @@ fn a_page_with_a_hole_is_a_loss() {
     for (offset, nonce) in [(11, "a"), (12, "b")] {
         story.send(1, nonce).ack(1, nonce, "A", offset).hear(1, "A", offset, 1, nonce);
     }
-    let stored = story.now;
-    story.gap(2, "A", 11, 12).heard(2, "A", 12, 1, "b", true, stored);
+    story.gap(2, "A", 11, 12).page(2, "A", 12, 1, "b");
     story.breaks(&[Check::Lost]);
 }
 
@@ -320,8 +314,7 @@ fn a_gap_that_is_never_paged_is_unfinished() {
 fn a_gap_that_begins_too_late_is_a_loss() {
     let mut story = Story::begin();
     story.gap(2, "A", 12, 12);
-    let stored = story.now;
-    story.heard(2, "A", 12, 1, "b", true, stored).breaks(&[Check::Lost]);
+    story.page(2, "A", 12, 1, "b").breaks(&[Check::Lost]);
 }
 
 #[test]
@@ -365,8 +358,7 @@ fn with_a_lost_tail() -> Story {
 fn a_lost_tail_is_excused_where_a_session_or_a_gap_told_of_it() {
     let mut story = with_a_lost_tail();
     story.unrecovered(2, ("A", 12), ("B", 11)).gap(1, "B", 12, 12).send(2, "new").ack(2, "new", "B", 12);
-    let stored = story.now;
-    story.hear(2, "B", 12, 2, "new").heard(1, "B", 12, 2, "new", true, stored);
+    story.hear(2, "B", 12, 2, "new").page(1, "B", 12, 2, "new");
     let counts = story.is_clean().counts;
     assert_eq!((counts.lost_by_store, counts.told, counts.not_told), (1, 2, 0));
 }
@@ -415,8 +407,7 @@ fn a_life_that_goes_on_after_a_lost_tail_is_a_disagreement() {
 fn a_gap_that_undoes_what_the_log_holds_is_refused() {
     let mut story = Story::begin();
     story.said("a", "A", 11).gap(2, "B", 11, 11);
-    let stored = story.now;
-    story.heard(2, "B", 11, 1, "a", true, stored).breaks(&[Check::Refused]);
+    story.page(2, "B", 11, 1, "a").breaks(&[Check::Refused]);
 }
 
 #[test]
