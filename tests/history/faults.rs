@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::account::Millis;
@@ -19,7 +20,7 @@ const LATE: Duration = Duration::from_millis(150);
 const SHARE: usize = 6;
 
 /// A fault that was carried out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Happened {
     pub(crate) kind: Kind,
     pub(crate) begun: Millis,
@@ -31,7 +32,7 @@ pub(crate) struct Happened {
 }
 
 /// A time at which there was no Redis, and what it had afterwards, before anybody wrote to it again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outage {
     pub(crate) down: Millis,
     pub(crate) up: Millis,

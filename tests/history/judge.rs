@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::account::{Line, Millis, Person, What};
 use super::faults::{Happened, Outage};
 use super::stage::Head;
@@ -58,7 +60,7 @@ pub(crate) struct Offence {
 }
 
 /// What was done to Redis, and where it ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Store {
     pub(crate) outages: Vec<Outage>,
     pub(crate) heads: BTreeMap<String, Head>,

@@ -1,14 +1,15 @@
 //! A run: people talk, things go wrong, all catch up, and it is judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::account::{self, Line};
 use super::crowd::{Crowd, Status};
-use super::faults::{Carried, carry_out};
+use super::faults::{Carried, Happened, carry_out};
 use super::judge::{Check, Offence, Store, Verdict, judge};
 use super::ledger::{ledger, offences, tally};
 use super::now;
@@ -23,6 +24,9 @@ const PATIENCE_WITH_A_BUG: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(250);
 /// What share of the sends must be acked in time in a long run, in percent.
 const IN_TIME: f64 = 99.0;
+
+/// The file that says what was done to the stage.
+const DONE: &str = "done.json";
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -125,7 +129,10 @@ pub(crate) async fn run(plan: &Plan) -> Outcome {
     let crowd = Arc::into_inner(crowd).expect("nobody else has the people");
     let lines = crowd.end().await;
 
-    let mut verdict = judge(&lines, &Store { outages, heads }, &happened);
+    let store = Store { outages, heads };
+    let beside = serde_json::to_vec(&(&store, &happened)).expect("what was done, as JSON");
+    std::fs::write(accounts.join(DONE), beside).expect("what was done, beside the accounts");
+    let mut verdict = judge(&lines, &store, &happened);
     let mut offend = |check, what| verdict.offences.push(Offence { check, at: now(), what });
     for what in unfinished {
         offend(Check::Unfinished, what);
@@ -142,4 +149,15 @@ pub(crate) async fn run(plan: &Plan) -> Outcome {
         println!("{}", stage.last_words().await);
     }
     Outcome { ledger: ledger(plan, &verdict, &happened), verdict, begun, accounts }
+}
+
+/// Judges once more what a run has kept.
+pub(crate) fn judge_again(accounts: &Path) -> Verdict {
+    let done = std::fs::read(accounts.join(DONE)).expect("what was done, beside the accounts");
+    let (store, happened): (Store, Vec<Happened>) = serde_json::from_slice(&done).expect("what was done, as JSON");
+    let files = std::fs::read_dir(accounts).expect("the accounts").map(|file| file.expect("a file").path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "ndjson")).collect();
+    files.sort();
+    let lines: Vec<Line> = files.iter().flat_map(|path| account::read(path)).collect();
+    judge(&lines, &store, &happened)
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -14,7 +15,7 @@ use crate::harness::deployment::{Service, hosts, node_address, start_dnsmasq, st
 use crate::harness::{Client, Node, Redis, ports};
 
 /// Where a room's log is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) epoch: String,
     pub(crate) top: u64,

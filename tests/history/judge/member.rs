@@ -32,6 +32,9 @@ pub(super) struct Track {
     pub(super) has: BTreeMap<u64, Held>,
     /// The last thing said of the room was that it goes on from a position.
     just_recovered: bool,
+    /// A session said that the room goes on from a position that the store had lost by then; it may not have known, and
+    /// say so yet.
+    claimed: Option<(Millis, String)>,
     /// A page was refused; nothing counts until the room is entered anew.
     suspended: bool,
 }
@@ -48,6 +51,7 @@ impl Track {
             excused: Vec::new(),
             has: BTreeMap::new(),
             just_recovered: false,
+            claimed: None,
             suspended: false,
         }
     }
@@ -67,10 +71,14 @@ impl Track {
         self.excused.iter().any(|(from, to)| from <= to)
     }
 
-    /// Begins at another position; what lies between need not come.
+    /// Begins at another position; what lies between it and the last that the person still has need not come.
     fn anew(&mut self, position: &Position, at: Millis) {
-        self.excused.push((self.complete() + 1, position.offset));
         self.has.split_off(&(self.complete() + 1));
+        let still = self.has.last_key_value().map_or(self.first, |(offset, _)| *offset);
+        self.excused.push((still.min(self.complete()) + 1, position.offset));
+        // Offsets that were given out again after a loss are due again.
+        self.first = self.first.min(position.offset);
+        self.claimed = None;
         self.base = position.clone();
         self.based = at;
         self.go_on(position);
@@ -178,8 +186,7 @@ impl Member {
             match (given, goes_on) {
                 (Some(given), Some(_)) => {
                     if track.position_lost(at, room, given, store) {
-                        let what = format!("{room} goes on from {given:?}, which the store has lost");
-                        problems.push((Check::FalselyRecovered, what));
+                        track.claimed = Some((at, format!("{room} goes on from {given:?}, which the store has lost")));
                     }
                     if position.offset != given.offset {
                         let what = format!("{room} goes on from {given:?}, said to be {position:?}");
@@ -291,7 +298,10 @@ impl Member {
         } else if *from <= track.last {
             let undone: Vec<u64> = track.has.range(from..).map(|(offset, _)| *offset).collect();
             track.forget_lost(at, room, *from, store, verdict);
-            let kept = undone.iter().filter(|offset| track.has.contains_key(offset)).count();
+            // What is of the new life already came with a page before the gap; it is paged once more.
+            let held = undone.iter().filter_map(|offset| track.has.get(offset));
+            let kept = held.filter(|held| held.epoch != *epoch).count();
+            track.claimed = None;
             if kept > 0 || *epoch == track.epoch {
                 let what = format!(
                     "the gap {gap:?} undoes {kept} entries that the log held (last {}, {})",
@@ -333,6 +343,9 @@ impl Member {
         for (room, track) in &self.tracks {
             if let Some((from, to)) = track.missing.front() {
                 verdict.offend(Check::Unfinished, at, self.says(&format!("{from} to {to} of {room} were never paged")));
+            }
+            if let Some((at, what)) = &track.claimed {
+                verdict.offend(Check::FalselyRecovered, *at, self.says(what));
             }
             for (offset, held) in &track.has {
                 if store.lost(room, &held.epoch, *offset, held.stored) {

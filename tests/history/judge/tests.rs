@@ -393,6 +393,33 @@ fn a_session_that_goes_on_from_what_the_store_lost_is_falsely_recovered() {
 }
 
 #[test]
+fn a_session_that_does_not_know_yet_may_say_so_with_a_gap() {
+    let mut story = with_a_lost_tail();
+    story.unrecovered(1, ("A", 12), ("B", 11)).back(2, "A", 12).gap(2, "B", 12, 11).is_clean();
+}
+
+#[test]
+fn entries_of_the_new_life_up_to_where_one_begins_anew_need_not_come_and_later_ones_must() {
+    let mut story = with_a_lost_tail();
+    story.gap(1, "B", 12, 11);
+    for (offset, nonce) in [(12, "b"), (13, "c")] {
+        story.send(1, nonce).ack(1, nonce, "B", offset).hear(1, "B", offset, 1, nonce);
+    }
+    story.unrecovered(2, ("A", 12), ("B", 12));
+    story.breaks(&[Check::Lost]);
+    story.hear(2, "B", 13, 1, "c").is_clean();
+}
+
+#[test]
+fn what_a_page_brought_of_the_new_life_may_be_undone_once_more() {
+    let mut story = with_a_lost_tail();
+    story.send(1, "b").ack(1, "b", "B", 12).gap(1, "B", 12, 12).page(1, "B", 12, 1, "b");
+    // Bob was behind: what his gap in the old life stands for is of the new one when he pages it.
+    story.lines.retain(|line| line.person != 2 || !matches!(&line.what, What::Event(event) if event.offset == 12));
+    story.gap(2, "A", 12, 12).page(2, "B", 12, 1, "b").gap(2, "B", 12, 12).page(2, "B", 12, 1, "b").is_clean();
+}
+
+#[test]
 fn a_life_that_goes_on_after_a_lost_tail_is_a_disagreement() {
     let mut story = with_a_lost_tail();
     story.ends_in("A", 12);

@@ -147,7 +147,11 @@ pub(super) fn of(
         let (mut closed, mut heard): (Option<Millis>, Option<Millis>) = (None, None);
         for line in lines {
             match &line.what {
-                What::Close(close) if close.reason != "io client disconnect" => closed = Some(line.at),
+                What::Close(close) if close.reason != "io client disconnect" => {
+                    // Who sleeps does not try to come back.
+                    closed =
+                        Some(line.at).filter(|at| !whereabouts.deaf.iter().any(|deaf| overlaps((*at, *at), *deaf)));
+                }
                 What::Session(_) => recoveries.extend(closed.take().map(|closed| line.at - closed)),
                 What::Event(_) => {
                     if let Some(before) = heard.replace(line.at)
