@@ -1,5 +1,6 @@
 //! What the scenarios stand on: processes that are started and surely stopped, and clients that miss nothing.
 
+pub(crate) mod bus_proxy;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod connect;
@@ -13,6 +14,7 @@ pub(crate) mod stock;
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use bus_proxy::BusProxy;
 pub(crate) use client::Client;
 pub(crate) use cluster::{Bus, Cluster, Node, Plan};
 pub(crate) use connect::{Connect, Refusal};

@@ -27,6 +27,7 @@ mod cluster_admin;
 mod cluster_faults;
 mod cluster_history;
 mod cluster_order;
+mod cluster_wedged;
 mod deploy_browser;
 mod history;
 mod tidy;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Redis, ports, signal, until};
+use super::{BusProxy, Redis, ports, signal, until};
 
 /// What stands between the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(crate) struct Plan {
     bus: Bus,
     nodes: usize,
     args: Vec<String>,
+    proxied: bool,
 }
 
 impl Plan {
@@ -32,7 +33,9 @@ impl Plan {
             Bus::Embedded => 1,
             Bus::Redis => 2,
         };
-        Self { bus, nodes, args: Vec::new() }.flag("--messages-per-second", "0").flag("--message-burst", "0")
+        Self { bus, nodes, args: Vec::new(), proxied: false }
+            .flag("--messages-per-second", "0")
+            .flag("--message-burst", "0")
     }
 
     /// So many nodes; the embedded broker has one whatever is asked.
@@ -50,6 +53,12 @@ impl Plan {
         } else {
             self.args.extend([name.to_owned(), value.to_owned()]);
         }
+        self
+    }
+
+    /// The first node reaches Redis through [`Cluster::bus_proxy`].
+    pub(crate) fn with_bus_proxy(mut self) -> Self {
+        self.proxied = true;
         self
     }
 
@@ -83,17 +92,19 @@ impl Plan {
     fn reserved(self) -> Cluster {
         let dir = TempDir::with_prefix("chatcluster-").expect("a folder for the test");
         let redis = (self.bus == Bus::Redis).then(|| Redis::reserved(dir.path()));
+        let bus_proxy = redis.as_ref().filter(|_| self.proxied).map(|redis| BusProxy::start(redis.addr()));
         let nodes = (0..self.nodes)
             .map(|number| {
                 let mut args = self.args.clone();
                 args.extend(["--node-id".to_owned(), format!("node-{number}")]);
                 if let Some(redis) = &redis {
-                    args.extend(["--redis-url".to_owned(), redis.url()]);
+                    let proxy = bus_proxy.as_ref().filter(|_| number == 0);
+                    args.extend(["--redis-url".to_owned(), proxy.map_or_else(|| redis.url(), BusProxy::url)]);
                 }
                 Node::reserved(number, args, dir.path())
             })
             .collect();
-        Cluster { nodes, redis, dir }
+        Cluster { nodes, redis, bus_proxy, dir }
     }
 }
 
@@ -101,6 +112,7 @@ impl Plan {
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     redis: Option<Redis>,
+    bus_proxy: Option<BusProxy>,
     dir: TempDir,
 }
 
@@ -124,6 +136,11 @@ impl Cluster {
     /// The Redis between the nodes.
     pub(crate) fn redis(&mut self) -> &mut Redis {
         self.redis.as_mut().expect("this cluster has a Redis")
+    }
+
+    /// What stands between the first node and Redis.
+    pub(crate) fn bus_proxy(&self) -> &BusProxy {
+        self.bus_proxy.as_ref().expect("this cluster was planned with a proxy")
     }
 }
 
