@@ -6,9 +6,11 @@ pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod deployment;
 pub(crate) mod inbox;
+pub(crate) mod people;
 pub(crate) mod polling;
 pub(crate) mod ports;
 pub(crate) mod redis;
+pub(crate) mod spread;
 pub(crate) mod stock;
 
 use std::future::Future;
@@ -19,6 +21,7 @@ pub(crate) use client::Client;
 pub(crate) use cluster::{Bus, Cluster, Node, Plan};
 pub(crate) use connect::{Connect, Refusal};
 pub(crate) use redis::Redis;
+pub(crate) use spread::Spread;
 
 /// How long a test waits for one thing that must happen. Generous: the machines are slow and shared.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
@@ -58,6 +61,11 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look
         assert!(tokio::time::Instant::now() < end, "waited {DEADLINE:?} in vain: {what}");
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Whether the full size of a scenario is asked for, by this variable: it takes minutes.
+pub(crate) fn is_full(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// Sends a signal to one process that this test started.

@@ -212,6 +212,14 @@ impl Node {
         format!("http://{}{path}", self.admin)
     }
 
+    /// What a series of its metrics is now.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = reqwest::get(self.admin_url("/metrics")).await.expect("an answer");
+        let text = answer.text().await.expect("a text");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no series {name}:\n{text}")).parse().expect("a number")
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

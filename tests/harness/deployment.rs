@@ -39,11 +39,10 @@ impl Deployment {
 
     /// Where the chat is.
     pub(crate) fn url(&self) -> String {
-        let port = match self {
-            Self::Compose(compose) => compose.port,
-            Self::Processes(processes) => processes.nginx_at.port(),
-        };
-        format!("http://127.0.0.1:{port}")
+        match self {
+            Self::Compose(compose) => format!("http://127.0.0.1:{}", compose.port),
+            Self::Processes(processes) => processes.url(),
+        }
     }
 
     /// `kill -9` for the node of that id.
@@ -200,7 +199,8 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    async fn start(origin: &str) -> Self {
+    /// Starts them. Pages of `origin` may connect too.
+    pub(crate) async fn start(origin: &str) -> Self {
         let dir = TempDir::with_prefix("chatcluster-").expect("a folder for the test");
         // Started by root, nginx works as somebody else.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("to open the folder");
@@ -235,6 +235,26 @@ impl Processes {
         let addresses = self.nodes.iter().map(|node| node.authority().parse().expect("an address"));
         fs::write(&self.hosts, hosts(addresses)).expect("the list of nodes");
         signal(self.dnsmasq.0.id(), "HUP");
+    }
+
+    /// Where the chat is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.nginx_at)
+    }
+
+    /// A node, to look at.
+    pub(crate) fn node(&self, number: usize) -> &Node {
+        &self.nodes[number]
+    }
+
+    /// A node, to kill or to start again.
+    pub(crate) fn node_mut(&mut self, number: usize) -> &mut Node {
+        &mut self.nodes[number]
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     fn kill(&mut self, node: &str) {

@@ -92,6 +92,19 @@ pub(crate) fn node(below: &str, script: &str, args: &[&str]) -> String {
 
 /// Runs a script with Python and the packages of its folder's `requirements.txt`.
 pub(crate) fn python(below: &str, script: &str, args: &[&str]) -> String {
+    let packages = python_packages(below);
+    run(OsStr::new("timeout"), "coreutils", |timeout| {
+        timeout
+            .args([PATIENCE, "python3", "-B"])
+            .arg(source(below).join(script))
+            .args(args)
+            .env("PYTHONPATH", packages)
+            .env("PYTHONUNBUFFERED", "1")
+    })
+}
+
+/// What pip installs by the `requirements.txt` of a folder of this crate: a folder for `PYTHONPATH`.
+pub(crate) fn python_packages(below: &str) -> PathBuf {
     let inputs = [source(below).join("requirements.txt")];
     let folder = installed(&below.replace('/', "-"), &inputs, |folder| {
         run(OsStr::new("python3"), "Python 3", |python| {
@@ -101,12 +114,5 @@ pub(crate) fn python(below: &str, script: &str, args: &[&str]) -> String {
                 .current_dir(folder)
         });
     });
-    run(OsStr::new("timeout"), "coreutils", |timeout| {
-        timeout
-            .args([PATIENCE, "python3", "-B"])
-            .arg(source(below).join(script))
-            .args(args)
-            .env("PYTHONPATH", folder.join("packages"))
-            .env("PYTHONUNBUFFERED", "1")
-    })
+    folder.join("packages")
 }
