@@ -9,6 +9,7 @@ pub(crate) mod inbox;
 pub(crate) mod people;
 pub(crate) mod polling;
 pub(crate) mod ports;
+pub(crate) mod reader;
 pub(crate) mod redis;
 pub(crate) mod spread;
 pub(crate) mod stock;

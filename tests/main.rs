@@ -29,6 +29,7 @@ mod cluster_history;
 mod cluster_kills;
 mod cluster_order;
 mod cluster_roll;
+mod cluster_slow;
 mod cluster_wedged;
 mod deploy_browser;
 mod history;
