@@ -258,18 +258,18 @@ impl Processes {
     }
 
     fn kill(&mut self, node: &str) {
-        self.node(node).kill();
+        self.node_named(node).kill();
     }
 
     async fn restart(&mut self, node: &str) {
-        let node = self.node(node);
+        let node = self.node_named(node);
         node.terminate();
         let status = node.ended().await;
         assert!(status.success(), "{} ended with {status}", node.id());
         node.restart().await;
     }
 
-    fn node(&mut self, id: &str) -> &mut Node {
+    fn node_named(&mut self, id: &str) -> &mut Node {
         let found = self.nodes.iter_mut().find(|node| node.id() == id);
         found.unwrap_or_else(|| panic!("there is no node {id}"))
     }
