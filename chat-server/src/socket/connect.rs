@@ -91,11 +91,13 @@ pub(crate) async fn open(
         return Ok(());
     }
     for opening in openings {
-        if let Some(since) = opening.since {
-            // From here on the client has begun: what fails is tried again from where it failed.
-            replay(context, client, &opening.room, &opening.head, since).await;
-        }
-        context.hub.ready(client, &opening.room, opening.head).await;
+        let Opening { room, head, since, .. } = opening;
+        // From here on the client has begun: what fails is tried again from where it failed.
+        let position = match since {
+            Some(since) => replay(context, client, &room, &head, since).await,
+            None => head,
+        };
+        context.hub.ready(client, &room, position).await;
     }
     Ok(())
 }
@@ -148,15 +150,23 @@ async fn open_room(
 }
 
 /// Sends what lies between what a socket has of a room and where its live events begin: entry by
-/// entry, or one gap for very many. Goes on until it is done or the socket is gone.
-pub(super) async fn replay(context: &Context, client: &Client, room: &RoomId, head: &Position, mut has: Offset) {
+/// entry, or one gap for very many. Goes on until it is done or the socket is gone. Answers from where
+/// the room's feed has to go on.
+pub(super) async fn replay(
+    context: &Context,
+    client: &Client,
+    room: &RoomId,
+    head: &Position,
+    mut has: Offset,
+) -> Position {
     while let Err(error) = try_replay(context, client, room, head, &mut has).await {
         tracing::warn!(%error, "what was missed could not be read yet");
         tokio::time::sleep(super::worker::RETRY).await;
         if !client.is_open() {
-            return;
+            break;
         }
     }
+    Position { epoch: head.epoch.clone(), offset: has }
 }
 
 async fn try_replay(
@@ -166,21 +176,23 @@ async fn try_replay(
     head: &Position,
     has: &mut Offset,
 ) -> Result<(), BrokerError> {
-    if head.offset.saturating_sub(*has) > RECOVERY_LIMIT {
-        client.send("gap", &gap(room, head, *has + 1, head.offset)).await;
-        return Ok(());
-    }
     while *has < head.offset {
         let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
         let slice = context.broker.read(&room_topic(room), range).await?;
-        let contiguous = slice.lineage.holds(head) && slice.entries.first().is_some_and(|e| e.offset == *has + 1);
-        if !contiguous {
-            // It went between being promised and being read.
-            client.send("gap", &gap(room, head, *has + 1, head.offset)).await;
+        if !slice.lineage.holds(head) {
+            // The store lost entries meanwhile: the feed knows what to tell of it.
+            return Ok(());
+        }
+        let contiguous = slice.entries.first().is_some_and(|entry| entry.offset == *has + 1);
+        if !contiguous || head.offset - *has > RECOVERY_LIMIT {
+            if client.send("gap", &gap(room, head, *has + 1, head.offset)).await {
+                *has = head.offset;
+            }
             return Ok(());
         }
         for entry in &slice.entries {
             if planted::is_planted(Bug::RecoverShort) && entry.offset == head.offset {
+                *has = head.offset;
                 return Ok(());
             }
             if !client.send(&entry.event, &render(room, entry)?).await {
