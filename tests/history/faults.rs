@@ -13,6 +13,7 @@ use super::now;
 use super::proxy::{Mode, Proxy};
 use super::schedule::{Dice, Fault, Kind, Lane};
 use super::stage::{Head, Stage};
+use crate::harness::until;
 
 /// How late a delayed link is.
 const LATE: Duration = Duration::from_millis(150);
@@ -72,13 +73,8 @@ pub(crate) async fn carry_out(faults: &[Fault], stage: &Arc<Stage>, crowd: &Arc<
 }
 
 async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: &mut Carried) {
+    let place = somewhere(fault.choice, stage).await;
     let begun = now();
-    // A node that nobody is on would feel nothing.
-    let mut places: Vec<usize> = (0..stage.nodes.len()).filter(|place| stage.links[*place].open() > 0).collect();
-    if places.is_empty() {
-        places = (0..stage.nodes.len()).collect();
-    }
-    let place = places[usize::try_from(fault.choice % places.len() as u64).expect("few nodes")];
     let mut node = None;
     let hits = match fault.kind.lane() {
         Lane::Nodes => {
@@ -121,6 +117,16 @@ async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: 
         node.map_or(String::new(), |n| format!("{n} "))
     );
     carried.happened.push(Happened { kind: fault.kind, begun, ended, node, hits });
+}
+
+/// A node that somebody is on: another would feel nothing.
+async fn somewhere(choice: u64, stage: &Stage) -> usize {
+    until("somebody is connected", || async {
+        let places: Vec<usize> = (0..stage.links.len()).filter(|place| stage.links[*place].open() > 0).collect();
+        let place = choice.checked_rem(places.len() as u64)?;
+        Some(places[usize::try_from(place).expect("few nodes")])
+    })
+    .await
 }
 
 async fn at_node(fault: &Fault, place: usize, stage: &Stage) -> u64 {
