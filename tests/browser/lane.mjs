@@ -83,22 +83,33 @@ export function handshake(url, client, transport, origin) {
 
 /** Which node an address reaches: a guest who connects over polling, asks, and goes. */
 export async function nodeOf(url, client) {
-  const headers = { "x-forwarded-for": client };
-  const base = `${url}/socket.io/?EIO=4&transport=polling`;
-  const fetched = async (url, options = {}) => {
-    const answer = await fetch(url, { ...options, headers });
-    if (answer.status !== 200) throw new Error(`${url} as ${client} was answered ${answer.status}`);
-    return answer.text();
-  };
-  const { sid } = JSON.parse((await fetched(base)).slice(1));
-  const own = `${base}&sid=${sid}`;
-  await fetched(own, { method: "POST", body: '40{"name":"Scout"}' });
   for (;;) {
-    for (const packet of (await fetched(own)).split("\x1e")) {
+    const node = await scout(`${url}/socket.io/?EIO=4&transport=polling`, { "x-forwarded-for": client });
+    if (node) return node;
+  }
+}
+
+/** Nothing where the address moved to another node meanwhile, which does not know the guest. */
+async function scout(base, headers) {
+  const { sid } = JSON.parse((await text(await fetch(base, { headers }))).slice(1));
+  const own = async (options) => {
+    const answer = await fetch(`${base}&sid=${sid}`, { ...options, headers });
+    return answer.status === 400 ? undefined : text(answer);
+  };
+  let polled = await own({ method: "POST", body: '40{"name":"Scout"}' });
+  while (polled !== undefined) {
+    polled = await own();
+    for (const packet of polled?.split("\x1e") ?? []) {
       if (packet.startsWith('42["session",')) {
-        await fetched(own, { method: "POST", body: "41" });
+        await own({ method: "POST", body: "41" });
         return JSON.parse(packet.slice(2))[1].node;
       }
     }
   }
+  return undefined;
+}
+
+async function text(answer) {
+  if (answer.status !== 200) throw new Error(`${answer.url} was answered ${answer.status}`);
+  return answer.text();
 }
