@@ -49,7 +49,9 @@ pub(crate) fn ledger(plan: &Plan, verdict: &Verdict, happened: &[Happened]) -> S
         format!("p50 {} ms, p99 {} ms, max {} ms of {}", spread.p50, spread.p99, spread.max, spread.count),
     );
     line("longest silence", format!("{} ms", times.silence));
-    line("send to ack", format!("p50 {} ms, p99 {} ms, max {} ms", times.acks.p50, times.acks.p99, times.acks.max));
+    for (name, spread) in [("send to ack", times.acks), ("and not hindered", times.acks_unhindered)] {
+        line(name, format!("p50 {} ms, p99 {} ms, max {} ms", spread.p50, spread.p99, spread.max));
+    }
     for (name, share) in [("acked within 5 s", times.in_time), ("and not hindered", times.in_time_unhindered)] {
         line(name, format!("{:.2} % ({} of {})", share.percent(), share.part, share.whole));
     }

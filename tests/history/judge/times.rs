@@ -57,6 +57,8 @@ impl Share {
 pub(crate) struct Times {
     /// From the wish to send to the ack.
     pub(crate) acks: Spread,
+    /// And of those that count for [`Times::in_time_unhindered`].
+    pub(crate) acks_unhindered: Spread,
     /// From the end of a connection to the next session.
     pub(crate) recoveries: Spread,
     /// The longest that somebody heard nothing who was reading, until the last line of talk.
@@ -121,7 +123,7 @@ pub(super) fn of(
     store: &Store,
 ) -> Times {
     let mut times = Times::default();
-    let (mut acks, mut recoveries) = (Vec::new(), Vec::new());
+    let (mut acks, mut unhindered, mut recoveries) = (Vec::new(), Vec::new(), Vec::new());
     let talk_ended = sends.values().flatten().map(|sent| sent.issued).max().unwrap_or(0);
     for (person, lines) in people {
         let whereabouts = Whereabouts::of(lines);
@@ -142,6 +144,7 @@ pub(super) fn of(
                 });
             if !hindered {
                 times.in_time_unhindered.count(in_time);
+                unhindered.push(span.1 - span.0);
             }
         }
         let (mut closed, mut heard): (Option<Millis>, Option<Millis>) = (None, None);
@@ -166,6 +169,7 @@ pub(super) fn of(
         }
     }
     times.acks = Spread::of(acks);
+    times.acks_unhindered = Spread::of(unhindered);
     times.recoveries = Spread::of(recoveries);
     times
 }
