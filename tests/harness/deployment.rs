@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -104,7 +105,10 @@ impl Compose {
     }
 
     fn start(origin: &str) -> Self {
-        let project = format!("chatcluster-test-{}", std::process::id());
+        // Scenarios run side by side in one process: each has a project of its own.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let project = format!("chatcluster-test-{}-{number}", std::process::id());
         let mut compose = Self { project, port: ports::free().port(), origin: origin.to_owned(), up: true };
         compose.run(&["up", "--build", "--detach", "--wait", "--quiet-pull"]);
         compose
