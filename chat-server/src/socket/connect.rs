@@ -140,8 +140,10 @@ async fn open_room(
                 head = context.hub.attach_after_check(client, &room).await?;
             }
             // The node may not have heard yet of what the client has.
-            head.offset = head.offset.max(since.offset);
             from = Some(since.offset);
+            if since.offset > head.offset {
+                head = since;
+            }
         } else {
             lost = true;
         }

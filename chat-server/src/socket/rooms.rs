@@ -91,7 +91,9 @@ async fn enter(
             if !slice.lineage.holds(&head) {
                 head = context.hub.attach_after_check(client, &room).await?;
             }
-            head.offset = head.offset.max(since.offset);
+            if since.offset > head.offset {
+                head = since.clone();
+            }
             if head.offset - since.offset > RECOVERY_LIMIT {
                 answer["gap"] = json!({ "from": since.offset + 1, "to": head.offset });
             } else {

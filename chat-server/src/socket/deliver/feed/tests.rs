@@ -144,8 +144,8 @@ impl Stage {
                 let outlet = probe.clone();
                 self.feed.receive(Mail::Attach { outlet, at_least: 0, how: Attach::Anew, reply }).await;
                 let mut position = answer.await.unwrap().unwrap().unwrap();
-                if ahead {
-                    position.offset = self.heard.len() as Offset;
+                if let Some(last) = self.heard.last().filter(|_| ahead) {
+                    position = crate::room::position_of(last);
                 }
                 *probe.at.lock().unwrap() = position.offset;
                 probe.room.store(room, Ordering::Relaxed);
