@@ -130,7 +130,11 @@ async fn carry(client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
     tokio::select! {
         // Both, so that one who only stops sending still hears the rest.
         _ = async { tokio::join!(pump(from_client, to_server, &felt), pump(from_server, to_client, &felt)) } => {}
-        _ = mode.wait_for(|mode| *mode == Mode::Cut) => felt.now(),
+        // Counted before the ends are closed, so that whoever sees them closed finds it counted.
+        () = async {
+            let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
+            felt.now();
+        } => {}
     }
     shared.open.fetch_sub(1, Ordering::Relaxed);
 }
@@ -208,7 +212,7 @@ mod tests {
             let mut another = TcpStream::connect(proxy.addr()).await.unwrap();
             assert!(!matches!(another.read(&mut [0]).await, Ok(1..)));
             assert_eq!(proxy.set(Mode::Pass), 2);
-            assert_eq!(proxy.open(), 0);
+            until("none is open", || async { (proxy.open() == 0).then_some(()) }).await;
         });
     }
 
