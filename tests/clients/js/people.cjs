@@ -1,5 +1,5 @@
 // People on unpatched socket.io-clients who talk in one room while nodes come and go. All that they do about it is to
-// send their `auth` anew, {resume, positions}, and what was not acked.
+// send their `auth` anew, {resume, positions}, and what was not acked (or may not have been).
 //
 //   NODE_PATH=…/node_modules node people.cjs PLAN
 //
@@ -69,6 +69,7 @@ class Person {
       if (!recovered || unrecovered.length > 0) this.wrong("was not recovered", { node, recovered, unrecovered });
       this.sessions.push({ at: now, took: now - this.lostAt, recovered, node });
       this.lostAt = undefined;
+      this.repeat();
     } else {
       this.enter();
     }
@@ -106,6 +107,18 @@ class Person {
     });
   }
 
+  /** Says again what was acked last, as one whom the ack did not reach: the answer is the same, on whatever node. */
+  async repeat() {
+    const send = this.sent.findLast(({ offset }) => offset !== null);
+    if (!send) return;
+    const ack = await this.ask("message:send", this.message(send.nonce));
+    if (ack?.ok && ack.position.offset !== send.offset) this.wrong("said something twice", [send, ack]);
+  }
+
+  message(nonce) {
+    return { room: plan.room, nonce, text: `${nonce} says hello` };
+  }
+
   async say() {
     const nonce = `js-${this.number}-${this.sent.length}`;
     const send = { nonce, tries: 0, offset: null };
@@ -113,7 +126,7 @@ class Person {
     while (send.offset === null) {
       if (this.socket.connected && this.lostAt === undefined) {
         send.tries += 1;
-        const ack = await this.ask("message:send", { room: plan.room, nonce, text: `${nonce} says hello` });
+        const ack = await this.ask("message:send", this.message(nonce));
         if (ack?.ok) {
           send.offset = ack.position.offset;
           ackedAt.set(send.offset, Date.now());

@@ -92,8 +92,7 @@ class Person:
             self.sessions.append({"at": at, "took": took, "recovered": session["recovered"], "node": session["node"]})
         self.lost_at = None
         self.lost.clear()
-        if not again:
-            asyncio.create_task(self.enter())
+        asyncio.create_task(self.repeat() if again else self.enter())
 
     async def enter(self):
         while not self.entered:
@@ -143,14 +142,25 @@ class Person:
         lost.cancel()
         return answer.result() if answer.done() else None
 
+    async def repeat(self):
+        """Says again what was acked last, as one whom the ack did not reach: the answer is the same, on whatever node."""
+        acked = [send for send in self.sent if send["offset"] is not None]
+        if not acked:
+            return
+        ack = await self.ask("message:send", self.message(acked[-1]["nonce"]))
+        if ack and ack["ok"] and ack["position"]["offset"] != acked[-1]["offset"]:
+            self.wrong("said something twice", [acked[-1], ack])
+
+    def message(self, nonce):
+        return {"room": PLAN["room"], "nonce": nonce, "text": f"{nonce} says hello"}
+
     async def say(self):
         send = {"nonce": f"py-{self.number}-{len(self.sent)}", "tries": 0, "offset": None}
         self.sent.append(send)
-        payload = {"room": PLAN["room"], "nonce": send["nonce"], "text": f"{send['nonce']} says hello"}
         while send["offset"] is None:
             if self.client.connected and self.lost_at is None:
                 send["tries"] += 1
-                ack = await self.ask("message:send", payload)
+                ack = await self.ask("message:send", self.message(send["nonce"]))
                 if ack and ack["ok"]:
                     send["offset"] = ack["position"]["offset"]
                     acked_at[send["offset"]] = now()
