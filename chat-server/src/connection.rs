@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -29,6 +29,9 @@ struct Inner {
     stream: TcpStream,
     address: SocketAddr,
     flushes: AtomicU64,
+    begun: Instant,
+    /// When something came last, in milliseconds since it began.
+    heard: AtomicU64,
 }
 
 impl Connection {
@@ -42,6 +45,17 @@ impl Connection {
     #[must_use]
     pub fn flushes(&self) -> u64 {
         self.0.flushes.load(Ordering::Acquire)
+    }
+
+    /// How long nothing has come from the other end.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.0.begun.elapsed().saturating_sub(Duration::from_millis(self.0.heard.load(Ordering::Relaxed)))
+    }
+
+    fn heard(&self) {
+        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.heard.store(now, Ordering::Relaxed);
     }
 
     /// Ends the connection as a network would: what the kernel took is still sent, and a client
@@ -93,7 +107,8 @@ impl Listener for Connections {
         if let Err(error) = self.tune(&stream) {
             tracing::debug!(%error, "a connection could not be tuned");
         }
-        (Io(Connection(Arc::new(Inner { stream, address, flushes: AtomicU64::new(0) }))), address)
+        let (flushes, begun, heard) = (AtomicU64::new(0), Instant::now(), AtomicU64::new(0));
+        (Io(Connection(Arc::new(Inner { stream, address, flushes, begun, heard }))), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -117,6 +132,7 @@ impl AsyncRead for Io {
             ready!(self.stream().poll_read_ready(cx))?;
             match self.stream().try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
+                    self.0.heard();
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
                 }

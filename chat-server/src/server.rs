@@ -74,6 +74,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(context.hub.clone().run(bus));
     tasks.spawn(context.hub.clone().watch_tails());
+    tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(prepare(context.clone()));
     tasks.spawn(stay_heard(context.clone(), config.drain_pace()));

@@ -212,14 +212,11 @@ impl Client {
     }
 
     fn queue(&self, bytes: usize, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), NotQueued> {
-        if !self.outbox.has_room() {
+        if !self.outbox.admit(bytes) {
             return if self.is_open() { Err(NotQueued::Full) } else { Err(NotQueued::Closed) };
         }
         match send() {
-            Ok(()) => {
-                self.outbox.queued(bytes);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(NotQueued::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(NotQueued::Closed),
             Err(SendError::Serialize(error)) => {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use socketioxide::socket::Sid;
 
@@ -19,6 +20,9 @@ const PACKETS: usize = 1024;
 /// And their size, in bytes: no more than the WebSocket writer gathers before it writes, so that
 /// each of its flushes stands for as much as an outbox may hold.
 const BYTES: usize = 128 * 1024;
+
+/// How often it is looked for connections on which nothing comes any more.
+const SILENCE_CHECK: Duration = Duration::from_secs(5);
 
 /// The way out to one client.
 #[derive(Debug, Default)]
@@ -80,20 +84,18 @@ impl Outbox {
         state.connection = Some(connection);
     }
 
-    /// Whether another packet may be queued. One that is larger than all that may wait is let
-    /// through when nothing waits.
-    pub(super) fn has_room(&self) -> bool {
+    /// Takes in a packet that is about to be queued; false if too much waits. One that is larger than
+    /// all that may wait is let through when nothing waits.
+    pub(super) fn admit(&self, bytes: usize) -> bool {
         let mut state = self.state();
         state.settle();
-        state.may_be_idle || (state.waiting.packets < PACKETS && state.waiting.bytes < BYTES)
-    }
-
-    /// A packet was queued.
-    pub(super) fn queued(&self, bytes: usize) {
-        let mut state = self.state();
-        state.waiting.packets += 1;
-        state.waiting.bytes += bytes;
-        state.may_be_idle = false;
+        let room = state.may_be_idle || (state.waiting.packets < PACKETS && state.waiting.bytes < BYTES);
+        if room {
+            state.waiting.packets += 1;
+            state.waiting.bytes += bytes;
+            state.may_be_idle = false;
+        }
+        room
     }
 
     /// A poll took so much.
@@ -107,6 +109,15 @@ impl Outbox {
         let mut state = self.state();
         state.handed_over = true;
         if let Some(connection) = &state.connection {
+            connection.end();
+        }
+    }
+
+    /// Ends a connection on which nothing came for longer than this. The transport's own heartbeat can't,
+    /// while its writer hangs on a client that does not read.
+    fn end_if_silent(&self, limit: Duration) {
+        let state = self.state();
+        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.silent_for() > limit) {
             connection.end();
         }
     }
@@ -133,6 +144,15 @@ impl Outboxes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned()
     }
 
+    /// Ends, for ever, connections on which nothing came for longer than `limit`.
+    pub async fn end_silent(self, limit: Duration) {
+        loop {
+            tokio::time::sleep(SILENCE_CHECK).await;
+            let all: Vec<_> = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            all.iter().for_each(|outbox| outbox.end_if_silent(limit));
+        }
+    }
+
     /// The session is over.
     pub(super) fn remove(&self, sid: Sid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sid);
@@ -154,26 +174,18 @@ mod tests {
     #[test]
     fn a_client_that_polls_has_room_again_once_it_polled() {
         let outbox = Outbox::default();
-        while outbox.has_room() {
-            outbox.queued(1_000);
-        }
+        while outbox.admit(1_000) {}
         outbox.polled(1, 1_000);
-        assert!(outbox.has_room());
-        outbox.queued(1_000_000);
-        assert!(!outbox.has_room());
+        assert!(outbox.admit(1_000_000), "one that is too large goes as the last");
+        assert!(!outbox.admit(1));
         outbox.polled(usize::MAX, usize::MAX);
-        assert!(outbox.has_room());
+        assert!(outbox.admit(1));
     }
 
     #[test]
     fn many_small_packets_are_too_many_long_before_the_transport_is_full() {
         let outbox = Outbox::default();
-        let mut queued = 0;
-        while outbox.has_room() {
-            outbox.queued(1);
-            queued += 1;
-        }
-        assert_eq!(queued, PACKETS);
+        assert_eq!(std::iter::repeat_with(|| outbox.admit(1)).take_while(|admitted| *admitted).count(), PACKETS);
         const { assert!(2 * PACKETS < TRANSPORT_QUEUE) };
     }
 }
