@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod deployment;
+pub(crate) mod dialogue;
 pub(crate) mod inbox;
 pub(crate) mod people;
 pub(crate) mod polling;

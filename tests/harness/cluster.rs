@@ -322,7 +322,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of the test binary");
     let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps");
     let binary = profile.join(name);
-    assert!(binary.is_file(), "{} is missing: run `cargo build --workspace` first", binary.display());
+    assert!(binary.is_file(), "{} is missing: `make test` builds it", binary.display());
     binary
 }
 

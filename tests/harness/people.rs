@@ -3,13 +3,12 @@
 //! or doubled.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
+use super::dialogue::Dialogue;
 use super::{stock, until};
 
 /// One of so many polls, the others use WebSocket.
@@ -32,13 +31,7 @@ pub(crate) struct Crowd<'a> {
 /// All of them; their processes end when dropped.
 pub(crate) struct People {
     count: usize,
-    processes: Vec<Process>,
-}
-
-struct Process {
-    child: Child,
-    commands: ChildStdin,
-    answers: mpsc::UnboundedReceiver<String>,
+    processes: Vec<Dialogue>,
 }
 
 /// How they are now.
@@ -105,13 +98,13 @@ impl People {
         if crowd.javascript > 0 {
             let mut node = Command::new("node");
             node.arg(stock::source("clients/js/people.cjs")).env("NODE_PATH", stock::node_modules("clients/js"));
-            people.processes.push(Process::start(node, crowd, 0, crowd.javascript));
+            people.processes.push(start(node, crowd, 0, crowd.javascript));
         }
         if crowd.python > 0 {
             let mut python = Command::new("python3");
             python.arg("-B").arg(stock::source("clients/python/people.py"));
             python.env("PYTHONPATH", stock::python_packages("clients/python"));
-            people.processes.push(Process::start(python, crowd, crowd.javascript, crowd.python));
+            people.processes.push(start(python, crowd, crowd.javascript, crowd.python));
         }
         let everybody = people.count;
         people.until("all people are in the room", |status| status.open == everybody).await;
@@ -121,9 +114,7 @@ impl People {
     async fn ask<T: for<'a> Deserialize<'a>>(&mut self, command: &Value) -> Vec<T> {
         let mut answers = Vec::new();
         for process in &mut self.processes {
-            writeln!(process.commands, "{command}").expect("the people listen");
-            let answer = process.answers.recv().await.expect("the people live");
-            answers.push(serde_json::from_str(&answer).expect("an answer of the people"));
+            answers.push(process.ask(command).await);
         }
         answers
     }
@@ -215,36 +206,11 @@ impl Report {
     }
 }
 
-impl Process {
-    fn start(mut command: Command, crowd: &Crowd<'_>, first: usize, people: usize) -> Self {
-        let plan = json!({
-            "url": crowd.url, "room": crowd.room, "first": first, "people": people,
-            "everyMs": crowd.every_ms, "pollingEvery": POLLING_EVERY,
-        });
-        let mut child = command
-            .arg(plan.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let commands = child.stdin.take().expect("its stdin");
-        let stdout = child.stdout.take().expect("its stdout");
-        let (sender, answers) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, commands, answers }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Stopping what has ended already is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(mut command: Command, crowd: &Crowd<'_>, first: usize, people: usize) -> Dialogue {
+    let plan = json!({
+        "url": crowd.url, "room": crowd.room, "first": first, "people": people,
+        "everyMs": crowd.every_ms, "pollingEvery": POLLING_EVERY,
+    });
+    command.arg(plan.to_string());
+    Dialogue::start(command)
 }

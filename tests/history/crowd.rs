@@ -1,15 +1,15 @@
 //! The people: processes of Node.js that run `clients/js/crowd.cjs`.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 use super::account::{self, Line};
 use super::stage::Stage;
+use crate::harness::dialogue::Dialogue;
 use crate::harness::stock;
 
 /// People in one process.
@@ -36,14 +36,8 @@ pub(crate) struct Status {
 
 /// All people; their processes end when dropped.
 pub(crate) struct Crowd {
-    processes: Vec<Mutex<Process>>,
+    processes: Vec<Mutex<Dialogue>>,
     accounts: Vec<PathBuf>,
-}
-
-struct Process {
-    child: Child,
-    commands: ChildStdin,
-    answers: mpsc::UnboundedReceiver<String>,
 }
 
 impl Crowd {
@@ -60,25 +54,9 @@ impl Crowd {
                 "account": account, "urls": stage.urls(), "people": people, "seed": seed,
                 "everyMs": every_ms, "lobbyShare": 0.04,
             });
-            let mut child = Command::new("node")
-                .arg(stock::source("clients/js/crowd.cjs"))
-                .arg(plan.to_string())
-                .env("NODE_PATH", &modules)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("the program `node`");
-            let commands = child.stdin.take().expect("its stdin");
-            let stdout = child.stdout.take().expect("its stdout");
-            let (sender, answers) = mpsc::unbounded_channel();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    if sender.send(line).is_err() {
-                        return;
-                    }
-                }
-            });
-            crowd.processes.push(Mutex::new(Process { child, commands, answers }));
+            let mut command = Command::new("node");
+            command.arg(stock::source("clients/js/crowd.cjs")).arg(plan.to_string()).env("NODE_PATH", &modules);
+            crowd.processes.push(Mutex::new(Dialogue::start(command)));
             crowd.accounts.push(account);
         }
         crowd
@@ -87,10 +65,7 @@ impl Crowd {
     async fn ask(&self, command: &Value) -> Vec<Value> {
         let mut answers = Vec::new();
         for process in &self.processes {
-            let mut process = process.lock().await;
-            writeln!(process.commands, "{command}").expect("the people listen");
-            let answer = process.answers.recv().await.expect("the people live");
-            answers.push(serde_json::from_str(&answer).expect("an answer of the people"));
+            answers.push(process.lock().await.ask(command).await);
         }
         answers
     }
@@ -133,20 +108,9 @@ impl Crowd {
         self.ask(&json!({"do": "end"})).await;
         for process in &self.processes {
             // It ends by itself, and writes down the last of its account before.
-            process.lock().await.child.wait().expect("its status");
+            process.lock().await.ended();
         }
         self.accounts.iter().flat_map(|path| account::read(path)).collect()
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let child = &mut process.get_mut().child;
-            // Stopping what has ended already is fine.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 

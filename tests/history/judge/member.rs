@@ -289,6 +289,10 @@ impl Member {
             return;
         };
         if track.suspended {
+            // Who begins anew after a refused page hears no entries until then, but this tells of a loss all the same.
+            if *epoch != track.epoch {
+                track.forget_lost(at, room, *from, store, verdict);
+            }
             return;
         }
         let mut problem = None;

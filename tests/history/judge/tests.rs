@@ -378,6 +378,26 @@ fn a_refusal_is_not_excused_by_what_is_lost_later() {
     story.breaks(&[Check::Refused]);
 }
 
+/// Both have up to 12, of which the store has lost 12; Bob was told to page the old life beyond it, and was refused.
+fn refused_beyond_a_lost_tail() -> Story {
+    let mut story = Story::begin();
+    story.said("a", "A", 11).said("b", "A", 12).gap(2, "A", 13, 13).restarted("A", 11).ends_in("B", 11);
+    story.line("refused", 2, json!({"room": "r", "epoch": "A", "after": 12})).gap(1, "B", 12, 11);
+    story
+}
+
+#[test]
+fn a_gap_that_tells_of_a_loss_counts_after_a_refused_page_too() {
+    let mut story = refused_beyond_a_lost_tail();
+    story.gap(2, "B", 12, 11).line("join", 2, json!({"room": "r", "position": at("B", 11)})).is_clean();
+}
+
+#[test]
+fn a_refused_page_alone_does_not_tell_of_what_was_lost_before_it() {
+    let mut story = refused_beyond_a_lost_tail();
+    story.line("join", 2, json!({"room": "r", "position": at("B", 11)})).breaks(&[Check::KeptSilent]);
+}
+
 #[test]
 fn a_lost_tail_of_which_nobody_tells_is_kept_silent() {
     let mut story = with_a_lost_tail();
