@@ -159,16 +159,6 @@ impl Client {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Notes that it does not.
-    pub(crate) fn hears_no_more(&self, room: &RoomId) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).remove(room);
-    }
-
-    /// Whether the room is among those that the socket hears.
-    pub(crate) fn hears_already(&self, room: &RoomId) -> bool {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains(room)
-    }
-
     /// Ends the transport in a way that makes the client connect anew.
     pub(crate) fn hand_over(&self) {
         self.outbox.hand_over();

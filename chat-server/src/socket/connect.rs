@@ -135,15 +135,8 @@ async fn open_room(
         let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
         let slice = context.broker.read(&room_topic(&room), range).await?;
         if slice.covers(&since) {
-            if !slice.lineage.holds(&head) {
-                // The node has not heard yet that the store lost what it delivered.
-                head = context.hub.attach_after_check(client, &room).await?;
-            }
-            // The node may not have heard yet of what the client has.
+            head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
             from = Some(since.offset);
-            if since.offset > head.offset {
-                head = since;
-            }
         } else {
             lost = true;
         }

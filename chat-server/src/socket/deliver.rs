@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::{Broker, BrokerError, Entry, Heard, Topic};
 use crate::domain::id::{NodeId, RoomId, UserId};
-use crate::domain::position::{Millis, Offset, Position};
+use crate::domain::position::{Lineage, Millis, Offset, Position};
 use crate::domain::rate_limit::{Bucket, Rate};
 use crate::metrics::Metrics;
 use crate::planted::{self, Bug};
@@ -245,13 +245,26 @@ impl Hub {
         attached.ok_or_else(|| BrokerError::Unavailable("the room's feed kept the socket".into()))
     }
 
-    /// As [`Hub::attach`], once the room's feed has compared itself with the log.
+    /// Where a room begins for a socket that was attached at `head` and has everything up to `since`,
+    /// which the log covers in this `lineage`.
     ///
     /// # Errors
     /// The broker's.
-    pub async fn attach_after_check(&self, client: &Arc<Client>, room: &RoomId) -> Result<Position, BrokerError> {
-        self.post(room, Mail::Check).await;
-        self.attach(client, room, 0).await
+    pub async fn level(
+        &self,
+        client: &Arc<Client>,
+        room: &RoomId,
+        mut head: Position,
+        lineage: &Lineage,
+        since: &Position,
+    ) -> Result<Position, BrokerError> {
+        if !lineage.holds(&head) {
+            // The feed has not heard yet that the store lost what it delivered.
+            self.post(room, Mail::Check).await;
+            head = self.attach(client, room, 0).await?;
+        }
+        // Nor perhaps of what the client heard on another node.
+        Ok(if since.offset > head.offset { since.clone() } else { head })
     }
 
     /// Lets a socket hear a room that its person joined at `joined`; `None` if it hears the room

@@ -88,12 +88,7 @@ async fn enter(
         let slice = context.broker.read(&topic, all).await?;
         recovered = slice.covers(&since);
         if recovered {
-            if !slice.lineage.holds(&head) {
-                head = context.hub.attach_after_check(client, &room).await?;
-            }
-            if since.offset > head.offset {
-                head = since.clone();
-            }
+            head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
             if head.offset - since.offset > RECOVERY_LIMIT {
                 answer["gap"] = json!({ "from": since.offset + 1, "to": head.offset });
             } else {
@@ -226,7 +221,8 @@ pub(super) async fn added(
     Ok(())
 }
 
-/// A socket learns of a room that its person joined, nobody knows when: it hears it from now on.
+/// A socket learns of a room that its person joined, nobody knows when: it hears it from now on. One
+/// that hears it already learns nothing.
 pub(super) async fn found(context: &Context, client: &Arc<Client>, room: RoomId) -> Result<(), Refusal> {
     let Some(head) = context.hub.attach_joined(client, &room, 0).await? else { return Ok(()) };
     if introduce(context, client, &room, &head).await? {
@@ -247,7 +243,6 @@ async fn introduce(
         Ok(Some(news)) => Ok(client.send("room:added", &news).await),
         other => {
             context.hub.detach(client, room).await;
-            client.hears_no_more(room);
             other.map(|_| false)
         }
     }

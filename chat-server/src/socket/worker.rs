@@ -158,9 +158,7 @@ async fn review(context: &Context, client: &Arc<Client>) {
         Err(error) => return tracing::debug!(%error, "the rooms of a person could not be looked up"),
     };
     for (room, _) in rooms {
-        if !client.hears_already(&room)
-            && let Err(refusal) = rooms::found(context, client, room).await
-        {
+        if let Err(refusal) = rooms::found(context, client, room).await {
             tracing::debug!(?refusal, "a socket could not be told of a room yet");
         }
     }

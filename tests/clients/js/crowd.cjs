@@ -245,6 +245,8 @@ class Person {
       for (const entry of ack?.events ?? []) {
         const first = track.missing[0];
         if (!first || entry.offset > first[1]) break;
+        // A page may go on past the end of a gap, over what is there already, to the next gap.
+        if (entry.offset < first[0]) continue;
         this.hear(entry.event, entry, true);
         first[0] = entry.offset + 1;
         if (first[0] > first[1]) track.missing.shift();

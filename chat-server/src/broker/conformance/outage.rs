@@ -290,6 +290,32 @@ async fn a_replica_that_is_promoted_begins_a_new_life_and_says_what_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_was_demoted_is_left_for_whoever_is_at_its_address_now() {
+    let (server, other) = (Server::start(), Server::start());
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    let connections = || server.info("stats", "total_connections_received");
+    assert_eq!(server.ask(&other.replicaof()), "+OK");
+    let before = connections();
+    let refused = node.broker.commit(&topic, message("u", "2")).await;
+    assert!(matches!(refused, Err(BrokerError::Unavailable(_))), "{refused:?}");
+    let begun = Instant::now();
+    // Asking is a connection, too: the first after `before` is our own.
+    let mut asked = 1.0;
+    while connections() <= before + asked {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it stays with one that takes no writes");
+        asked += 1.0;
+        pause(20).await;
+    }
+    assert_eq!(server.ask("REPLICAOF NO ONE"), "+OK");
+    until_available(&node, true).await;
+    while node.broker.commit(&topic, message("u", "3")).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it does not work again");
+        pause(20).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_so_many_lives_are_remembered_and_older_positions_refused() {
     let mut server = Server::start();
     let (node, topic) = (server.node().await, room("a"));

@@ -104,7 +104,7 @@ impl Drop for Link {
 
 /// Whether an error says that the other end takes no writes.
 pub(super) fn is_replica(error: &Error) -> bool {
-    error.details().starts_with("READONLY") || error.details().contains("-READONLY")
+    error.details().starts_with("READONLY")
 }
 
 /// What an error of fred means to the one who asked.
