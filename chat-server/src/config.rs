@@ -81,6 +81,14 @@ pub struct Config {
     #[arg(long, env = "CHAT_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
+    /// The user at Redis, if the URL does not name one
+    #[arg(long, env = "CHAT_REDIS_USERNAME", value_name = "NAME")]
+    pub redis_username: Option<String>,
+
+    /// The password at Redis, as it is; in the URL, some characters would have to be escaped
+    #[arg(long, env = "CHAT_REDIS_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    pub redis_password: Option<String>,
+
     /// This node's name, unique among the nodes on one Redis. Made up if not given
     #[arg(long, env = "CHAT_NODE_ID", value_name = "NAME", value_parser = parse_node_id)]
     pub node_id: Option<NodeId>,

@@ -1,6 +1,7 @@
 //! Where a node is in its life. Read by whoever decides to take on something new.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -8,13 +9,19 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Lifecycle {
     started: AtomicBool,
+    waiting: Mutex<String>,
     deaf: AtomicBool,
     draining: watch::Sender<bool>,
 }
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { started: AtomicBool::default(), deaf: AtomicBool::default(), draining: watch::Sender::new(false) }
+        Self {
+            started: AtomicBool::default(),
+            waiting: Mutex::default(),
+            deaf: AtomicBool::default(),
+            draining: watch::Sender::new(false),
+        }
     }
 }
 
@@ -22,6 +29,17 @@ impl Lifecycle {
     /// The node has all that it needs to take sockets.
     pub fn start(&self) {
         self.started.store(true, Ordering::Release);
+    }
+
+    /// What the node waits for before [`Lifecycle::start`].
+    pub fn wait(&self, why: String) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What [`Lifecycle::wait`] said last.
+    #[must_use]
+    pub fn waits_for(&self) -> String {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the node can store but does not hear what is published: its sockets would miss

@@ -148,7 +148,12 @@ async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::m
             Ok((Arc::new(broker), bus))
         }
         Some(url) => {
-            let redis = RedisConfig { url: url.clone(), retention: config.retention() };
+            let redis = RedisConfig {
+                url: url.clone(),
+                username: config.redis_username.clone(),
+                password: config.redis_password.clone(),
+                retention: config.retention(),
+            };
             let (broker, bus) = RedisBroker::connect(redis).await?;
             Ok((Arc::new(broker), bus))
         }
@@ -192,6 +197,7 @@ async fn prepare(context: Arc<Context>) {
         match prepared.await {
             Ok(()) => break context.lifecycle.start(),
             Err(error) => {
+                context.lifecycle.wait(error.to_string());
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(%error, "waiting for the broker; clients are told to try again until it is there");
                 }

@@ -80,7 +80,8 @@ impl Server {
     }
 
     async fn node_with(&self, retention: Retention) -> Node {
-        let (broker, heard) = RedisBroker::connect(RedisConfig { url: self.url(), retention }).await.unwrap();
+        let (broker, heard) =
+            RedisBroker::connect(RedisConfig { retention, ..RedisConfig::new(&self.url()) }).await.unwrap();
         Node { broker: Arc::new(broker), heard }
     }
 }

@@ -50,8 +50,20 @@ const MAX_LIMIT: usize = 1 << 31;
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/database]`. Holds a password: never logged.
     pub url: String,
+    /// The user, if the URL does not name it.
+    pub username: Option<String>,
+    /// The password, if the URL does not have it. Never logged.
+    pub password: Option<String>,
     /// How much of each log is kept.
     pub retention: Retention,
+}
+
+impl RedisConfig {
+    /// The Redis of this URL, with the retention that the server has by default.
+    #[cfg(test)]
+    pub(crate) fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), username: None, password: None, retention: Retention::default() }
+    }
 }
 
 /// The broker that many nodes share.
@@ -115,6 +127,8 @@ impl RedisBroker {
         let mut settings = settings(&config.url)?;
         let channels = Channels::of_database(settings.database.unwrap_or(0));
         settings.version = RespVersion::RESP3;
+        settings.username = config.username.or(settings.username);
+        settings.password = config.password.or(settings.password);
         // A Redis that is away at the start is no reason to give up.
         settings.fail_fast = false;
         let mut builder = Builder::from_config(settings);

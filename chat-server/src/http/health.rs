@@ -36,7 +36,8 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     } else if shared.lifecycle.has_started() {
         "ok\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "waiting for the broker\n").into_response()
+        let why = shared.lifecycle.waits_for();
+        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the broker: {why}\n")).into_response()
     }
 }
 

@@ -186,7 +186,7 @@ async fn a_url_that_cannot_be_used_is_refused_without_its_password() {
     for url in
         ["", "localhost", "http://:secret@h", "rediss://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"]
     {
-        let config = RedisConfig { url: url.to_owned(), retention: Retention::default() };
+        let config = RedisConfig::new(url);
         let error = RedisBroker::connect(config).await.err().expect(url).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
@@ -197,14 +197,20 @@ async fn a_wrong_password_is_waited_out() {
     let server = Server::start();
     assert_eq!(server.ask("CONFIG SET requirepass right"), "+OK");
     let url = server.url().replace("redis://", "redis://:right@");
-    let (right, _heard) =
-        RedisBroker::connect(RedisConfig { url: url.clone(), retention: Retention::default() }).await.unwrap();
+    let (right, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
     assert!(right.is_available());
     let url = url.replace("right", "wrong");
-    let (wrong, _heard) = RedisBroker::connect(RedisConfig { url, retention: Retention::default() }).await.unwrap();
+    let (wrong, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
     assert!(!wrong.is_available());
     let error = wrong.touch(&room("a"), 1).await.unwrap_err();
-    assert!(matches!(error, BrokerError::Unavailable(_)));
+    assert!(
+        matches!(&error, BrokerError::Unavailable(why) if why.contains("refuses the user or the password")),
+        "{error}"
+    );
+
+    let separate = RedisConfig { password: Some("right".to_owned()), ..RedisConfig::new(&server.url()) };
+    let (separate, _heard) = RedisBroker::connect(separate).await.unwrap();
+    assert!(separate.is_available(), "a password beside the URL counts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,7 +227,7 @@ async fn a_broker_that_is_dropped_lets_go_of_redis() {
 async fn chats_in_two_databases_of_one_redis_do_not_hear_each_other() {
     let server = Server::start();
     let (mut first, topic) = (server.node().await, room("a"));
-    let config = RedisConfig { url: format!("{}/3", server.url()), retention: Retention::default() };
+    let config = RedisConfig::new(&format!("{}/3", server.url()));
     let (broker, heard) = RedisBroker::connect(config).await.unwrap();
     let mut third = Node { broker: Arc::new(broker), heard };
     for node in [&first, &third] {

@@ -1,6 +1,7 @@
 //! One connection to Redis, kept up for ever, and whether it is up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -33,7 +34,15 @@ pub(super) struct Link {
 struct State {
     role: &'static str,
     up: watch::Sender<Option<bool>>,
+    /// Whether Redis answered last that it does not know the user or the password.
+    refused: AtomicBool,
 }
+
+/// What is said while Redis refuses the user or the password. The operator looks for these words
+/// (operator/src/controller/status/redis.rs).
+const REFUSED: &str = "Redis refuses the user or the password";
+/// What is said while Redis can't be reached; likewise.
+const AWAY: &str = "Redis can't be reached";
 
 impl State {
     fn is_up(&self) -> bool {
@@ -48,16 +57,21 @@ impl State {
     }
 
     fn lost(&self, error: &Error) {
+        self.refused.store(*error.kind() == ErrorKind::Auth, Ordering::Relaxed);
         if self.up.send_replace(Some(false)) != Some(false) {
-            tracing::warn!(connection = self.role, %error, "Redis can't be reached; trying until it can");
+            tracing::warn!(connection = self.role, %error, "{}; trying again and again", self.trouble());
         }
+    }
+
+    fn trouble(&self) -> &'static str {
+        if self.refused.load(Ordering::Relaxed) { REFUSED } else { AWAY }
     }
 }
 
 impl Link {
     /// Starts to connect. Whoever wants to hear all of the client's events has asked for them before.
     pub(super) fn start(client: Client, role: &'static str) -> Self {
-        let state = Arc::new(State { role, up: watch::Sender::new(None) });
+        let state = Arc::new(State { role, up: watch::Sender::new(None), refused: AtomicBool::new(false) });
         let follow = follow(client.error_rx(), client.reconnect_rx(), state.clone());
         let tasks = vec![
             tokio::spawn(follow).abort_handle(),
@@ -90,7 +104,7 @@ impl Link {
 
     /// The client, if it is connected: otherwise fred would let a command wait in its queue.
     pub(super) fn client(&self) -> Result<&Client, BrokerError> {
-        if self.is_up() { Ok(&self.client) } else { Err(BrokerError::Unavailable("not connected to Redis".to_owned())) }
+        if self.is_up() { Ok(&self.client) } else { Err(BrokerError::Unavailable(self.state.trouble().to_owned())) }
     }
 }
 
