@@ -1,3 +1,7 @@
 //! The `ChatCluster` resource, `chatcluster.dev/v1alpha1`.
 
+#![expect(unreachable_pub, reason = "kube's KubeSchema repeats a struct inside of a function")]
+
+pub mod reason;
 pub mod spec;
+pub mod status;

@@ -1,5 +1,10 @@
-//! The operator of ChatClusters. For now it knows the resource and prints its definition; the
-//! reconciler follows.
+//! The operator of ChatClusters: makes what a `ChatCluster` asks for, and keeps it so.
 
 pub mod api;
+pub mod controller;
+pub mod definition;
+pub mod http;
+pub mod leader;
 pub mod manifest;
+pub mod metrics;
+pub mod run;

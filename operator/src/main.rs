@@ -1,10 +1,14 @@
 //! The operator's command line.
 
+use std::io::IsTerminal;
+
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Runs chats on Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "operator", version)]
+#[command(name = "operator", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -12,6 +16,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Carry out ChatClusters. Logs go to standard output (JSON where that is no terminal);
+    /// RUST_LOG sets their level
+    Run(operator::run::Options),
     /// Print the CustomResourceDefinition of ChatCluster, for `kubectl apply -f -`
     Crd,
 }
@@ -19,6 +26,31 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Crd => print!("{}", operator::manifest::definition()?),
+        Command::Run(options) => {
+            log();
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(run(options))?;
+        }
     }
     Ok(())
+}
+
+async fn run(options: operator::run::Options) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    };
+    operator::run::run(options, stop).await?;
+    Ok(())
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    if std::io::stdout().is_terminal() { logs.init() } else { logs.json().flatten_event(true).init() }
 }

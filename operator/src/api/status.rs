@@ -1,0 +1,88 @@
+//! What the operator says of a ChatCluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is true of a ChatCluster.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatClusterStatus {
+    /// The generation of the spec that this speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many pods there are.
+    #[serde(default)]
+    pub replicas: i32,
+    /// How many of them take clients.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Which pods are counted, as a label selector; for autoscalers.
+    #[serde(default)]
+    pub selector: String,
+    /// The version that all pods run; the old one until a change is through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where the chat is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What is known, one of each [`ConditionType`].
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// Clients find a node that takes them.
+    Available,
+    /// A change is on its way.
+    Progressing,
+    /// Something is wrong that the chat may outlive for a while.
+    Degraded,
+    /// The nodes can store.
+    RedisReady,
+    /// The chat is reached under its address.
+    ExposureReady,
+    /// What was asked for can be built.
+    ConfigValid,
+    /// Nothing is changed, as was asked for.
+    Paused,
+}
+
+impl ConditionType {
+    /// All, in the order in which they are told.
+    pub const ALL: [Self; 7] = [
+        Self::Available,
+        Self::Progressing,
+        Self::Degraded,
+        Self::RedisReady,
+        Self::ExposureReady,
+        Self::ConfigValid,
+        Self::Paused,
+    ];
+
+    /// The word, as it stands in a condition.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "Available",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::RedisReady => "RedisReady",
+            Self::ExposureReady => "ExposureReady",
+            Self::ConfigValid => "ConfigValid",
+            Self::Paused => "Paused",
+        }
+    }
+
+    /// The status that means trouble.
+    #[must_use]
+    pub fn bad(self) -> &'static str {
+        match self {
+            Self::Degraded | Self::Paused => "True",
+            _ => "False",
+        }
+    }
+}

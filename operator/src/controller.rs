@@ -1,0 +1,243 @@
+//! Carries out ChatClusters: `dereference → validate → build → apply → status`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{self, Action, Config, Controller};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Predicate as _, WatchStreamExt, predicates, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use self::backoff::Backoff;
+use self::caches::{Caches, Written};
+use self::dereference::Wanted;
+use self::error::Error;
+use self::names::{INSTANCE, MANAGED_BY, MANAGER};
+use self::report::Reporter;
+use crate::api::spec::ChatCluster;
+use crate::metrics::Metrics;
+
+pub mod apply;
+mod backoff;
+pub mod build;
+pub mod caches;
+pub mod compare;
+pub mod dereference;
+pub mod error;
+pub mod names;
+pub mod pods;
+pub mod quantity;
+mod reconcile;
+mod report;
+pub mod status;
+pub mod validate;
+
+/// How many ChatClusters are looked at at a time.
+const CONCURRENCY: u16 = 8;
+/// For how long changes are gathered before a ChatCluster is looked at: a rollout comes as a swarm.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How many objects a list brings at a time.
+const PAGE: u32 = 250;
+
+/// What every look at a ChatCluster needs.
+pub struct Context {
+    client: Client,
+    caches: Caches,
+    clusters: Store<ChatCluster>,
+    reporter: Reporter,
+    metrics: Metrics,
+    backoff: Backoff,
+    http: reqwest::Client,
+    operator_namespace: String,
+}
+
+/// Where and as who the operator works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The one namespace to look at. `None`: all.
+    pub namespace: Option<String>,
+    /// The namespace of the operator's own pods.
+    pub operator_namespace: String,
+    /// The name of this replica.
+    pub identity: String,
+}
+
+/// Works until `stop` is done, and then ends what it has begun.
+///
+/// # Errors
+/// No client for the nodes' admin ports can be made.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    metrics: Metrics,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), reqwest::Error> {
+    let scope = Scope { client: client.clone(), namespace: settings.namespace };
+    let (clusters, cluster_writer) = reflector::store();
+    let (service_accounts, service_account_events) = scope.owned();
+    let (secrets, secret_events) = scope.owned();
+    let (config_maps, config_map_events) = scope.owned();
+    let (services, service_events) = scope.owned();
+    let (deployments, deployment_events) = scope.owned();
+    let (stateful_sets, stateful_set_events) = scope.owned();
+    let (disruptions, disruption_events) = scope.owned();
+    let (network_policies, network_policy_events) = scope.owned();
+    let (ingresses, ingress_events) = scope.owned();
+    let (pods, pod_events) = scope.owned::<Pod>();
+
+    let context = Arc::new(Context {
+        caches: Caches {
+            service_accounts,
+            secrets,
+            config_maps,
+            services,
+            deployments,
+            stateful_sets,
+            disruptions,
+            network_policies,
+            ingresses,
+            pods,
+            written: Written::default(),
+        },
+        clusters: clusters.clone(),
+        reporter: Reporter::new(client.clone(), settings.identity),
+        metrics: metrics.clone(),
+        backoff: Backoff::default(),
+        http: reqwest::Client::builder().no_proxy().build()?,
+        operator_namespace: settings.operator_namespace,
+        client,
+    });
+
+    let cluster_events = watcher(scope.api::<ChatCluster>(), watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|cluster| cluster.managed_fields_mut().clear())
+        .reflect(cluster_writer)
+        .applied_objects()
+        // Its own status is no news.
+        .predicate_filter(predicates::generation.combine(predicates::labels), Default::default());
+    let references = watcher(scope.api::<PartialObjectMeta<Secret>>(), watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(predicates::resource_version, Default::default());
+
+    tracing::info!("working");
+    Controller::for_stream(cluster_events, clusters.clone())
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .owns_stream(service_account_events)
+        .owns_stream(secret_events)
+        .owns_stream(config_map_events)
+        .owns_stream(service_events)
+        .owns_stream(deployment_events)
+        .owns_stream(stateful_set_events)
+        .owns_stream(disruption_events)
+        .owns_stream(network_policy_events)
+        .owns_stream(ingress_events)
+        .watches_stream(pod_events, |pod| cluster_of(&pod))
+        .watches_stream(references, move |secret| clusters_that_name(&clusters, &secret))
+        .graceful_shutdown_on(stop)
+        .run(reconcile, again, context.clone())
+        .for_each(|result| {
+            match result {
+                // Each look has told its own end.
+                Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+                // Something of it was removed after it.
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    context.forget(&gone.name, gone.namespace.as_deref().unwrap_or_default());
+                }
+                Err(error) => tracing::warn!(%error, "a watch ended; it begins anew"),
+            }
+            std::future::ready(())
+        })
+        .await;
+    Ok(())
+}
+
+/// Where the operator looks.
+struct Scope {
+    client: Client,
+    namespace: Option<String>,
+}
+
+impl Scope {
+    fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// The objects with the operator's label, and the stream of what happens to them.
+    fn owned<K>(&self) -> (Store<K>, impl futures_util::Stream<Item = Result<K, watcher::Error>> + Send + 'static)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}")).page_size(PAGE);
+        let events = watcher(self.api::<K>(), config)
+            .default_backoff()
+            .modify(|object| object.managed_fields_mut().clear())
+            .reflect(writer)
+            // Deletions too: what was removed is made again.
+            .touched_objects();
+        (store, events)
+    }
+}
+
+/// A pod belongs to a ReplicaSet or a StatefulSet; the label says to which ChatCluster.
+fn cluster_of(pod: &Pod) -> Option<ObjectRef<ChatCluster>> {
+    Some(ObjectRef::new(pod.labels().get(INSTANCE)?).within(pod.metadata.namespace.as_deref()?))
+}
+
+fn clusters_that_name(
+    clusters: &Store<ChatCluster>,
+    secret: &PartialObjectMeta<Secret>,
+) -> Vec<ObjectRef<ChatCluster>> {
+    let (namespace, name) = (secret.namespace(), secret.name_any());
+    let named = clusters.state_filter(|cluster| cluster.namespace() == namespace && Wanted::of(cluster).secret(&name));
+    named.iter().map(|cluster| ObjectRef::from_obj(&**cluster)).collect()
+}
+
+async fn reconcile(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action, Error> {
+    let start = Instant::now();
+    let result = reconcile::reconcile(&cluster, &context).await;
+    context.count_clusters();
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().unwrap_or_default();
+    match &result {
+        Ok(_) => context.backoff.forget(&ObjectRef::from_obj(&*cluster)),
+        Err(error) => {
+            tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "not carried out; it is tried again")
+        }
+    }
+    context.metrics.reconciled(if result.is_ok() { "ok" } else { "error" }, start.elapsed());
+    result
+}
+
+fn again(cluster: Arc<ChatCluster>, _: &Error, context: Arc<Context>) -> Action {
+    Action::requeue(context.backoff.next(&ObjectRef::from_obj(&*cluster)))
+}
+
+impl Context {
+    fn count_clusters(&self) {
+        let available = self.reporter.available();
+        self.metrics.set_clusters(available, self.clusters.len().saturating_sub(available));
+    }
+
+    fn forget(&self, name: &str, namespace: &str) {
+        let cluster = ObjectRef::new(name).within(namespace);
+        self.reporter.forget(&cluster);
+        self.backoff.forget(&cluster);
+        self.count_clusters();
+    }
+}

@@ -1,0 +1,193 @@
+//! Makes what is as it should be: writes what differs, removes what is no longer wanted.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+
+use super::build::{Applied, Prepared, Redis, Resources};
+use super::caches::{Caches, Operand};
+use super::compare::covers;
+use super::error::Error;
+use super::names::{MANAGED_BY, MANAGER};
+use crate::metrics::Metrics;
+
+/// Who writes, where to, and what is known to be there.
+pub struct Writer<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// What is there.
+    pub caches: &'a Caches,
+    /// Where writes are counted.
+    pub metrics: &'a Metrics,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The ChatCluster's uid, which every object of its own names.
+    pub owner: &'a str,
+}
+
+impl Writer<'_> {
+    /// Writes what differs, in an order in which everything finds what it needs, then removes what
+    /// is no longer wanted.
+    ///
+    /// # Errors
+    /// The first object that can't be written. What was written stays; the rest follows when it is
+    /// tried again.
+    pub async fn apply(&self, desired: Resources<Prepared>) -> Result<Resources<Applied>, Error> {
+        let Resources {
+            service_account,
+            session,
+            admin,
+            config,
+            redis,
+            service,
+            nodes,
+            deployment,
+            disruption,
+            network_policy,
+            ingress,
+            stage: PhantomData,
+        } = desired;
+        let applied = Resources {
+            service_account: self.one(service_account).await?,
+            session: self.one(session).await?,
+            admin: self.one(admin).await?,
+            config: self.one(config).await?,
+            network_policy: self.maybe(network_policy).await?,
+            redis: match redis {
+                None => None,
+                Some(Redis { secret, config, service, stateful_set, network_policy }) => Some(Redis {
+                    secret: self.one(secret).await?,
+                    config: self.one(config).await?,
+                    network_policy: self.maybe(network_policy).await?,
+                    service: self.one(service).await?,
+                    stateful_set: self.one(stateful_set).await?,
+                }),
+            },
+            service: self.one(service).await?,
+            nodes: self.one(nodes).await?,
+            deployment: self.one(deployment).await?,
+            disruption: self.one(disruption).await?,
+            ingress: self.maybe(ingress).await?,
+            stage: PhantomData,
+        };
+        self.prune(&applied).await?;
+        Ok(applied)
+    }
+
+    async fn maybe<K: Operand>(&self, desired: Option<K>) -> Result<Option<K>, Error> {
+        match desired {
+            None => Ok(None),
+            Some(desired) => self.one(desired).await.map(Some),
+        }
+    }
+
+    async fn one<K: Operand>(&self, desired: K) -> Result<K, Error> {
+        let name = desired.name_any();
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let known = match self.caches.get::<K>(self.namespace, &name) {
+            Some(known) => Some(known),
+            // It may belong to somebody else, and so have no label of ours: that is not written over.
+            None => api.get_opt(&name).await?,
+        };
+        if let Some(known) = known {
+            self.check_owner(&known)?;
+            if covers(&serde_json::to_value(&known)?, &serde_json::to_value(&desired)?) {
+                return Ok(known);
+            }
+        }
+        let parameters = PatchParams::apply(MANAGER).force();
+        let written =
+            api.patch(&name, &parameters, &Patch::Apply(&desired)).await.map_err(|error| refused::<K>(&name, error))?;
+        tracing::info!(kind = %K::kind(&()), namespace = self.namespace, name, "applied");
+        self.metrics.written(&K::kind(&()), "apply");
+        self.caches.written.keep(&written);
+        Ok(written)
+    }
+
+    fn check_owner<K: Operand>(&self, known: &K) -> Result<(), Error> {
+        let controller = known.owner_references().iter().find(|owner| owner.controller == Some(true));
+        let name = known.name_any();
+        let kind = K::kind(&()).into_owned();
+        match controller {
+            Some(owner) if owner.uid == self.owner => Ok(()),
+            // That of an earlier ChatCluster of the same name: the garbage collector is about to
+            // remove it.
+            Some(owner) if owner.kind == "ChatCluster" => Err(Error::Leftover { kind, name }),
+            // Only its owner was taken off.
+            None if known.labels().get(MANAGED_BY).is_some_and(|manager| manager == MANAGER) => Ok(()),
+            Some(_) | None => Err(Error::NameConflict { kind, name }),
+        }
+    }
+
+    async fn prune(&self, applied: &Resources<Applied>) -> Result<(), Error> {
+        let Resources {
+            service_account,
+            session,
+            admin,
+            config,
+            redis,
+            service,
+            nodes,
+            deployment,
+            disruption,
+            network_policy,
+            ingress,
+            stage: PhantomData,
+        } = applied;
+        let (mut secrets, mut configs, mut services) = (vec![session, admin], vec![config], vec![service, nodes]);
+        let mut policies: Vec<_> = network_policy.iter().collect();
+        let mut stateful_sets = vec![];
+        if let Some(Redis { secret, config, service, stateful_set, network_policy }) = redis {
+            secrets.push(secret);
+            configs.push(config);
+            services.push(service);
+            stateful_sets.push(stateful_set);
+            policies.extend(network_policy);
+        }
+        self.remove_others(&[service_account]).await?;
+        self.remove_others(&secrets).await?;
+        self.remove_others(&configs).await?;
+        self.remove_others(&services).await?;
+        self.remove_others(&stateful_sets).await?;
+        self.remove_others(&[deployment]).await?;
+        self.remove_others(&[disruption]).await?;
+        self.remove_others(&policies).await?;
+        self.remove_others(&ingress.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Removes every object of this kind that the ChatCluster owns, but those.
+    async fn remove_others<K: Operand>(&self, wanted: &[&K]) -> Result<(), Error> {
+        let wanted: BTreeSet<String> = wanted.iter().map(|object| object.name_any()).collect();
+        let unwanted = K::store(self.caches).state_filter(|object| {
+            let ours = object.owner_references().iter().any(|owner| owner.uid == self.owner);
+            ours && !wanted.contains(&object.name_any()) && object.meta().deletion_timestamp.is_none()
+        });
+        for object in unwanted {
+            let name = object.name_any();
+            let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+            // This very object, not one of its name that somebody made since.
+            let precondition = Preconditions { uid: object.uid(), resource_version: None };
+            match api.delete(&name, &DeleteParams::background().preconditions(precondition)).await {
+                Ok(_) => {
+                    tracing::info!(kind = %K::kind(&()), namespace = self.namespace, name, "removed");
+                    self.metrics.written(&K::kind(&()), "delete");
+                }
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(error) => return Err(refused::<K>(&name, error)),
+            }
+            self.caches.written.forget(&*object);
+        }
+        Ok(())
+    }
+}
+
+fn refused<K: Resource<DynamicType = ()>>(name: &str, error: kube::Error) -> Error {
+    match error {
+        kube::Error::Api(_) => {
+            Error::Refused { kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(error) }
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! From a validated ChatCluster to all objects that make it up. Pure: the same cluster gives the same
+//! objects.
+
+use std::marker::PhantomData;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+use super::validate::{ValidatedCluster, ValidatedRedis};
+
+mod config_map;
+mod deployment;
+mod disruption;
+mod env;
+mod hash;
+mod ingress;
+mod meta;
+mod network_policy;
+mod redis;
+mod secret;
+mod security;
+mod service;
+mod service_account;
+
+/// As built: what should be.
+#[derive(Debug)]
+pub struct Prepared;
+
+/// As the API server has it: what is.
+#[derive(Debug)]
+pub struct Applied;
+
+/// The objects of one ChatCluster, at a stage. Whoever takes them apart names every field, so that
+/// a new one can't be forgotten.
+#[derive(Debug)]
+pub struct Resources<Stage> {
+    /// Who the nodes are to the API server: nobody with any rights.
+    pub service_account: ServiceAccount,
+    /// The keys that sign resume tokens.
+    pub session: Secret,
+    /// The token for the nodes' admin port.
+    pub admin: Secret,
+    /// The nodes' settings.
+    pub config: ConfigMap,
+    /// Redis, if it is managed.
+    pub redis: Option<Redis>,
+    /// Where clients find the nodes.
+    pub service: Service,
+    /// Where each node is found by itself.
+    pub nodes: Service,
+    /// The nodes.
+    pub deployment: Deployment,
+    /// How many nodes may be evicted at a time.
+    pub disruption: PodDisruptionBudget,
+    /// Who may reach the nodes.
+    pub network_policy: Option<NetworkPolicy>,
+    /// The way in from outside.
+    pub ingress: Option<Ingress>,
+    /// What stage this is.
+    pub stage: PhantomData<Stage>,
+}
+
+/// The objects of a managed Redis.
+#[derive(Debug)]
+pub struct Redis {
+    /// Its password.
+    pub secret: Secret,
+    /// Its configuration.
+    pub config: ConfigMap,
+    /// Where the nodes find it.
+    pub service: Service,
+    /// Redis itself, and its volume.
+    pub stateful_set: StatefulSet,
+    /// Who may reach it.
+    pub network_policy: Option<NetworkPolicy>,
+}
+
+/// Builds everything.
+#[must_use]
+pub fn build(cluster: &ValidatedCluster) -> Resources<Prepared> {
+    let config = config_map::build(cluster);
+    let redis = match &cluster.redis {
+        ValidatedRedis::Managed { spec, max_memory, password } => {
+            Some(redis::build(cluster, spec, *max_memory, password))
+        }
+        ValidatedRedis::Embedded | ValidatedRedis::External { .. } => None,
+    };
+    Resources {
+        service_account: service_account::build(cluster),
+        session: secret::session(cluster),
+        admin: secret::admin(cluster),
+        service: service::public(cluster),
+        nodes: service::nodes(cluster),
+        deployment: deployment::build(cluster, &config),
+        disruption: disruption::build(cluster),
+        network_policy: network_policy::nodes(cluster),
+        ingress: ingress::build(cluster),
+        config,
+        redis,
+        stage: PhantomData,
+    }
+}

@@ -1,0 +1,246 @@
+//! The nodes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapEnvSource, Container, ContainerPort, EnvFromSource, HTTPGetAction, Lifecycle, LifecycleHandler,
+    LocalObjectReference, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SecretVolumeSource, SleepAction,
+    TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::hash::ConfigHash;
+use super::{env, meta, security, service};
+use crate::api::spec::Image;
+use crate::api::spec::pod::Resources;
+use crate::controller::names::Component;
+use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
+
+/// The user that the image has for it.
+const USER: i64 = 65_532;
+/// Where the admin token is in the pod.
+const ADMIN_FOLDER: &str = "/etc/chat-server/admin";
+/// The admin token itself.
+pub(super) const ADMIN_TOKEN_FILE: &str = "/etc/chat-server/admin/token";
+/// How long a pod that is to end goes on as if nothing were, so that whoever sends it new clients
+/// has heard of it.
+const PRE_STOP_SECONDS: i64 = 5;
+/// What the server may need at its end beyond its time to drain (docs/configuration.md), and a little more.
+const END_SECONDS: i64 = 15;
+
+/// The name of the nodes' container.
+pub(crate) const CONTAINER: &str = "chat-server";
+
+/// The nodes' Deployment.
+pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap) -> Deployment {
+    let version = BTreeMap::from([("app.kubernetes.io/version".to_owned(), version(&cluster.image))]);
+    let mut metadata = meta::object(cluster, Component::Node, cluster.names.node());
+    metadata.labels.get_or_insert_default().extend(version.clone());
+
+    let mut labels = cluster.pod.labels.clone();
+    labels.extend(cluster.names.labels(Component::Node));
+    labels.extend(version);
+    let mut annotations = cluster.pod.annotations.clone();
+    annotations.insert(meta::CONFIG_HASH.into(), config_hash(cluster, config));
+
+    Deployment {
+        metadata,
+        spec: Some(DeploymentSpec {
+            replicas: Some(cluster.replicas),
+            revision_history_limit: Some(3),
+            selector: cluster.names.label_selector(Component::Node),
+            strategy: Some(strategy(cluster)),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: Some(annotations),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(cluster)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    }
+}
+
+/// A label may have at most 63 characters, and a tag 128.
+fn version(image: &Image) -> String {
+    image.tag.chars().take(63).collect::<String>().trim_end_matches(['-', '_', '.']).to_owned()
+}
+
+/// New nodes come before old ones go. But a node that has everything in its memory is alone: two of
+/// them would be two chats.
+fn strategy(cluster: &ValidatedCluster) -> DeploymentStrategy {
+    match cluster.redis {
+        ValidatedRedis::Embedded => DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None },
+        ValidatedRedis::Managed { .. } | ValidatedRedis::External { .. } => DeploymentStrategy {
+            type_: Some("RollingUpdate".into()),
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::String("25%".into())),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+        },
+    }
+}
+
+/// Everything that a node reads at its start.
+fn config_hash(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
+    let mut hash = ConfigHash::keyed(&cluster.session).add(&cluster.session).add(&cluster.admin);
+    for (name, value) in config.data.iter().flatten() {
+        hash = hash.add(name.as_bytes()).add(value.as_bytes());
+    }
+    match &cluster.redis {
+        ValidatedRedis::Embedded | ValidatedRedis::External { credentials: None, .. } => {}
+        ValidatedRedis::Managed { password, .. } => hash = hash.add(password),
+        ValidatedRedis::External { credentials: Some(credentials), .. } => {
+            let username = credentials.username.as_ref().map(|(_, value)| value.as_slice()).unwrap_or_default();
+            hash = hash.add(username).add(&credentials.password.1);
+        }
+    }
+    hash.finish()
+}
+
+fn pod(cluster: &ValidatedCluster) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(cluster.names.node()),
+        automount_service_account_token: Some(false),
+        // A Service named chat would set CHAT_PORT and more: the server reads CHAT_ variables.
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(PRE_STOP_SECONDS + cluster.drain_seconds + END_SECONDS),
+        security_context: Some(security::pod(USER)),
+        image_pull_secrets: some(
+            cluster.image.pull_secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() }),
+        ),
+        node_selector: (!cluster.pod.node_selector.is_empty()).then(|| cluster.pod.node_selector.clone()),
+        tolerations: some(cluster.pod.tolerations.iter().cloned()),
+        affinity: cluster.pod.affinity.clone(),
+        topology_spread_constraints: Some(spread(cluster)),
+        priority_class_name: Some(cluster.pod.priority_class_name.clone()).filter(|name| !name.is_empty()),
+        containers: vec![container(cluster)],
+        volumes: Some(vec![Volume {
+            name: ADMIN_VOLUME.into(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(cluster.names.admin()),
+                default_mode: Some(0o440),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
+    }
+}
+
+const ADMIN_VOLUME: &str = "admin";
+
+fn container(cluster: &ValidatedCluster) -> Container {
+    Container {
+        name: CONTAINER.into(),
+        image: Some(reference(&cluster.image)),
+        image_pull_policy: Some(cluster.image.pull_policy.as_str().into()),
+        ports: Some(vec![port(service::HTTP, 3000), port(service::ADMIN, 9090)]),
+        env_from: Some(vec![EnvFromSource {
+            config_map_ref: Some(ConfigMapEnvSource { name: cluster.names.node(), optional: None }),
+            ..EnvFromSource::default()
+        }]),
+        env: Some(env::build(cluster)),
+        resources: Some(requirements(&cluster.pod.resources, [("cpu", "250m"), ("memory", "256Mi")])),
+        volume_mounts: Some(vec![VolumeMount {
+            name: ADMIN_VOLUME.into(),
+            mount_path: ADMIN_FOLDER.into(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        }]),
+        // Two minutes to start; then a node that takes no clients is out of the Service within six
+        // seconds, and one that does not answer at all is started anew after half a minute.
+        startup_probe: Some(probe("/livez", 1, 120)),
+        readiness_probe: Some(probe("/readyz", 2, 3)),
+        liveness_probe: Some(probe("/livez", 10, 3)),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: PRE_STOP_SECONDS }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        security_context: Some(security::container()),
+        ..Container::default()
+    }
+}
+
+/// The whole name of an image.
+fn reference(image: &Image) -> String {
+    if image.digest.is_empty() {
+        format!("{}:{}", image.repository, image.tag)
+    } else {
+        format!("{}@{}", image.repository, image.digest)
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String(service::ADMIN.into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// A port of a container.
+pub(super) fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: number,
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    }
+}
+
+/// What a container asks for, with defaults for what is not said.
+pub(super) fn requirements<const N: usize>(asked: &Resources, defaults: [(&str, &str); N]) -> ResourceRequirements {
+    let mut requests: BTreeMap<String, Quantity> = BTreeMap::new();
+    for (name, amount) in defaults {
+        // A limit without a request is the request.
+        if !asked.limits.contains_key(name) {
+            requests.insert(name.into(), Quantity(amount.into()));
+        }
+    }
+    requests.extend(asked.requests.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))));
+    let limits: BTreeMap<_, _> =
+        asked.limits.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect();
+    ResourceRequirements {
+        requests: (!requests.is_empty()).then_some(requests),
+        limits: (!limits.is_empty()).then_some(limits),
+        ..ResourceRequirements::default()
+    }
+}
+
+/// Over zones and machines, each generation of pods by itself.
+fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
+    if !cluster.pod.topology_spread_constraints.is_empty() {
+        return cluster.pod.topology_spread_constraints.clone();
+    }
+    let over = |key: &str| TopologySpreadConstraint {
+        topology_key: key.into(),
+        max_skew: 1,
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(cluster.names.label_selector(Component::Node)),
+        match_label_keys: Some(vec!["pod-template-hash".into()]),
+        ..TopologySpreadConstraint::default()
+    };
+    vec![over("topology.kubernetes.io/zone"), over("kubernetes.io/hostname")]
+}
+
+fn some<T>(items: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let items: Vec<T> = items.collect();
+    (!items.is_empty()).then_some(items)
+}

@@ -1,0 +1,196 @@
+//! A single Redis with an append-only file.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapVolumeSource, Container, ExecAction, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec,
+    PodTemplateSpec, Probe, SecretVolumeSource, Service, ServiceSpec, Volume, VolumeMount, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::deployment::{port, requirements};
+use super::hash::ConfigHash;
+use super::{Redis, env, meta, network_policy, secret, security, service};
+use crate::api::spec::redis::Managed;
+use crate::controller::names::Component;
+use crate::controller::validate::{PASSWORD_KEY, ValidatedCluster};
+
+/// Where Redis listens.
+pub(super) const PORT: i32 = 6379;
+const PORT_NAME: &str = "redis";
+/// The user that the image has for it.
+const USER: i64 = 999;
+const CONFIG_FOLDER: &str = "/etc/redis";
+const AUTH_FOLDER: &str = "/etc/redis-auth";
+const CONFIG_FILE: &str = "redis.conf";
+/// How long Redis may take to write its file to the end.
+const GRACE_SECONDS: i64 = 60;
+
+/// All of it.
+pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, max_memory: Option<i64>, password: &[u8]) -> Redis {
+    let configuration = configuration(max_memory);
+    let hash = ConfigHash::keyed(&cluster.session).add(configuration.as_bytes()).add(password).finish();
+    Redis {
+        secret: secret::redis(cluster, password),
+        config: ConfigMap {
+            metadata: meta::object(cluster, Component::Redis, cluster.names.redis()),
+            data: Some([(CONFIG_FILE.to_owned(), configuration)].into()),
+            ..ConfigMap::default()
+        },
+        service: Service {
+            metadata: meta::object(cluster, Component::Redis, cluster.names.redis()),
+            spec: Some(ServiceSpec {
+                selector: Some(cluster.names.selector(Component::Redis)),
+                ports: Some(vec![service::port(PORT_NAME, PORT)]),
+                ..ServiceSpec::default()
+            }),
+            ..Service::default()
+        },
+        stateful_set: stateful_set(cluster, spec, hash),
+        network_policy: network_policy::redis(cluster),
+    }
+}
+
+/// Every write is in the file before it is answered, and on the disk a second later: a crash of
+/// Redis loses nothing, one of the machine that second. Out of memory Redis refuses writes, which
+/// clients see as `unavailable`, and never throws a message away.
+fn configuration(max_memory: Option<i64>) -> String {
+    let mut lines = vec![
+        format!("port {PORT}"),
+        "bind * -::*".to_owned(),
+        "dir /data".to_owned(),
+        "appendonly yes".to_owned(),
+        "appendfsync everysec".to_owned(),
+        "save \"\"".to_owned(),
+        "maxmemory-policy noeviction".to_owned(),
+        format!("include {AUTH_FOLDER}/{}", secret::AUTH_FILE),
+    ];
+    if let Some(bytes) = max_memory {
+        lines.push(format!("maxmemory {bytes}"));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn stateful_set(cluster: &ValidatedCluster, spec: &Managed, hash: String) -> StatefulSet {
+    let when_deleted = if spec.persistence.retain_on_delete { "Retain" } else { "Delete" };
+    StatefulSet {
+        metadata: meta::object(cluster, Component::Redis, cluster.names.redis()),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            revision_history_limit: Some(3),
+            service_name: Some(cluster.names.redis()),
+            selector: cluster.names.label_selector(Component::Redis),
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(when_deleted.into()),
+                when_scaled: Some("Retain".into()),
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(cluster.names.labels(Component::Redis)),
+                    annotations: Some([(meta::CONFIG_HASH.to_owned(), hash)].into()),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(cluster, spec)),
+            },
+            volume_claim_templates: Some(vec![claim(cluster, spec)]),
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
+    PodSpec {
+        // No rights and no token: the nodes' account has neither.
+        service_account_name: Some(cluster.names.node()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        security_context: Some(security::pod(USER)),
+        containers: vec![Container {
+            name: "redis".into(),
+            image: Some(spec.image.clone()),
+            image_pull_policy: Some("IfNotPresent".into()),
+            command: Some(vec!["redis-server".into(), format!("{CONFIG_FOLDER}/{CONFIG_FILE}")]),
+            ports: Some(vec![port(PORT_NAME, PORT)]),
+            // For redis-cli, in the probe and by hand.
+            env: Some(vec![env::secret("REDISCLI_AUTH", &cluster.names.redis(), PASSWORD_KEY)]),
+            resources: Some(requirements(&spec.resources, [("cpu", "100m"), ("memory", "256Mi")])),
+            volume_mounts: Some(vec![
+                mount("data", "/data", false),
+                mount("config", CONFIG_FOLDER, true),
+                mount("auth", AUTH_FOLDER, true),
+            ]),
+            // A large file takes its time to be read.
+            startup_probe: Some(probe(2, 900)),
+            readiness_probe: Some(probe(2, 3)),
+            liveness_probe: Some(probe(10, 6)),
+            termination_message_policy: Some("FallbackToLogsOnError".into()),
+            security_context: Some(security::container()),
+            ..Container::default()
+        }],
+        volumes: Some(vec![
+            Volume {
+                name: "config".into(),
+                config_map: Some(ConfigMapVolumeSource {
+                    name: cluster.names.redis(),
+                    default_mode: Some(0o444),
+                    ..ConfigMapVolumeSource::default()
+                }),
+                ..Volume::default()
+            },
+            Volume {
+                name: "auth".into(),
+                secret: Some(SecretVolumeSource {
+                    secret_name: Some(cluster.names.redis()),
+                    default_mode: Some(0o440),
+                    ..SecretVolumeSource::default()
+                }),
+                ..Volume::default()
+            },
+        ]),
+        ..PodSpec::default()
+    }
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+/// While Redis reads its file it answers, but not PONG.
+fn probe(period: i32, failures: i32) -> Probe {
+    Probe {
+        exec: Some(ExecAction {
+            command: Some(["sh", "-c", "redis-cli ping | grep -qx PONG"].map(str::to_owned).into()),
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+fn claim(cluster: &ValidatedCluster, spec: &Managed) -> PersistentVolumeClaim {
+    let size = BTreeMap::from([("storage".to_owned(), Quantity(spec.persistence.size.clone()))]);
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some("data".into()),
+            labels: Some(cluster.names.labels(Component::Redis)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            storage_class_name: Some(spec.persistence.storage_class_name.clone()).filter(|name| !name.is_empty()),
+            resources: Some(VolumeResourceRequirements { requests: Some(size), limits: None }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}

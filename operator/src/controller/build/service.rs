@@ -1,0 +1,54 @@
+//! The nodes' Services.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::meta;
+use crate::controller::names::Component;
+use crate::controller::validate::ValidatedCluster;
+
+/// The name of the port for clients.
+pub(super) const HTTP: &str = "http";
+/// The name of the port for health, metrics and drains.
+pub(super) const ADMIN: &str = "admin";
+
+/// Where clients find the nodes, on port 80.
+pub(super) fn public(cluster: &ValidatedCluster) -> Service {
+    Service {
+        metadata: meta::object(cluster, Component::Node, cluster.names.node()),
+        spec: Some(ServiceSpec {
+            type_: Some(cluster.exposure.service.type_.as_str().into()),
+            selector: Some(cluster.names.selector(Component::Node)),
+            ports: Some(vec![port(HTTP, 80)]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+/// Where each node is found by itself, ready or not.
+pub(super) fn nodes(cluster: &ValidatedCluster) -> Service {
+    Service {
+        metadata: meta::object(cluster, Component::Node, cluster.names.nodes()),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".into()),
+            selector: Some(cluster.names.selector(Component::Node)),
+            publish_not_ready_addresses: Some(true),
+            ports: Some(vec![port(HTTP, 3000), port(ADMIN, 9090)]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+/// A port that leads to the container's port of the same name.
+pub(super) fn port(name: &str, number: i32) -> ServicePort {
+    ServicePort {
+        name: Some(name.into()),
+        port: number,
+        target_port: Some(IntOrString::String(name.into())),
+        protocol: Some("TCP".into()),
+        app_protocol: None,
+        ..ServicePort::default()
+    }
+}

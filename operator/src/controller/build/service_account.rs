@@ -1,0 +1,16 @@
+//! The nodes' ServiceAccount.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+
+use super::meta;
+use crate::controller::names::Component;
+use crate::controller::validate::ValidatedCluster;
+
+/// One of its own, without rights and without a token in the pods.
+pub(super) fn build(cluster: &ValidatedCluster) -> ServiceAccount {
+    ServiceAccount {
+        metadata: meta::object(cluster, Component::Node, cluster.names.node()),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    }
+}

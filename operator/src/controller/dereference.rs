@@ -1,0 +1,142 @@
+//! What a spec only names: Secrets and a StorageClass, read from the API server; and the Secrets
+//! that the operator makes once, read from its caches.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::{Api, Client};
+
+use super::error::Error;
+use super::names::Names;
+use crate::api::spec::ChatCluster;
+use crate::api::spec::redis::Redis;
+
+/// The bytes of a Secret, by key.
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+/// What the spec names, as it is now.
+#[derive(Debug, Clone, Default)]
+pub struct References {
+    /// The keys that sign resume tokens.
+    pub session: Owned,
+    /// The token for the nodes' admin port.
+    pub admin: Owned,
+    /// The password of a managed Redis.
+    pub redis: Owned,
+    /// The credentials of an external Redis. `None`: there is no such Secret.
+    pub credentials: Option<Data>,
+    /// Whether the Secret with the certificate is there.
+    pub certificate: bool,
+    /// Whether the StorageClass is there. True where none is named.
+    pub storage_class: bool,
+}
+
+/// A Secret of the operator's own, with the value that it holds or will hold.
+#[derive(Debug, Clone, Default)]
+pub struct Owned {
+    /// All of it that is there.
+    pub data: Data,
+    /// A value for it if there is none: random.
+    pub fresh: String,
+}
+
+impl Owned {
+    fn of(secret: Option<&Secret>) -> Result<Self, Error> {
+        Ok(Self { data: secret.map(data).unwrap_or_default(), fresh: random()? })
+    }
+
+    /// The value under a key, or the fresh one.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Vec<u8> {
+        match self.data.get(key) {
+            Some(value) if !value.is_empty() => value.clone(),
+            _ => self.fresh.clone().into_bytes(),
+        }
+    }
+}
+
+/// Reads everything that the spec names.
+///
+/// # Errors
+/// The API server can't be asked. What is missing is no error: it is told by [`References`].
+pub async fn dereference(
+    client: &Client,
+    cluster: &ChatCluster,
+    owned: impl Fn(&str) -> Option<Secret>,
+) -> Result<References, Error> {
+    let names = Names::of(cluster);
+    let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+
+    let wanted = Wanted::of(cluster);
+    let credentials = match wanted.credentials {
+        Some(name) => secrets.get_opt(name).await?.as_ref().map(data),
+        None => None,
+    };
+    let certificate = match wanted.certificate {
+        Some(name) => secrets.get_metadata_opt(name).await?.is_some(),
+        None => true,
+    };
+    let storage_class = match wanted.storage_class {
+        Some(name) => Api::<StorageClass>::all(client.clone()).get_metadata_opt(name).await?.is_some(),
+        None => true,
+    };
+    Ok(References {
+        session: Owned::of(owned(&names.session()).as_ref())?,
+        admin: Owned::of(owned(&names.admin()).as_ref())?,
+        redis: Owned::of(owned(&names.redis()).as_ref())?,
+        credentials,
+        certificate,
+        storage_class,
+    })
+}
+
+/// The names in a spec.
+pub struct Wanted<'a> {
+    credentials: Option<&'a str>,
+    certificate: Option<&'a str>,
+    storage_class: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads them.
+    #[must_use]
+    pub fn of(cluster: &'a ChatCluster) -> Self {
+        let redis = cluster.spec.redis.as_ref();
+        let external = redis.and_then(|Redis { external, .. }| external.as_ref());
+        let managed = redis.and_then(|Redis { managed, .. }| managed.as_ref());
+        Self {
+            credentials: external
+                .and_then(|external| external.credentials_secret_ref.as_ref())
+                .map(|credentials| credentials.name.as_str()),
+            certificate: cluster
+                .spec
+                .exposure
+                .ingress
+                .as_ref()
+                .and_then(|ingress| ingress.tls.as_ref())
+                .map(|tls| tls.secret_name.as_str()),
+            storage_class: managed
+                .map(|managed| managed.persistence.storage_class_name.as_str())
+                .filter(|name| !name.is_empty()),
+        }
+    }
+
+    /// Whether a Secret of this name is among them.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> bool {
+        self.credentials == Some(name) || self.certificate == Some(name)
+    }
+}
+
+fn data(secret: &Secret) -> Data {
+    secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+}
+
+/// 32 bytes that nobody can guess, in hexadecimal.
+fn random() -> Result<String, Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,82 @@
+//! What can go wrong while a ChatCluster is carried out.
+
+use crate::api::reason::Reason;
+
+/// Why a reconciliation ended early. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server can't be asked, or its answer can't be read.
+    #[error("the API server: {0}")]
+    Api(#[source] Box<kube::Error>),
+    /// The API server refused to take an object.
+    #[error("{kind} {name}: {source}")]
+    Refused {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The API server's answer.
+        source: Box<kube::Error>,
+    },
+    /// An object of that name belongs to somebody else.
+    #[error("{kind} {name} is there already and belongs to somebody else")]
+    NameConflict {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// An object of an earlier ChatCluster of the same name is not gone yet.
+    #[error("{kind} {name} belongs to a ChatCluster that was deleted, and is not gone yet")]
+    Leftover {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// An object can't be written as JSON.
+    #[error("an object can't be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The machine gives no random numbers.
+    #[error("the machine gives no random numbers")]
+    NoRandomness,
+    /// A ChatCluster without a namespace or a uid, which no API server gives.
+    #[error("a ChatCluster without {0}")]
+    Incomplete(&'static str),
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+impl Error {
+    /// The word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NameConflict { .. } => Reason::NameConflict,
+            Self::Refused { .. } if self.is_quota() => Reason::QuotaExceeded,
+            _ => Reason::ApplyFailed,
+        }
+    }
+
+    /// Whether the ChatCluster's author has to know of it, rather than who runs the operator: the
+    /// API server judged what was written, and will judge the same again.
+    #[must_use]
+    pub fn is_judgement(&self) -> bool {
+        match self {
+            Self::NameConflict { .. } => true,
+            Self::Refused { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_quota(&self) -> bool {
+        matches!(self, Self::Refused { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.message.contains("exceeded quota")))
+    }
+}

@@ -1,0 +1,121 @@
+//! Writes the status where it changed, and an Event where it turned.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter as Source};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+
+use super::error::Error;
+use super::names::MANAGER;
+use super::status::{self, Observed, Turn};
+use crate::api::spec::ChatCluster;
+use crate::api::status::{ChatClusterStatus, ConditionType};
+
+/// The field manager of the status, apart from that of the objects.
+const STATUS_MANAGER: &str = "chat-operator-status";
+/// Longest note of an Event that the API server takes.
+const MAX_NOTE: usize = 1000;
+
+/// Says how ChatClusters are.
+pub(super) struct Reporter {
+    client: Client,
+    events: Recorder,
+    /// What was said last, and of which uid: the watch may not have told of it yet.
+    said: Mutex<HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>>,
+}
+
+impl Reporter {
+    pub(super) fn new(client: Client, identity: String) -> Self {
+        let source = Source { controller: MANAGER.into(), instance: Some(identity) };
+        Self { events: Recorder::new(client.clone(), source), client, said: Mutex::default() }
+    }
+
+    /// What was said last.
+    pub(super) fn before(&self, cluster: &ChatCluster) -> ChatClusterStatus {
+        match self.said().get(&ObjectRef::from_obj(cluster)) {
+            Some((uid, status)) if cluster.metadata.uid.as_ref() == Some(uid) => status.clone(),
+            _ => cluster.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// How many ChatClusters are available, of those that something was said of.
+    pub(super) fn available(&self) -> usize {
+        let is_available = |status: &ChatClusterStatus| {
+            let available = ConditionType::Available.as_str();
+            status.conditions.iter().any(|condition| condition.type_ == available && condition.status == "True")
+        };
+        self.said().values().filter(|(_, status)| is_available(status)).count()
+    }
+
+    /// A ChatCluster is gone.
+    pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
+        self.said().remove(cluster);
+    }
+
+    /// Writes the status, if it is another than before, and tells the turns as Events, each once.
+    pub(super) async fn report(&self, observed: &Observed<'_>) -> Result<ChatClusterStatus, Error> {
+        let cluster = observed.cluster;
+        let after = status::assess(observed, &Time(now()));
+        if *observed.before != after {
+            self.write(cluster, &after).await?;
+            for turn in status::turns(observed.before, &after) {
+                self.tell(cluster, turn).await;
+            }
+        }
+        if let Some(uid) = cluster.uid() {
+            self.said().insert(ObjectRef::from_obj(cluster), (uid, after.clone()));
+        }
+        Ok(after)
+    }
+
+    fn said(&self) -> MutexGuard<'_, HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(&self, cluster: &ChatCluster, status: &ChatClusterStatus) -> Result<(), Error> {
+        let name = cluster.name_any();
+        let namespace = cluster.namespace().unwrap_or_default();
+        let api: Api<ChatCluster> = Api::namespaced(self.client.clone(), &namespace);
+        let patch = json!({
+            "apiVersion": ChatCluster::api_version(&()),
+            "kind": ChatCluster::kind(&()),
+            // This very ChatCluster, not one of its name that was made since.
+            "metadata": {"name": name, "uid": cluster.uid()},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(STATUS_MANAGER).force();
+        match api.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
+            Ok(_) => Ok(()),
+            // Gone meanwhile, or another of its name: nobody is left to tell.
+            Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An Event that can't be written is no reason to do anything else differently.
+    async fn tell(&self, cluster: &ChatCluster, turn: Turn) {
+        let Turn { type_, bad, reason, message } = turn;
+        let note: String = message.chars().take(MAX_NOTE).collect();
+        let event = Event {
+            type_: if bad { EventType::Warning } else { EventType::Normal },
+            reason,
+            note: Some(note),
+            action: type_.as_str().into(),
+            secondary: None,
+        };
+        if let Err(error) = self.events.publish(&event, &cluster.object_ref(&())).await {
+            tracing::warn!(%error, "an Event can't be written");
+        }
+    }
+}
+
+/// In whole seconds, as conditions have it.
+fn now() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
+}

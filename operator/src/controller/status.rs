@@ -1,0 +1,209 @@
+//! What is said of a ChatCluster: from what was found to its conditions. Pure.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::error::Error;
+use super::names::{Component, Names};
+use super::pods;
+use super::validate::Problem;
+use crate::api::reason::Reason;
+use crate::api::spec::ChatCluster;
+use crate::api::spec::exposure::ServiceType;
+use crate::api::status::{ChatClusterStatus, ConditionType};
+
+mod exposure;
+mod nodes;
+mod redis;
+
+/// Everything that was found.
+pub struct Observed<'a> {
+    /// The ChatCluster.
+    pub cluster: &'a ChatCluster,
+    /// What it said before.
+    pub before: &'a ChatClusterStatus,
+    /// The nodes' Deployment.
+    pub deployment: Option<&'a Deployment>,
+    /// The managed Redis.
+    pub stateful_set: Option<&'a StatefulSet>,
+    /// The nodes' Service.
+    pub service: Option<&'a Service>,
+    /// The way in from outside.
+    pub ingress: Option<&'a Ingress>,
+    /// The nodes' pods.
+    pub node_pods: &'a [Arc<Pod>],
+    /// Redis' pods.
+    pub redis_pods: &'a [Arc<Pod>],
+    /// What nodes that are not ready say.
+    pub words: &'a [String],
+    /// What stands between the spec and a chat.
+    pub problem: Option<&'a Problem>,
+    /// What could not be written.
+    pub refused: Option<&'a Error>,
+    /// Whether the named StorageClass is there.
+    pub storage_class: bool,
+    /// Whether the named certificate is there.
+    pub certificate: bool,
+}
+
+/// What one condition says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// Why.
+    pub reason: Reason,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
+        Self { status, reason, message: message.into() }
+    }
+
+    fn yes(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new("True", reason, message)
+    }
+
+    fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new("False", reason, message)
+    }
+}
+
+/// What is to be said now.
+#[must_use]
+pub fn assess(observed: &Observed<'_>, now: &Time) -> ChatClusterStatus {
+    let cluster = observed.cluster;
+    let names = Names::of(cluster);
+    let counts = observed.deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
+    let complete = nodes::is_complete(observed.deployment);
+    let findings = findings(observed);
+    ChatClusterStatus {
+        observed_generation: cluster.metadata.generation,
+        replicas: counts.replicas.unwrap_or_default(),
+        ready_replicas: counts.ready_replicas.unwrap_or_default(),
+        selector: names.selector_text(Component::Node),
+        version: if complete && observed.problem.is_none() {
+            Some(cluster.spec.image.tag.clone())
+        } else {
+            observed.before.version.clone()
+        },
+        endpoint: exposure::endpoint(observed),
+        conditions: findings
+            .into_iter()
+            .map(|(type_, finding)| condition(type_, finding, cluster.metadata.generation, observed.before, now))
+            .collect(),
+    }
+}
+
+fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
+    let config = match observed.problem {
+        Some(problem) => Finding::no(problem.reason, problem.message.clone()),
+        None => Finding::yes(Reason::Valid, ""),
+    };
+    let redis = redis::assess(observed);
+    let degraded = nodes::degraded(observed);
+    let available = nodes::available(observed, [&config, &degraded, &redis]);
+    let paused = if observed.cluster.spec.paused {
+        Finding::yes(Reason::Paused, "nothing is changed until spec.paused is false")
+    } else {
+        Finding::no(Reason::NotPaused, "")
+    };
+    ConditionType::ALL
+        .into_iter()
+        .map(|type_| {
+            let finding = match type_ {
+                ConditionType::Available => available.clone(),
+                ConditionType::Progressing => nodes::progressing(observed),
+                ConditionType::Degraded => degraded.clone(),
+                ConditionType::RedisReady => redis.clone(),
+                ConditionType::ExposureReady => exposure::assess(observed),
+                ConditionType::ConfigValid => config.clone(),
+                ConditionType::Paused => paused.clone(),
+            };
+            (type_, finding)
+        })
+        .collect()
+}
+
+/// The time is that of the last change of the status, and of nothing else.
+fn condition(
+    type_: ConditionType,
+    finding: Finding,
+    generation: Option<i64>,
+    before: &ChatClusterStatus,
+    now: &Time,
+) -> Condition {
+    let since = before
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_.as_str() && condition.status == finding.status)
+        .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
+    Condition {
+        type_: type_.as_str().into(),
+        status: finding.status.into(),
+        reason: finding.reason.as_str().into(),
+        message: finding.message,
+        observed_generation: generation,
+        last_transition_time: since,
+    }
+}
+
+/// A condition that turned bad, or bad for another reason; or, of [`ConditionType::Available`], good.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The condition.
+    pub type_: ConditionType,
+    /// Whether it is bad now.
+    pub bad: bool,
+    /// Why, in its word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// What is worth an Event: each turn once.
+#[must_use]
+pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn> {
+    let find = |status: &ChatClusterStatus, type_: ConditionType| {
+        status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).cloned()
+    };
+    let mut turns = Vec::new();
+    for type_ in ConditionType::ALL {
+        let Some(now) = find(after, type_) else { continue };
+        let then = find(before, type_);
+        let same = then.as_ref().is_some_and(|then| then.status == now.status && then.reason == now.reason);
+        let bad = now.status == type_.bad() && is_trouble(type_, &now.reason);
+        let good = type_ == ConditionType::Available && now.status == "True";
+        let was_good = then.as_ref().is_some_and(|then| then.status == now.status);
+        if (bad && !same) || (good && !was_good) {
+            turns.push(Turn { type_, bad, reason: now.reason, message: now.message });
+        }
+    }
+    turns
+}
+
+/// What only takes its time, or was asked for, is no warning. Nor is it a second one that there is no
+/// node, where another condition says why.
+fn is_trouble(type_: ConditionType, reason: &str) -> bool {
+    const QUIET: [Reason; 9] = [
+        Reason::Paused,
+        Reason::NotPaused,
+        Reason::ScaledToZero,
+        Reason::NoNodeReady,
+        Reason::NodesMissing,
+        Reason::RedisStarting,
+        Reason::RolloutComplete,
+        Reason::IngressPending,
+        Reason::LoadBalancerPending,
+    ];
+    type_ != ConditionType::Available && !QUIET.iter().any(|quiet| quiet.as_str() == reason)
+}
+
+#[cfg(test)]
+mod tests;

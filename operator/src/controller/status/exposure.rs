@@ -1,0 +1,58 @@
+//! How the chat is reached.
+
+use k8s_openapi::api::core::v1::Service;
+
+use super::{Finding, Observed, ServiceType};
+use crate::api::reason::Reason;
+use crate::controller::names::Names;
+
+/// Whether the chat is reached under its address.
+pub(super) fn assess(observed: &Observed<'_>) -> Finding {
+    let Some(service) = observed.service else {
+        return Finding::new("Unknown", Reason::Unknown, "there is no Service yet");
+    };
+    if let Some(spec) = &observed.cluster.spec.exposure.ingress {
+        if !observed.certificate {
+            let name = spec.tls.as_ref().map(|tls| tls.secret_name.as_str()).unwrap_or_default();
+            return Finding::no(
+                Reason::SecretNotFound,
+                format!("spec.exposure.ingress.tls: there is no Secret {name}"),
+            );
+        }
+        let addresses = observed
+            .ingress
+            .and_then(|ingress| ingress.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref())
+            .is_some_and(|addresses| !addresses.is_empty());
+        return if addresses {
+            Finding::yes(Reason::IngressReady, "")
+        } else {
+            Finding::no(
+                Reason::IngressPending,
+                format!("no controller of the class {} has taken the Ingress yet", spec.class_name),
+            )
+        };
+    }
+    if observed.cluster.spec.exposure.service.type_ == ServiceType::LoadBalancer && load_balancer(service).is_none() {
+        return Finding::no(Reason::LoadBalancerPending, "the Service has no address yet");
+    }
+    Finding::yes(Reason::ServiceReady, "")
+}
+
+/// Where the chat is reached.
+pub(super) fn endpoint(observed: &Observed<'_>) -> Option<String> {
+    let service = observed.service?;
+    if let Some(spec) = &observed.cluster.spec.exposure.ingress {
+        let scheme = if spec.tls.is_some() { "https" } else { "http" };
+        return spec.hosts.first().map(|host| format!("{scheme}://{host}"));
+    }
+    if let Some(address) = load_balancer(service) {
+        return Some(format!("http://{address}"));
+    }
+    let namespace = observed.cluster.metadata.namespace.as_deref().unwrap_or_default();
+    Some(format!("http://{}.{namespace}.svc", Names::of(observed.cluster).node()))
+}
+
+fn load_balancer(service: &Service) -> Option<String> {
+    let first = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
+    first.hostname.clone().or_else(|| first.ip.clone())
+}

@@ -1,0 +1,294 @@
+//! From what a user asked for, and what it names, to what can be built. Pure: no client, no clock.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+
+use super::dereference::{Data, Owned, References};
+use super::error::Error;
+use super::names::Names;
+use super::quantity::Quantity;
+use crate::api::reason::Reason;
+use crate::api::spec::exposure::Exposure;
+use crate::api::spec::pod::{Pod, Resources};
+use crate::api::spec::redis::{External, Managed, Redis};
+use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
+use crate::api::status::ConditionType;
+
+/// The key in the Secret with the keys that sign resume tokens.
+pub const SESSION_KEY: &str = "keys";
+/// The key in the Secret with the token for the admin port.
+pub const ADMIN_KEY: &str = "token";
+/// The key in the Secret with the password of a managed Redis.
+pub const PASSWORD_KEY: &str = "password";
+
+/// What stands between a spec and a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The condition that it is told by.
+    pub condition: ConditionType,
+    /// The word for it.
+    pub reason: Reason,
+    /// A sentence that says what is wrong.
+    pub message: String,
+}
+
+/// A ChatCluster that can be built. Made once; inside, nobody asks again.
+#[derive(Debug, Clone)]
+pub struct ValidatedCluster {
+    /// What its parts are called.
+    pub names: Names,
+    /// Where they are.
+    pub namespace: String,
+    /// Who owns them.
+    pub owner: OwnerReference,
+    /// The nodes' image.
+    pub image: Image,
+    /// How many nodes.
+    pub replicas: i32,
+    /// The Redis behind them.
+    pub redis: ValidatedRedis,
+    /// How the chat is reached.
+    pub exposure: Exposure,
+    /// The nodes' settings: environment variables.
+    pub settings: BTreeMap<String, String>,
+    /// Within how many seconds a node hands its clients over.
+    pub drain_seconds: i64,
+    /// The largest request that a client may make, in bytes.
+    pub max_request_bytes: i64,
+    /// What is said of the pods.
+    pub pod: Pod,
+    /// How many pods may be evicted at a time.
+    pub max_unavailable: i32,
+    /// Who may reach the pods.
+    pub network_policy: NetworkPolicy,
+    /// The namespace that the operator's own pods are in.
+    pub operator_namespace: String,
+    /// The keys that sign resume tokens.
+    pub session: Vec<u8>,
+    /// The token for the admin port.
+    pub admin: Vec<u8>,
+}
+
+/// The Redis behind the nodes.
+#[derive(Debug, Clone)]
+pub enum ValidatedRedis {
+    /// None: one node, its memory.
+    Embedded,
+    /// One that the operator runs.
+    Managed {
+        /// As asked for.
+        spec: Managed,
+        /// How much memory Redis may use, in bytes. `None`: as much as there is.
+        max_memory: Option<i64>,
+        /// Its password.
+        password: Vec<u8>,
+    },
+    /// One that is there.
+    External {
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Where the user and the password are, and what they are now.
+        credentials: Option<ValidatedCredentials>,
+    },
+}
+
+/// Where a user and a password are, and what they are now.
+#[derive(Debug, Clone)]
+pub struct ValidatedCredentials {
+    /// The Secret.
+    pub secret: String,
+    /// The key of the user, and the user.
+    pub username: Option<(String, Vec<u8>)>,
+    /// The key of the password, and the password.
+    pub password: (String, Vec<u8>),
+}
+
+/// Checks everything.
+///
+/// # Errors
+/// The first thing that stands between the spec and a chat, as [`Verdict::Problem`]; or a ChatCluster
+/// that no API server gives.
+pub fn validate(
+    cluster: &ChatCluster,
+    references: &References,
+    operator_namespace: &str,
+) -> Result<ValidatedCluster, Verdict> {
+    let spec = &cluster.spec;
+    let owner = cluster.controller_owner_ref(&()).ok_or(Error::Incomplete("a uid"))?;
+    let namespace = cluster.metadata.namespace.clone().ok_or(Error::Incomplete("a namespace"))?;
+
+    check_extra_env(&spec.pod)?;
+    check_resources("spec.pod.resources", &spec.pod.resources)?;
+    Ok(ValidatedCluster {
+        names: Names::of(cluster),
+        namespace,
+        owner,
+        image: spec.image.clone(),
+        replicas: spec.replicas,
+        redis: redis(spec.redis.as_ref(), references)?,
+        exposure: spec.exposure.clone(),
+        settings: settings(cluster),
+        drain_seconds: i64::from(spec.drain.timeout_seconds),
+        // As the server counts it: JSON can make four bytes of one, and small limits must leave room
+        // for the other requests.
+        max_request_bytes: i64::from(spec.limits.max_message_bytes).saturating_mul(4).max(65_536),
+        pod: spec.pod.clone(),
+        max_unavailable: spec.disruption.max_unavailable,
+        network_policy: spec.network_policy.clone(),
+        operator_namespace: operator_namespace.to_owned(),
+        session: usable(&references.session, SESSION_KEY),
+        admin: usable(&references.admin, ADMIN_KEY),
+    })
+}
+
+/// Why there is nothing to build.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The user has to mend something.
+    Problem(Problem),
+    /// Something is broken.
+    Error(Error),
+}
+
+impl From<Problem> for Verdict {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn usable(secret: &Owned, key: &str) -> Vec<u8> {
+    secret.value(key)
+}
+
+/// The nodes' settings, those aside that differ from pod to pod or are secret. The names are the
+/// server's own (docs/configuration.md); a test parses them with the server's own configuration.
+fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
+    let spec = &cluster.spec;
+    [
+        ("CHAT_LISTEN", "0.0.0.0:3000".to_owned()),
+        ("CHAT_ADMIN_LISTEN", "0.0.0.0:9090".to_owned()),
+        ("CHAT_ALLOWED_ORIGINS", spec.auth.allowed_origins.join(",")),
+        ("CHAT_MAX_CONNECTIONS", spec.limits.max_connections_per_pod.to_string()),
+        ("CHAT_MAX_MESSAGE_BYTES", spec.limits.max_message_bytes.to_string()),
+        ("CHAT_MESSAGES_PER_SECOND", spec.limits.messages_per_second_per_user.to_string()),
+        ("CHAT_MESSAGE_BURST", spec.limits.burst.to_string()),
+        ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),
+        ("CHAT_RETENTION_MESSAGES", spec.retention.max_messages_per_room.to_string()),
+        ("CHAT_DRAIN_TIMEOUT_SECONDS", spec.drain.timeout_seconds.to_string()),
+        ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", spec.drain.connections_per_second.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The variables that the operator sets, beside [`settings`].
+const RESERVED: &[&str] = &[
+    "CHAT_REDIS_URL",
+    "CHAT_REDIS_USERNAME",
+    "CHAT_REDIS_PASSWORD",
+    "CHAT_SESSION_KEYS",
+    "CHAT_ADMIN_TOKEN_FILE",
+    "CHAT_NODE_ID",
+    "CHAT_LISTEN",
+    "CHAT_ADMIN_LISTEN",
+    "CHAT_ALLOWED_ORIGINS",
+    "CHAT_MAX_CONNECTIONS",
+    "CHAT_MAX_MESSAGE_BYTES",
+    "CHAT_MESSAGES_PER_SECOND",
+    "CHAT_MESSAGE_BURST",
+    "CHAT_RETENTION_SECONDS",
+    "CHAT_RETENTION_MESSAGES",
+    "CHAT_DRAIN_TIMEOUT_SECONDS",
+    "CHAT_DRAIN_CONNECTIONS_PER_SECOND",
+];
+
+fn check_extra_env(pod: &Pod) -> Result<(), Problem> {
+    match pod.extra_env.iter().find(|variable| RESERVED.contains(&variable.name.as_str())) {
+        None => Ok(()),
+        Some(variable) => Err(Problem {
+            condition: ConditionType::ConfigValid,
+            reason: Reason::ReservedVariable,
+            message: format!("spec.pod.extraEnv sets {}, which the operator sets from the spec", variable.name),
+        }),
+    }
+}
+
+/// What the schema's pattern lets through and the API server would not: nothing so far but what is
+/// too large to count.
+fn check_resources(field: &str, resources: &Resources) -> Result<(), Problem> {
+    for (name, amount) in resources.requests.iter().chain(&resources.limits) {
+        if Quantity::parse(&amount.0).is_none() {
+            return Err(Problem {
+                condition: ConditionType::ConfigValid,
+                reason: Reason::ApplyFailed,
+                message: format!("{field}: {name}: {} is no quantity", amount.0),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn redis(spec: Option<&Redis>, references: &References) -> Result<ValidatedRedis, Problem> {
+    match spec {
+        None | Some(Redis { managed: None, external: None }) => Ok(ValidatedRedis::Embedded),
+        Some(Redis { managed: Some(managed), .. }) => self::managed(managed, references),
+        Some(Redis { external: Some(external), .. }) => self::external(external, references),
+    }
+}
+
+fn managed(spec: &Managed, references: &References) -> Result<ValidatedRedis, Problem> {
+    check_resources("spec.redis.managed.resources", &spec.resources)?;
+    let limit = spec.resources.limits.get("memory").and_then(|amount| Quantity::parse(&amount.0));
+    Ok(ValidatedRedis::Managed {
+        spec: spec.clone(),
+        // Rewriting the append-only file may for a while need as much again for what changes meanwhile.
+        max_memory: limit.map(|limit| limit.whole() / 10 * 6),
+        password: usable(&references.redis, PASSWORD_KEY),
+    })
+}
+
+fn external(spec: &External, references: &References) -> Result<ValidatedRedis, Problem> {
+    let endpoint = spec.endpoints.first().map(String::as_str).unwrap_or_default();
+    let Some((host, port)) = endpoint.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
+        return Err(Problem {
+            condition: ConditionType::ConfigValid,
+            reason: Reason::RedisUnreachable,
+            message: format!("spec.redis.external.endpoints: {endpoint:?} is not host:port with a port up to 65535"),
+        });
+    };
+    let credentials = match &spec.credentials_secret_ref {
+        None => None,
+        Some(named) => {
+            let data = references.credentials.as_ref().ok_or_else(|| Problem {
+                condition: ConditionType::ConfigValid,
+                reason: Reason::SecretNotFound,
+                message: format!("spec.redis.external.credentialsSecretRef: there is no Secret {}", named.name),
+            })?;
+            let username = match named.username_key.as_str() {
+                "" => None,
+                key => Some((key.to_owned(), value(data, &named.name, key)?)),
+            };
+            let password = (named.password_key.clone(), value(data, &named.name, &named.password_key)?);
+            Some(ValidatedCredentials { secret: named.name.clone(), username, password })
+        }
+    };
+    Ok(ValidatedRedis::External { host: host.to_owned(), port, credentials })
+}
+
+fn value(data: &Data, secret: &str, key: &str) -> Result<Vec<u8>, Problem> {
+    data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| Problem {
+        condition: ConditionType::ConfigValid,
+        reason: Reason::SecretKeyNotFound,
+        message: format!("spec.redis.external.credentialsSecretRef: the Secret {secret} has nothing under {key}"),
+    })
+}

@@ -1,0 +1,167 @@
+//! One replica works at a time: the one that holds the Lease.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use tokio::time::Instant;
+
+use self::decision::{Decision, decide};
+
+pub mod decision;
+
+/// For how long a Lease holds without being renewed.
+const DURATION: Duration = Duration::from_secs(15);
+/// How often it is renewed, and looked at by those who wait.
+const RENEWAL: Duration = Duration::from_secs(3);
+/// How long its holder works on without having renewed it. Shorter than [`DURATION`]: it has stopped
+/// before another begins.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// This replica's part in the election.
+pub struct Election {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    /// The Lease as last seen, and since when it is so.
+    seen: Option<(LeaseSpec, Instant)>,
+}
+
+impl Election {
+    /// Takes part in the election for a Lease of this name and namespace.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            seen: None,
+        }
+    }
+
+    /// Waits until this replica holds the Lease.
+    pub async fn won(&mut self) {
+        let mut told = String::new();
+        loop {
+            match self.attempt().await {
+                Ok(Attempt::Held) => return,
+                Ok(Attempt::Other(holder)) => {
+                    if told != holder {
+                        tracing::info!(holder, "waiting: another replica works");
+                        told = holder;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the Lease can't be asked for; trying again"),
+            }
+            tokio::time::sleep(RENEWAL).await;
+        }
+    }
+
+    /// Renews the Lease until that has not worked for too long, or another has it.
+    pub async fn lost(&mut self) {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let left = DEADLINE.saturating_sub(renewed.elapsed());
+            // The time of asking, not of the answer: others count from when the Lease was written.
+            let asked = Instant::now();
+            match tokio::time::timeout(left, self.attempt()).await {
+                Ok(Ok(Attempt::Held)) => renewed = asked,
+                Ok(Ok(Attempt::Other(holder))) => {
+                    tracing::error!(holder, "another replica has the Lease");
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the Lease can't be renewed; trying again"),
+                Err(_) => {
+                    tracing::error!("the Lease could not be renewed for {} seconds", DEADLINE.as_secs());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives the Lease up, so that another need not wait for it to run out.
+    pub async fn resign(mut self) {
+        let result = async {
+            let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+            let spec = lease.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() == Some(&self.identity) {
+                spec.holder_identity = None;
+                spec.lease_duration_seconds = Some(1);
+                self.replace(&lease).await?;
+            }
+            Ok::<_, kube::Error>(())
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(RENEWAL, result).await {
+            tracing::warn!(%error, "the Lease can't be given up; it runs out by itself");
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Attempt, kube::Error> {
+        let lease = self.api.get_opt(&self.name).await?;
+        let Some(mut lease) = lease else {
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(self.claim(None)) };
+            return match self.api.create(&PostParams::default(), &lease).await {
+                Ok(_) => Ok(Attempt::Held),
+                Err(error) if is_conflict(&error) => Ok(Attempt::Other(String::new())),
+                Err(error) => Err(error),
+            };
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        let unchanged = match &self.seen {
+            Some((seen, since)) if *seen == spec => since.elapsed(),
+            _ => {
+                self.seen = Some((spec.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        };
+        match decide(&spec, &self.identity, unchanged) {
+            Decision::Wait => Ok(Attempt::Other(spec.holder_identity.unwrap_or_default())),
+            Decision::Acquire | Decision::Renew => {
+                lease.spec = Some(self.claim(Some(&spec)));
+                match self.replace(&lease).await {
+                    Ok(()) => Ok(Attempt::Held),
+                    // Another was faster: the resource version says so.
+                    Err(error) if is_conflict(&error) => Ok(Attempt::Other(String::new())),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn replace(&mut self, lease: &Lease) -> Result<(), kube::Error> {
+        let lease = self.api.replace(&self.name, &PostParams::default(), lease).await?;
+        self.seen = lease.spec.map(|spec| (spec, Instant::now()));
+        Ok(())
+    }
+
+    fn claim(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        let same = before.filter(|spec| spec.holder_identity.as_deref() == Some(&self.identity));
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or_default();
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: same.and_then(|spec| spec.acquire_time.clone()).or_else(|| Some(now.clone())),
+            renew_time: Some(now),
+            lease_transitions: Some(if before.is_none() || same.is_some() { transitions } else { transitions + 1 }),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// How an attempt ended.
+enum Attempt {
+    /// This replica has it.
+    Held,
+    /// That one has it; empty: it is not known which.
+    Other(String),
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
