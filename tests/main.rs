@@ -33,4 +33,5 @@ mod cluster_slow;
 mod cluster_wedged;
 mod deploy_browser;
 mod history;
+mod operator_control_plane;
 mod tidy;
