@@ -121,40 +121,12 @@ impl Writer<'_> {
         }
     }
 
+    /// Removes what a spec can do without and an earlier one did not: the other kinds are always there.
     async fn prune(&self, applied: &Resources<Applied>) -> Result<(), Error> {
-        let Resources {
-            service_account,
-            session,
-            admin,
-            config,
-            redis,
-            service,
-            nodes,
-            deployment,
-            disruption,
-            network_policy,
-            ingress,
-            stage: PhantomData,
-        } = applied;
-        let (mut secrets, mut configs, mut services) = (vec![session, admin], vec![config], vec![service, nodes]);
-        let mut policies: Vec<_> = network_policy.iter().collect();
-        let mut stateful_sets = vec![];
-        if let Some(Redis { secret, config, service, stateful_set, network_policy }) = redis {
-            secrets.push(secret);
-            configs.push(config);
-            services.push(service);
-            stateful_sets.push(stateful_set);
-            policies.extend(network_policy);
-        }
-        self.remove_others(&[service_account]).await?;
-        self.remove_others(&secrets).await?;
-        self.remove_others(&configs).await?;
-        self.remove_others(&services).await?;
-        self.remove_others(&stateful_sets).await?;
-        self.remove_others(&[deployment]).await?;
-        self.remove_others(&[disruption]).await?;
+        let redis = applied.redis.as_ref().and_then(|Redis { network_policy, .. }| network_policy.as_ref());
+        let policies: Vec<_> = applied.network_policy.iter().chain(redis).collect();
         self.remove_others(&policies).await?;
-        self.remove_others(&ingress.iter().collect::<Vec<_>>()).await
+        self.remove_others(&applied.ingress.iter().collect::<Vec<_>>()).await
     }
 
     /// Removes every object of this kind that the ChatCluster owns, but those.
