@@ -9,6 +9,7 @@ pub(crate) mod deployment;
 pub(crate) mod dialogue;
 pub(crate) mod inbox;
 pub(crate) mod kubelet;
+pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod polling;
 pub(crate) mod ports;

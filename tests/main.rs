@@ -33,5 +33,6 @@ mod cluster_slow;
 mod cluster_wedged;
 mod deploy_browser;
 mod history;
+mod operator_admission;
 mod operator_control_plane;
 mod tidy;

@@ -1,14 +1,21 @@
 mod node;
+use kube::Client;
 use std::path::Path;
 use std::time::Duration;
-use kube::Client;
 pub(crate) struct Kubelet;
 impl Kubelet {
-    pub(crate) async fn start(client: Client, _folder: &Path, _holder: u32) -> Self { 
-    for number in 1..=node::NODES { node::register(&client, number).await; }
-    Self }
-    pub(crate) fn pod_log(&self, _n: &str, _p: &str) -> String { String::new() }
-    pub(crate) fn last_words(&self, _n: &str) -> String { String::new() }
+    pub(crate) async fn start(client: Client, _folder: &Path, _holder: u32) -> Self {
+        for number in 1..=node::NODES {
+            node::register(&client, number).await;
+        }
+        Self
+    }
+    pub(crate) fn pod_log(&self, _n: &str, _p: &str) -> String {
+        String::new()
+    }
+    pub(crate) fn last_words(&self, _n: &str) -> String {
+        String::new()
+    }
 }
 
 /// Asks the API server until it answers, for it may just be starting again; nothing if the answer is that what is

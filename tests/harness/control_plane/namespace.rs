@@ -55,7 +55,11 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let what = "all,pvc,events";
-            eprintln!("--- namespace {} ---\n{}", self.name, self.kubectl(&["get", what, "-o", "wide", "-n", &self.name]));
+            eprintln!(
+                "--- namespace {} ---\n{}",
+                self.name,
+                self.kubectl(&["get", what, "-o", "wide", "-n", &self.name])
+            );
             for pod in self.kubectl(&["get", "pods", "-o", "name", "-n", &self.name]).lines() {
                 let pod = pod.trim_start_matches("pod/");
                 let log = self.cluster.kubelet().pod_log(&self.name, pod);

@@ -44,12 +44,7 @@ where
     until_stream(api, config, what, is).await
 }
 
-async fn until_stream<K>(
-    api: &Api<K>,
-    config: watcher::Config,
-    what: &str,
-    mut is: impl FnMut(&[K]) -> bool,
-) -> Vec<K>
+async fn until_stream<K>(api: &Api<K>, config: watcher::Config, what: &str, mut is: impl FnMut(&[K]) -> bool) -> Vec<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {

@@ -58,9 +58,6 @@ impl ServiceType {
     validation = Rule::new("self.annotations.all(key, !key.contains('snippet'))")
         .message("snippet annotations put text into the proxy's own configuration: they are refused")
         .field_path(".annotations"),
-    validation = Rule::new("self.annotations.all(key, !self.annotations[key].contains('\\n'))")
-        .message("an annotation may have no line break: it would end up in the proxy's own configuration")
-        .field_path(".annotations"),
 )]
 pub struct Ingress {
     /// The class, which says what controller serves it.
@@ -82,9 +79,10 @@ pub struct Ingress {
     /// The certificate. Absent: plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Further annotations. They have the last word.
+    /// Further annotations. They have the last word. A value has one line, as it ends up in the proxy's
+    /// own configuration.
     #[serde(default)]
-    #[schemars(length(max = 50), extend("additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[schemars(extend("maxProperties" = 50, "additionalProperties" = {"type": "string", "maxLength": 4096, "pattern": "^[^\\r\\n]*$"}))]
     pub annotations: BTreeMap<String, String>,
 }
 

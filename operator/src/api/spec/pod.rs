@@ -14,7 +14,7 @@ pub struct Pod {
     /// What a pod asks for. Where nothing is said, 250m of CPU and 256Mi of memory.
     pub resources: Resources,
     /// On which machines they run.
-    #[schemars(length(max = 50))]
+    #[schemars(extend("maxProperties" = 50))]
     pub node_selector: BTreeMap<String, String>,
     /// What they bear.
     #[schemars(length(max = 50))]
@@ -32,10 +32,10 @@ pub struct Pod {
     #[schemars(length(max = 50))]
     pub extra_env: Vec<EnvVar>,
     /// Further annotations.
-    #[schemars(length(max = 50))]
+    #[schemars(extend("maxProperties" = 50))]
     pub annotations: BTreeMap<String, String>,
     /// Further labels. Those that the operator sets win.
-    #[schemars(length(max = 50))]
+    #[schemars(extend("maxProperties" = 50))]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -44,10 +44,10 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct Resources {
     /// What is set aside for it.
-    #[schemars(length(max = 20))]
+    #[schemars(extend("maxProperties" = 20))]
     pub requests: BTreeMap<String, Amount>,
     /// What it can't exceed.
-    #[schemars(length(max = 20))]
+    #[schemars(extend("maxProperties" = 20))]
     pub limits: BTreeMap<String, Amount>,
 }
 

@@ -1,0 +1,199 @@
+//! Real `operator` processes, each as the ServiceAccount that k8s/rbac.yaml gives it.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::cluster::binary;
+use super::control_plane::{Cluster, until_object};
+use super::{ports, signal, until};
+
+/// The definition and the roles, as people apply them.
+const DEFINITION: &str = include_str!("../../k8s/crd.yaml");
+const ROLES: &str = include_str!("../../k8s/rbac.yaml");
+const NAMESPACE: &str = include_str!("../../k8s/namespace.yaml");
+
+/// Makes the definition and the roles known; once more does no harm.
+pub(crate) async fn install(cluster: &Cluster) {
+    let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
+    for manifest in [DEFINITION, NAMESPACE, ROLES] {
+        kubectl.input(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest).await.expect_ok();
+    }
+    let established = ["wait", "--for=condition=Established", "crd/chatclusters.chatcluster.dev", "--timeout=30s"];
+    cluster.kubectl(&established).await.expect_ok();
+}
+
+/// One replica of the operator. Killed when dropped.
+pub(crate) struct Operator {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+    kubeconfig: PathBuf,
+    namespace: String,
+    identity: String,
+    _folder: TempDir,
+}
+
+impl Operator {
+    /// Starts the only replica for one namespace, with the ServiceAccount, the roles and the Lease in that namespace
+    /// too, and waits until it works.
+    pub(crate) async fn start(cluster: &Cluster, namespace: &str) -> Self {
+        let operator = Self::replica(cluster, namespace, "operator-0").await;
+        operator.works().await;
+        operator
+    }
+
+    /// Starts a replica of that name; it may have to wait for another one.
+    pub(crate) async fn replica(cluster: &Cluster, namespace: &str, identity: &str) -> Self {
+        install(cluster).await;
+        cluster.apply(&bindings(namespace)).await;
+        let kubeconfig = cluster.service_account_kubeconfig(namespace, "chat-operator").await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        let port = ports::free().port();
+        let child = spawn(&kubeconfig, namespace, identity, port, &log);
+        Self {
+            child,
+            port,
+            log,
+            kubeconfig,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            _folder: folder,
+        }
+    }
+
+    /// Starts it again, after it was killed.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.kubeconfig, &self.namespace, &self.identity, self.port, &self.log);
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.expect("it was killed");
+    }
+
+    /// SIGTERM; gives the exit code.
+    pub(crate) async fn stop(&mut self) -> Option<i32> {
+        signal(self.pid(), "TERM");
+        let status = tokio::time::timeout(super::DEADLINE, self.child.wait()).await.expect("it ends");
+        status.expect("its end").code()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Who it is to the API server.
+    pub(crate) fn user(&self) -> String {
+        format!("system:serviceaccount:{}:chat-operator", self.namespace)
+    }
+
+    /// Waits until it is the replica that works.
+    pub(crate) async fn works(&self) {
+        let what = format!("{} works; its log:\n{}", self.identity, self.log());
+        until(&what, || async { (self.metric("chat_operator_leader").await? == 1.0).then_some(()) }).await;
+    }
+
+    /// The status and the words of a path of its HTTP server.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let samples = text.lines().filter(|line| line.starts_with(name));
+        let values: Vec<f64> = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
+        (!values.is_empty()).then(|| values.iter().sum())
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {} ---\n{}", self.identity, self.log());
+        }
+    }
+}
+
+fn spawn(kubeconfig: &Path, namespace: &str, identity: &str, port: u16, log: &Path) -> Child {
+    let log: File = OpenOptions::new().create(true).append(true).open(log).expect("a log");
+    Command::new(binary("operator"))
+        .args(["run", "--watch-namespace", namespace, "--namespace", namespace, "--identity", identity])
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .env("KUBECONFIG", kubeconfig)
+        .stdout(Stdio::from(log.try_clone().expect("a log")))
+        .stderr(Stdio::from(log))
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the operator")
+}
+
+/// The roles bound in one namespace, as k8s/rbac.yaml says to.
+fn bindings(namespace: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: chat-operator, namespace: {namespace}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: chat-operator, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: chat-operator}}
+subjects: [{{kind: ServiceAccount, name: chat-operator, namespace: {namespace}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: chat-operator-cluster-{namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: chat-operator-cluster}}
+subjects: [{{kind: ServiceAccount, name: chat-operator, namespace: {namespace}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: chat-operator-lease, namespace: {namespace}}}
+rules:
+- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}
+- {{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [chat-operator], verbs: [get, update]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: chat-operator-lease, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: chat-operator-lease}}
+subjects: [{{kind: ServiceAccount, name: chat-operator, namespace: {namespace}}}]
+"
+    )
+}
+
+/// A ChatCluster with this spec (flow-style YAML).
+pub(crate) fn chat_cluster(namespace: &str, name: &str, spec: &str) -> String {
+    format!(
+        "{{apiVersion: chatcluster.dev/v1alpha1, kind: ChatCluster, metadata: {{name: {name}, namespace: {namespace}}}, spec: {spec}}}"
+    )
+}
+
+/// Waits until a condition of a ChatCluster is as told.
+pub(crate) async fn until_condition(cluster: &Cluster, namespace: &str, name: &str, type_: &str, is: (&str, &str)) {
+    use operator::api::spec::ChatCluster;
+    let api: kube::Api<ChatCluster> = kube::Api::namespaced(cluster.client().await, namespace);
+    let what = format!("{type_} is {} because of {}", is.0, is.1);
+    until_object(&api, name, &what, |chat| {
+        let conditions = chat.and_then(|chat| chat.status.as_ref()).map(|status| status.conditions.as_slice());
+        conditions
+            .unwrap_or_default()
+            .iter()
+            .any(|condition| condition.type_ == type_ && condition.status == is.0 && condition.reason == is.1)
+    })
+    .await;
+}
