@@ -35,4 +35,6 @@ mod deploy_browser;
 mod history;
 mod operator_admission;
 mod operator_control_plane;
+mod operator_env;
+mod operator_objects;
 mod tidy;

@@ -14,6 +14,9 @@ pub fn definition() -> Result<String, serde_yaml::Error> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 

@@ -26,7 +26,7 @@ pub struct ChatClusterStatus {
     /// Where the chat is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// What is known, one of each [`ConditionType`].
+    /// What is known: one condition of each type.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -74,6 +74,20 @@ impl ConditionType {
             Self::ExposureReady => "ExposureReady",
             Self::ConfigValid => "ConfigValid",
             Self::Paused => "Paused",
+        }
+    }
+
+    /// What it means that it is true.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Available => "Clients find a node that takes them.",
+            Self::Progressing => "A change is on its way.",
+            Self::Degraded => "Something is wrong that the chat may outlive for a while.",
+            Self::RedisReady => "The nodes can store.",
+            Self::ExposureReady => "The chat is reached under its address.",
+            Self::ConfigValid => "What was asked for can be built.",
+            Self::Paused => "Nothing is changed, as was asked for.",
         }
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::names::{COMPONENT, Component, INSTANCE};
@@ -25,42 +27,51 @@ pub fn belongs(pod: &Pod, namespace: &str, name: &str, component: Component) -> 
         && label(COMPONENT) == Some(component.as_str())
 }
 
-/// The first trouble that keeps a pod from working, and its words.
+/// For how long a pod may have no machine before it counts as trouble: a volume takes its time.
+const PATIENCE_WITH_SCHEDULER: SignedDuration = SignedDuration::from_secs(10);
+
+/// The first trouble that keeps a pod from working, and its words. They stay the same as long as the
+/// trouble does.
 #[must_use]
-pub fn trouble(pods: &[Arc<Pod>]) -> Option<(Reason, String)> {
+pub fn trouble(pods: &[Arc<Pod>], now: &Time) -> Option<(Reason, String)> {
     pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| {
-        let status = pod.status.as_ref()?;
-        let (reason, words) = status.container_statuses.iter().flatten().find_map(of_container).or_else(|| {
-            let unscheduled = status.conditions.iter().flatten().find(|condition| {
-                condition.type_ == "PodScheduled"
-                    && condition.status == "False"
-                    && condition.reason.as_deref() == Some("Unschedulable")
-            })?;
-            Some((Reason::Unschedulable, unscheduled.message.clone().unwrap_or_default()))
-        })?;
+        let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+        let (reason, words) = containers.filter_map(of_container).next().or_else(|| unscheduled(pod, now))?;
         Some((reason, format!("pod {}: {}", pod.name_any(), shortened(&words))))
     })
 }
 
+fn unscheduled(pod: &Pod, now: &Time) -> Option<(Reason, String)> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })?;
+    let waiting = now.0.duration_since(pod.creation_timestamp()?.0) > PATIENCE_WITH_SCHEDULER;
+    waiting.then(|| (Reason::Unschedulable, condition.message.clone().unwrap_or_default()))
+}
+
 fn of_container(container: &ContainerStatus) -> Option<(Reason, String)> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let words = waiting.message.clone().unwrap_or_default();
-    match waiting.reason.as_deref()? {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => {
-            let why = waiting.reason.as_deref().unwrap_or_default();
-            Some((Reason::ImagePullFailed, format!("{why} {}: {words}", container.image)))
+    let state = container.state.as_ref()?;
+    let waiting = state.waiting.as_ref();
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError") => {
+            let words = format!("the image {} can't be had; why is in its Events", container.image);
+            return Some((Reason::ImagePullFailed, words));
         }
-        "CreateContainerConfigError" | "CreateContainerError" => Some((Reason::ContainerConfigError, words)),
-        "CrashLoopBackOff" => {
-            let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-            let words = last.map(|last| {
-                let message = last.message.as_deref().unwrap_or_default().trim();
-                format!("container {} ended with code {}: {message}", container.name, last.exit_code)
-            });
-            Some((Reason::ContainerCrashing, words.unwrap_or_default()))
+        Some("CreateContainerConfigError" | "CreateContainerError") => {
+            let words = waiting.and_then(|waiting| waiting.message.clone());
+            return Some((Reason::ContainerConfigError, words.unwrap_or_default()));
         }
-        _ => None,
+        _ => {}
     }
+    // Between two ends it runs for a while: that is no better.
+    let last = state.terminated.as_ref().or(container.last_state.as_ref()?.terminated.as_ref())?;
+    (!container.ready && last.exit_code != 0).then(|| {
+        let message = last.message.as_deref().unwrap_or_default().trim();
+        (Reason::ContainerCrashing, format!("container {} ended with code {}: {message}", container.name, last.exit_code))
+    })
 }
 
 /// The end of it: that is where a log says why.

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::names::{Component, Names};
 use super::status::Observed;
 use super::validate::{Problem, Verdict, validate};
-use super::{Context, backoff, pods};
+use super::{Context, backoff, pods, report};
 use crate::api::spec::ChatCluster;
 use crate::api::status::{ChatClusterStatus, ConditionType};
 
@@ -81,6 +81,7 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
             refused: outcome.failed.as_ref(),
             storage_class: references.storage_class,
             certificate: references.certificate,
+            now: report::now(),
         })
         .await?;
     match outcome.failed {

@@ -61,7 +61,7 @@ impl Reporter {
     /// Writes the status, if it is another than before, and tells the turns as Events, each once.
     pub(super) async fn report(&self, observed: &Observed<'_>) -> Result<ChatClusterStatus, Error> {
         let cluster = observed.cluster;
-        let after = status::assess(observed, &Time(now()));
+        let after = status::assess(observed);
         if *observed.before != after {
             self.write(cluster, &after).await?;
             for turn in status::turns(observed.before, &after) {
@@ -116,6 +116,6 @@ impl Reporter {
 }
 
 /// In whole seconds, as conditions have it.
-fn now() -> Timestamp {
-    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
+pub(super) fn now() -> Time {
+    Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default())
 }

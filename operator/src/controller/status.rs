@@ -48,6 +48,8 @@ pub struct Observed<'a> {
     pub storage_class: bool,
     /// Whether the named certificate is there.
     pub certificate: bool,
+    /// The time, in whole seconds.
+    pub now: Time,
 }
 
 /// What one condition says.
@@ -77,7 +79,7 @@ impl Finding {
 
 /// What is to be said now.
 #[must_use]
-pub fn assess(observed: &Observed<'_>, now: &Time) -> ChatClusterStatus {
+pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
     let cluster = observed.cluster;
     let names = Names::of(cluster);
     let counts = observed.deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
@@ -96,7 +98,7 @@ pub fn assess(observed: &Observed<'_>, now: &Time) -> ChatClusterStatus {
         endpoint: exposure::endpoint(observed),
         conditions: findings
             .into_iter()
-            .map(|(type_, finding)| condition(type_, finding, cluster.metadata.generation, observed.before, now))
+            .map(|(type_, finding)| condition(type_, finding, cluster.metadata.generation, observed.before, &observed.now))
             .collect(),
     }
 }
@@ -181,7 +183,9 @@ pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn>
         let bad = now.status == type_.bad() && is_trouble(type_, &now.reason);
         let good = type_ == ConditionType::Available && now.status == "True";
         let was_good = then.as_ref().is_some_and(|then| then.status == now.status);
-        if (bad && !same) || (good && !was_good) {
+        // Redis' trouble is the chat's trouble too: it is told once.
+        let told = turns.iter().any(|turn: &Turn| turn.bad && turn.reason == now.reason && turn.message == now.message);
+        if (bad && !same && !told) || (good && !was_good) {
             turns.push(Turn { type_, bad, reason: now.reason, message: now.message });
         }
     }

@@ -62,11 +62,11 @@ pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
         return Finding::no(Reason::RolloutComplete, "");
     }
     let status = deployment.status.clone().unwrap_or_default();
+    let (ready, asked) = counts(observed);
+    let updated = status.updated_replicas.unwrap_or_default();
     let words = format!(
-        "{} of {} nodes are as asked for, {} of an earlier kind are left",
-        status.updated_replicas.unwrap_or_default(),
-        observed.cluster.spec.replicas,
-        status.replicas.unwrap_or_default() - status.updated_replicas.unwrap_or_default(),
+        "{updated} of {asked} pods are as asked for, {} of an earlier kind are left, {ready} take clients",
+        status.replicas.unwrap_or_default() - updated,
     );
     match condition(deployment, "Progressing") {
         Some(c) if c.reason.as_deref() == Some("ProgressDeadlineExceeded") => {
@@ -81,7 +81,7 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     if let Some(error) = observed.refused {
         return Finding::yes(error.reason(), error.to_string());
     }
-    if let Some((reason, words)) = pods::trouble(observed.node_pods).or_else(|| pods::trouble(observed.redis_pods)) {
+    if let Some((reason, words)) = pods::trouble(observed.node_pods, &observed.now).or_else(|| pods::trouble(observed.redis_pods, &observed.now)) {
         return Finding::yes(reason, words);
     }
     if let Some(failure) = observed

@@ -43,7 +43,7 @@ fn managed(observed: &Observed<'_>, class: Option<&str>) -> Finding {
         let class = class.unwrap_or_default();
         return Finding::no(Reason::StorageClassNotFound, format!("there is no StorageClass {class}"));
     }
-    match pods::trouble(observed.redis_pods) {
+    match pods::trouble(observed.redis_pods, &observed.now) {
         Some((reason, words)) => Finding::no(reason, words),
         None => Finding::no(Reason::RedisStarting, "its pod is not ready"),
     }

@@ -1,0 +1,133 @@
+//! The joint between the two crates: what the operator writes into a pod is what the server reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chat_server::config::{Cli, Config};
+use clap::{CommandFactory, Parser};
+use k8s_openapi::api::core::v1::EnvVar;
+use operator::api::spec::ChatCluster;
+use operator::controller::build::{Prepared, Resources, build};
+use operator::controller::dereference::{Owned, References};
+use operator::controller::validate::validate;
+
+/// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
+/// proxies are believed is nothing that the operator can know.
+const NOT_IN_A_SPEC: &[&str] = &["CHAT_TRUSTED_PROXIES"];
+
+fn references() -> References {
+    let owned = |value: &str| Owned { fresh: value.repeat(16), ..Owned::default() };
+    let credentials = [("user".to_owned(), b"chat".to_vec()), ("password".to_owned(), b"p@ss:/word".to_vec())];
+    References {
+        session: owned("5e55"),
+        admin: owned("ad31"),
+        redis: owned("4ed1"),
+        credentials: Some(credentials.into()),
+        certificate: true,
+        storage_class: true,
+    }
+}
+
+fn built(spec: &str) -> Resources<Prepared> {
+    let manifest = crate::harness::operator::chat_cluster("here", "chat", spec);
+    let mut cluster: ChatCluster = serde_yaml::from_str(&manifest).expect("a ChatCluster");
+    cluster.metadata.uid = Some("uid".to_owned());
+    build(&validate(&cluster, &references(), "chat-system").expect("it can be built"))
+}
+
+/// The variables of the nodes' container, as a kubelet would set them.
+fn variables(resources: &Resources<Prepared>) -> BTreeMap<String, String> {
+    let pod = resources.deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod");
+    let container = &pod.containers[0];
+    let from = &container.env_from.as_ref().expect("a ConfigMap")[0];
+    let map = from.config_map_ref.as_ref().map(|map| map.name.clone());
+    assert_eq!(map, resources.config.metadata.name);
+    let mut variables = resources.config.data.clone().expect("settings");
+    for variable in container.env.iter().flatten() {
+        variables.insert(variable.name.clone(), value(variable, resources));
+    }
+    variables
+}
+
+fn value(variable: &EnvVar, resources: &Resources<Prepared>) -> String {
+    let Some(source) = &variable.value_from else { return variable.value.clone().unwrap_or_default() };
+    if source.field_ref.is_some() {
+        return "chat-6f9d-x2x".to_owned();
+    }
+    let named = source.secret_key_ref.as_ref().expect("a Secret");
+    let secrets = [Some(&resources.session), Some(&resources.admin), resources.redis.as_ref().map(|redis| &redis.secret)];
+    let owned = secrets.into_iter().flatten().find(|secret| secret.metadata.name.as_ref() == Some(&named.name));
+    let bytes = match owned {
+        Some(secret) => secret.data.as_ref().and_then(|data| data.get(&named.key)).map(|value| value.0.clone()),
+        None => references().credentials.and_then(|data| data.get(&named.key).cloned()),
+    };
+    String::from_utf8(bytes.unwrap_or_else(|| panic!("nothing under {}", named.key))).expect("text")
+}
+
+/// The server's own reading. Each option has a variable of its name, which a test of the server's holds; so flags in
+/// their place, which leave this process's environment alone.
+fn read(variables: &BTreeMap<String, String>) -> Config {
+    let set = variables.iter().filter(|(name, value)| name.starts_with("CHAT_") && !value.is_empty());
+    let flags = set.map(|(name, value)| format!("--{}={value}", name["CHAT_".len()..].to_lowercase().replace('_', "-")));
+    let arguments = std::iter::once("chat-server".to_owned()).chain(flags);
+    let config = Cli::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).config;
+    config.check().expect("keys that are long enough");
+    config
+}
+
+#[test]
+fn the_server_reads_what_the_operator_writes() {
+    let spec = "{redis: {managed: {}}, auth: {allowedOrigins: ['https://a.example', 'https://b.example']}, \
+        limits: {maxConnectionsPerPod: 11, maxMessageBytes: 12, messagesPerSecondPerUser: 13, burst: 14}, \
+        retention: {maxAgeSeconds: 15, maxMessagesPerRoom: 16}, drain: {timeoutSeconds: 17, connectionsPerSecond: 18}}";
+    let config = read(&variables(&built(spec)));
+    assert_eq!(config.allowed_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!((config.max_connections, config.max_message_bytes), (11, 12));
+    assert_eq!((config.messages_per_second, config.message_burst), (13, 14));
+    assert_eq!((config.retention_seconds, config.retention_messages), (15, 16));
+    assert_eq!((config.drain_timeout_seconds, config.drain_connections_per_second), (17, 18));
+    assert_eq!((config.listen.port(), config.admin_listen.port()), (3000, 9090));
+    assert!(!config.admin_listen.ip().is_loopback(), "the kubelet asks from outside");
+    assert_eq!(config.redis_url.as_deref(), Some("redis://chat-redis:6379"));
+    assert_eq!(config.redis_password.as_deref(), Some("4ed1".repeat(16).as_str()));
+    assert_eq!(config.session_keys.len(), 1);
+    assert_eq!(config.node_id.map(|id| id.as_str().to_owned()).as_deref(), Some("chat-6f9d-x2x"));
+}
+
+#[test]
+fn the_credentials_of_an_external_redis_come_as_they_are() {
+    let spec = "{redis: {external: {endpoints: ['redis.example:6380'], \
+        credentialsSecretRef: {name: theirs, usernameKey: user}}}}";
+    let config = read(&variables(&built(spec)));
+    assert_eq!(config.redis_url.as_deref(), Some("redis://redis.example:6380"));
+    assert_eq!(config.redis_username.as_deref(), Some("chat"));
+    assert_eq!(config.redis_password.as_deref(), Some("p@ss:/word"));
+}
+
+#[test]
+fn a_chat_in_memory_knows_no_redis() {
+    let config = read(&variables(&built("{replicas: 1}")));
+    assert_eq!((config.redis_url, config.redis_password), (None, None));
+}
+
+#[test]
+fn every_option_of_the_server_is_set_by_the_operator_or_known_not_to_be() {
+    let external = "{redis: {external: {endpoints: ['r:1'], credentialsSecretRef: {name: x, usernameKey: user}}}}";
+    let set: BTreeSet<String> = variables(&built(external)).into_keys().filter(|name| name.starts_with("CHAT_")).collect();
+    let options: BTreeSet<String> = Cli::command()
+        .get_arguments()
+        .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))
+        .filter(|name| !NOT_IN_A_SPEC.contains(&name.as_str()))
+        .collect();
+    assert_eq!(set, options);
+}
+
+#[test]
+fn the_admin_token_is_where_the_server_looks_for_it() {
+    let resources = built("{replicas: 1}");
+    let file = read(&variables(&resources)).admin_token_file.expect("a file");
+    let pod = resources.deployment.spec.and_then(|spec| spec.template.spec).expect("a pod");
+    let mount = &pod.containers[0].volume_mounts.as_ref().expect("a mount")[0];
+    assert_eq!(file.parent(), Some(std::path::Path::new(&mount.mount_path)));
+    let key = file.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(resources.admin.data.expect("data").contains_key(&key));
+}
