@@ -37,4 +37,5 @@ mod operator_admission;
 mod operator_control_plane;
 mod operator_env;
 mod operator_objects;
+mod operator_repair;
 mod tidy;

@@ -114,19 +114,20 @@ pub async fn run(
     });
 
     let cluster_events = watcher(scope.api::<ChatCluster>(), watcher::Config::default().page_size(PAGE))
-        .default_backoff()
+        .backoff(backoff::Watch::default())
         .modify(|cluster| cluster.managed_fields_mut().clear())
         .reflect(cluster_writer)
         .applied_objects()
         // Its own status is no news.
         .predicate_filter(predicates::generation.combine(predicates::labels), Default::default());
     let references = watcher(scope.api::<PartialObjectMeta<Secret>>(), watcher::Config::default().page_size(PAGE))
-        .default_backoff()
+        .backoff(backoff::Watch::default())
         .touched_objects()
         .predicate_filter(predicates::resource_version, Default::default());
 
     tracing::info!("working");
     Controller::for_stream(cluster_events, clusters.clone())
+        .trigger_backoff(backoff::Unaffected)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .owns_stream(service_account_events)
         .owns_stream(secret_events)
@@ -185,7 +186,7 @@ impl Scope {
         let (store, writer) = reflector::store();
         let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}")).page_size(PAGE);
         let events = watcher(self.api::<K>(), config)
-            .default_backoff()
+            .backoff(backoff::Watch::default())
             .modify(|object| object.managed_fields_mut().clear())
             .reflect(writer)
             // Deletions too: what was removed is made again.

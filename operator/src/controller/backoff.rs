@@ -1,4 +1,4 @@
-//! How long to wait before a ChatCluster that failed is looked at again.
+//! How long to wait before what failed is tried again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,15 +23,57 @@ impl Backoff {
     pub(super) fn next(&self, cluster: &ObjectRef<ChatCluster>) -> Duration {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(cluster.clone()).or_default();
-        let delay = FIRST.saturating_mul(1 << (*count).min(10)).min(LAST);
         *count += 1;
-        delay.mul_f64(0.5 + 0.5 * fraction())
+        delay(FIRST, LAST, *count)
     }
 
     /// It went well.
     pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
     }
+}
+
+/// How long a watch waits before it begins anew: an API server that restarts is soon there again.
+#[derive(Default)]
+pub(super) struct Watch {
+    failures: u32,
+}
+
+impl Iterator for Watch {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.failures += 1;
+        Some(delay(Duration::from_millis(500), Duration::from_secs(8), self.failures))
+    }
+}
+
+impl kube::runtime::utils::Backoff for Watch {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// How long all watches wait for the trouble of one: not at all, each waits by itself. By default the
+/// trouble of a dozen, one after the other, holds up everything for minutes.
+pub(super) struct Unaffected;
+
+impl Iterator for Unaffected {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
+
+impl kube::runtime::utils::Backoff for Unaffected {
+    fn reset(&mut self) {}
+}
+
+/// After so many failures in a row.
+fn delay(first: Duration, last: Duration, failures: u32) -> Duration {
+    let delay = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(last);
+    delay.mul_f64(0.5 + 0.5 * fraction())
 }
 
 /// Something between 0 and 1; 1 where the machine gives no random numbers.

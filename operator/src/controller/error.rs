@@ -69,7 +69,8 @@ impl Error {
         match self {
             Self::NameConflict { .. } => true,
             Self::Refused { source, .. } => {
-                matches!(&**source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
+                matches!(&**source, kube::Error::Api(status)
+                    if matches!(status.code, 400 | 403 | 422) && !is_missing_right(&status.message))
             }
             _ => false,
         }
@@ -79,4 +80,10 @@ impl Error {
         matches!(self, Self::Refused { source, .. }
             if matches!(&**source, kube::Error::Api(status) if status.message.contains("exceeded quota")))
     }
+}
+
+/// Whether the operator itself is told that it may not, in the words of RBAC: so it is for a moment while
+/// an API server starts. Quotas and pod security say 403 too.
+fn is_missing_right(message: &str) -> bool {
+    message.contains(" is forbidden: User \"")
 }

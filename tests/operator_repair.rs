@@ -1,0 +1,244 @@
+//! Whatever happens to the operator, the API server or an object: in the end everything is as it was asked for.
+
+use std::time::Instant;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::DynamicObject;
+use kube::core::GroupVersionKind;
+use kube::discovery::ApiResource;
+use kube::{Api, ResourceExt};
+
+use crate::harness::control_plane::{Cluster, run, run_alone, until_gone, until_object};
+use crate::harness::operator::{Operator, chat_cluster};
+
+/// A chat with everything that a chat can consist of.
+const WHOLE: &str = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com]}}}";
+
+/// Each object of such a chat, and an edit that somebody makes by hand.
+const OBJECTS: &[(&str, &str, &str)] = &[
+    ("serviceaccount", "chat", r#"{"automountServiceAccountToken": true}"#),
+    ("secret", "chat-session", r#"{"metadata": {"labels": {"app.kubernetes.io/instance": "other"}}}"#),
+    ("secret", "chat-admin", r#"{"metadata": {"ownerReferences": null}}"#),
+    ("secret", "chat-redis", r#"{"data": {"auth.conf": "cmVxdWlyZXBhc3Mgb3RoZXIK"}}"#),
+    ("configmap", "chat", r#"{"data": {"CHAT_MAX_MESSAGE_BYTES": "1"}}"#),
+    ("configmap", "chat-redis", r#"{"data": {"redis.conf": "appendonly no"}}"#),
+    ("service", "chat", r#"{"spec": {"selector": {"app.kubernetes.io/instance": "other"}}}"#),
+    ("service", "chat-nodes", r#"{"spec": {"publishNotReadyAddresses": false}}"#),
+    ("service", "chat-redis", r#"{"spec": {"ports": [{"name": "redis", "port": 6379, "targetPort": 1}]}}"#),
+    ("deployment", "chat", r#"{"spec": {"replicas": 7}}"#),
+    ("statefulset", "chat-redis", r#"{"spec": {"replicas": 2}}"#),
+    ("poddisruptionbudget", "chat", r#"{"spec": {"maxUnavailable": "100%"}}"#),
+    ("networkpolicy", "chat", r#"{"spec": {"ingress": [{}]}}"#),
+    ("networkpolicy", "chat-redis", r#"{"spec": {"ingress": null}}"#),
+    ("ingress", "chat", r#"{"metadata": {"annotations": {"nginx.ingress.kubernetes.io/affinity": null}}}"#),
+];
+
+async fn api(cluster: &Cluster, namespace: &str, kind: &str) -> Api<DynamicObject> {
+    let (group, version, kind) = match kind {
+        "serviceaccount" => ("", "v1", "ServiceAccount"),
+        "secret" => ("", "v1", "Secret"),
+        "configmap" => ("", "v1", "ConfigMap"),
+        "service" => ("", "v1", "Service"),
+        "deployment" => ("apps", "v1", "Deployment"),
+        "statefulset" => ("apps", "v1", "StatefulSet"),
+        "poddisruptionbudget" => ("policy", "v1", "PodDisruptionBudget"),
+        "networkpolicy" => ("networking.k8s.io", "v1", "NetworkPolicy"),
+        "ingress" => ("networking.k8s.io", "v1", "Ingress"),
+        other => panic!("unknown: {other}"),
+    };
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    Api::namespaced_with(cluster.client().await, namespace, &resource)
+}
+
+/// What an object asks for: everything but what the API server and its controllers write.
+fn essence(object: &DynamicObject) -> serde_json::Value {
+    let mut value = serde_json::to_value(object).expect("JSON");
+    for (part, name) in [
+        ("metadata", "resourceVersion"),
+        ("metadata", "uid"),
+        ("metadata", "creationTimestamp"),
+        ("metadata", "generation"),
+        ("metadata", "managedFields"),
+        ("spec", "clusterIP"),
+        ("spec", "clusterIPs"),
+    ] {
+        if let Some(fields) = value.get_mut(part).and_then(|part| part.as_object_mut()) {
+            fields.remove(name);
+        }
+    }
+    if let Some(annotations) = value.pointer_mut("/metadata/annotations").and_then(|a| a.as_object_mut()) {
+        annotations.remove("deployment.kubernetes.io/revision");
+    }
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    value
+}
+
+async fn whole(cluster: &Cluster, namespace: &str) {
+    cluster.apply(&chat_cluster(namespace, "chat", WHOLE)).await;
+    for (kind, name, _) in OBJECTS {
+        until_object(&api(cluster, namespace, kind).await, name, "is there", |object| object.is_some()).await;
+    }
+}
+
+#[test]
+fn an_object_that_is_deleted_is_made_again() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        for (kind, name, _) in OBJECTS {
+            let api = api(&cluster, &namespace, kind).await;
+            let before = api.get(name).await.expect("it is there");
+            let began = Instant::now();
+            api.delete(name, &Default::default()).await.expect("it can be deleted");
+            let again = until_object(&api, name, "is there again", |object| {
+                object.is_some_and(|object| object.uid() != before.uid())
+            })
+            .await
+            .expect("it is there");
+            println!("{kind} {name}: there again after {:.2?}", began.elapsed());
+            // What is random is new: everything else is as it was.
+            if *kind == "secret" || *kind == "deployment" || *kind == "statefulset" {
+                assert_eq!(again.labels(), before.labels());
+            } else {
+                assert_eq!(essence(&again), essence(&before));
+            }
+        }
+        drop(operator);
+    });
+}
+
+#[test]
+fn an_edit_by_hand_is_put_back() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        for (kind, name, edit) in OBJECTS {
+            let api = api(&cluster, &namespace, kind).await;
+            let before = api.get(name).await.expect("it is there");
+            let began = Instant::now();
+            let edited = cluster.kubectl(&["patch", kind, name, "--type=merge", "-p", edit, "-n", &namespace]).await;
+            let said = edited.expect_ok();
+            assert!(!said.contains("no change"), "{said}");
+            until_object(&api, name, "is as before", |object| {
+                object.is_some_and(|object| {
+                    object.resource_version() != before.resource_version() && essence(object) == essence(&before)
+                })
+            })
+            .await;
+            println!("{kind} {name}: {edit} put back after {:.2?}", began.elapsed());
+        }
+        drop(operator);
+    });
+}
+
+#[test]
+fn what_the_spec_no_longer_asks_for_is_removed() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        let without = "{redis: {managed: {}}, networkPolicy: {mode: Disabled}}";
+        cluster.apply(&chat_cluster(&namespace, "chat", without)).await;
+        for (kind, name) in [("ingress", "chat"), ("networkpolicy", "chat"), ("networkpolicy", "chat-redis")] {
+            until_gone(&api(&cluster, &namespace, kind).await, name).await;
+        }
+        api(&cluster, &namespace, "deployment").await.get("chat").await.expect("the rest stays");
+    });
+}
+
+#[test]
+fn a_deleted_chat_takes_everything_along_but_the_volume_of_its_redis() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> =
+            Api::namespaced(cluster.client().await, &namespace);
+        until_object(&claims, "data-chat-redis-0", "is there", |claim| claim.is_some()).await;
+        cluster.kubectl(&["delete", "chatcluster", "chat", "-n", &namespace]).await.expect_ok();
+        for (kind, name, _) in OBJECTS {
+            until_gone(&api(&cluster, &namespace, kind).await, name).await;
+        }
+        let claim = claims.get("data-chat-redis-0").await.expect("what was said is still there");
+        assert_eq!(claim.metadata.deletion_timestamp, None);
+    });
+}
+
+#[test]
+fn a_name_that_belongs_to_somebody_else_is_left_alone_and_told() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let theirs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: chat}, data: {mine: yours}}";
+        cluster.kubectl_with(&cluster.kubeconfig()).input(&["apply", "-n", &namespace, "-f", "-"], theirs).await.expect_ok();
+        let _operator = Operator::start(&cluster, &namespace).await;
+        cluster.apply(&chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        crate::harness::operator::until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "NameConflict")).await;
+        let map = api(&cluster, &namespace, "configmap").await.get("chat").await.expect("it is there");
+        assert!(map.labels().is_empty() && map.owner_references().is_empty());
+        // It goes on by itself once the way is free.
+        cluster.kubectl(&["delete", "configmap", "chat", "-n", &namespace]).await.expect_ok();
+        until_object(&api(&cluster, &namespace, "deployment").await, "chat", "is there", |object| object.is_some()).await;
+    });
+}
+
+#[test]
+fn when_the_one_that_works_is_killed_another_takes_over() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let mut first = Operator::start(&cluster, &namespace).await;
+        let second = Operator::replica(&cluster, &namespace, "operator-1").await;
+        whole(&cluster, &namespace).await;
+        assert_eq!(second.metric("chat_operator_leader").await, Some(0.0));
+        assert_eq!(second.get("/readyz").await.map(|(code, _)| code), Some(200), "it is ready to take over");
+        // In the middle of a rollout.
+        let changed = "{redis: {managed: {}}, limits: {burst: 31}, exposure: {ingress: {hosts: [chat.example.com]}}}";
+        cluster.apply(&chat_cluster(&namespace, "chat", changed)).await;
+        let began = Instant::now();
+        first.kill().await;
+        second.works().await;
+        println!("another works after {:.1?}", began.elapsed());
+        let maps = api(&cluster, &namespace, "configmap").await;
+        until_object(&maps, "chat", "has the change", |map| {
+            map.is_some_and(|map| map.data.pointer("/data/CHAT_MESSAGE_BURST").is_some_and(|burst| burst == "31"))
+        })
+        .await;
+        println!("the change is carried out after {:.1?}", began.elapsed());
+        // One that ends in order leaves at once.
+        first.restart();
+        let mut second = second;
+        let began = Instant::now();
+        assert_eq!(second.stop().await, Some(0), "{}", second.log());
+        first.works().await;
+        println!("after an orderly end another works after {:.1?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_restart_of_the_api_server_changes_nothing() {
+    run_alone(async |cluster| {
+        let namespace = cluster.namespace("repair").await;
+        let mut operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
+        let before = deployments.get("chat").await.expect("it is there");
+        cluster.stop_api_server().await;
+        cluster.start_api_server().await;
+        // It may have lost its Lease meanwhile and ended: a kubelet would start it again.
+        if operator.get("/livez").await.is_none() {
+            operator.restart();
+        }
+        let began = Instant::now();
+        cluster.kubectl(&["patch", "deployment", "chat", "-n", &namespace, "-p", r#"{"spec": {"replicas": 7}}"#]).await.expect_ok();
+        until_object(&deployments, "chat", "is put back", |object| {
+            object.and_then(|object| object.spec.as_ref()).is_some_and(|spec| spec.replicas == Some(2))
+        })
+        .await;
+        println!("an edit is put back {:.1?} after the API server was there again", began.elapsed());
+        let after = deployments.get("chat").await.expect("it is there");
+        assert_eq!(after.spec, before.spec);
+    });
+}
