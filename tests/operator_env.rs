@@ -54,7 +54,8 @@ fn value(variable: &EnvVar, resources: &Resources<Prepared>) -> String {
         return "chat-6f9d-x2x".to_owned();
     }
     let named = source.secret_key_ref.as_ref().expect("a Secret");
-    let secrets = [Some(&resources.session), Some(&resources.admin), resources.redis.as_ref().map(|redis| &redis.secret)];
+    let secrets =
+        [Some(&resources.session), Some(&resources.admin), resources.redis.as_ref().map(|redis| &redis.secret)];
     let owned = secrets.into_iter().flatten().find(|secret| secret.metadata.name.as_ref() == Some(&named.name));
     let bytes = match owned {
         Some(secret) => secret.data.as_ref().and_then(|data| data.get(&named.key)).map(|value| value.0.clone()),
@@ -67,7 +68,8 @@ fn value(variable: &EnvVar, resources: &Resources<Prepared>) -> String {
 /// their place, which leave this process's environment alone.
 fn read(variables: &BTreeMap<String, String>) -> Config {
     let set = variables.iter().filter(|(name, value)| name.starts_with("CHAT_") && !value.is_empty());
-    let flags = set.map(|(name, value)| format!("--{}={value}", name["CHAT_".len()..].to_lowercase().replace('_', "-")));
+    let flags =
+        set.map(|(name, value)| format!("--{}={value}", name["CHAT_".len()..].to_lowercase().replace('_', "-")));
     let arguments = std::iter::once("chat-server".to_owned()).chain(flags);
     let config = Cli::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).config;
     config.check().expect("keys that are long enough");
@@ -112,7 +114,8 @@ fn a_chat_in_memory_knows_no_redis() {
 #[test]
 fn every_option_of_the_server_is_set_by_the_operator_or_known_not_to_be() {
     let external = "{redis: {external: {endpoints: ['r:1'], credentialsSecretRef: {name: x, usernameKey: user}}}}";
-    let set: BTreeSet<String> = variables(&built(external)).into_keys().filter(|name| name.starts_with("CHAT_")).collect();
+    let set: BTreeSet<String> =
+        variables(&built(external)).into_keys().filter(|name| name.starts_with("CHAT_")).collect();
     let options: BTreeSet<String> = Cli::command()
         .get_arguments()
         .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))

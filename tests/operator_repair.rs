@@ -173,15 +173,21 @@ fn a_name_that_belongs_to_somebody_else_is_left_alone_and_told() {
     run(async |cluster| {
         let namespace = cluster.namespace("repair").await;
         let theirs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: chat}, data: {mine: yours}}";
-        cluster.kubectl_with(&cluster.kubeconfig()).input(&["apply", "-n", &namespace, "-f", "-"], theirs).await.expect_ok();
+        cluster
+            .kubectl_with(&cluster.kubeconfig())
+            .input(&["apply", "-n", &namespace, "-f", "-"], theirs)
+            .await
+            .expect_ok();
         let _operator = Operator::start(&cluster, &namespace).await;
         cluster.apply(&chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
-        crate::harness::operator::until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "NameConflict")).await;
+        crate::harness::operator::until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "NameConflict"))
+            .await;
         let map = api(&cluster, &namespace, "configmap").await.get("chat").await.expect("it is there");
         assert!(map.labels().is_empty() && map.owner_references().is_empty());
         // It goes on by itself once the way is free.
         cluster.kubectl(&["delete", "configmap", "chat", "-n", &namespace]).await.expect_ok();
-        until_object(&api(&cluster, &namespace, "deployment").await, "chat", "is there", |object| object.is_some()).await;
+        until_object(&api(&cluster, &namespace, "deployment").await, "chat", "is there", |object| object.is_some())
+            .await;
     });
 }
 
@@ -232,7 +238,10 @@ fn a_restart_of_the_api_server_changes_nothing() {
             operator.restart();
         }
         let began = Instant::now();
-        cluster.kubectl(&["patch", "deployment", "chat", "-n", &namespace, "-p", r#"{"spec": {"replicas": 7}}"#]).await.expect_ok();
+        cluster
+            .kubectl(&["patch", "deployment", "chat", "-n", &namespace, "-p", r#"{"spec": {"replicas": 7}}"#])
+            .await
+            .expect_ok();
         until_object(&deployments, "chat", "is put back", |object| {
             object.and_then(|object| object.spec.as_ref()).is_some_and(|spec| spec.replicas == Some(2))
         })

@@ -52,5 +52,9 @@ async fn run(options: operator::run::Options) -> anyhow::Result<()> {
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
-    if std::io::stdout().is_terminal() { logs.init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init() }
+    if std::io::stdout().is_terminal() {
+        logs.init()
+    } else {
+        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+    }
 }

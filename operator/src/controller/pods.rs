@@ -70,7 +70,10 @@ fn of_container(container: &ContainerStatus) -> Option<(Reason, String)> {
     let last = state.terminated.as_ref().or(container.last_state.as_ref()?.terminated.as_ref())?;
     (!container.ready && last.exit_code != 0).then(|| {
         let message = last.message.as_deref().unwrap_or_default().trim();
-        (Reason::ContainerCrashing, format!("container {} ended with code {}: {message}", container.name, last.exit_code))
+        (
+            Reason::ContainerCrashing,
+            format!("container {} ended with code {}: {message}", container.name, last.exit_code),
+        )
     })
 }
 

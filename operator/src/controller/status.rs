@@ -98,7 +98,9 @@ pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
         endpoint: exposure::endpoint(observed),
         conditions: findings
             .into_iter()
-            .map(|(type_, finding)| condition(type_, finding, cluster.metadata.generation, observed.before, &observed.now))
+            .map(|(type_, finding)| {
+                condition(type_, finding, cluster.metadata.generation, observed.before, &observed.now)
+            })
             .collect(),
     }
 }

@@ -81,7 +81,9 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     if let Some(error) = observed.refused {
         return Finding::yes(error.reason(), error.to_string());
     }
-    if let Some((reason, words)) = pods::trouble(observed.node_pods, &observed.now).or_else(|| pods::trouble(observed.redis_pods, &observed.now)) {
+    if let Some((reason, words)) =
+        pods::trouble(observed.node_pods, &observed.now).or_else(|| pods::trouble(observed.redis_pods, &observed.now))
+    {
         return Finding::yes(reason, words);
     }
     if let Some(failure) = observed

@@ -1,1 +1,161 @@
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
+use super::*;
+
+/// What was found, in JSON.
+struct Found {
+    cluster: ChatCluster,
+    deployment: Option<Deployment>,
+    pods: Vec<Arc<Pod>>,
+    words: Vec<String>,
+    before: ChatClusterStatus,
+}
+
+impl Found {
+    fn with(spec: Value, deployment: Value) -> Self {
+        let cluster = json!({
+            "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+            "metadata": {"name": "chat", "namespace": "here", "uid": "u", "generation": 3}, "spec": spec,
+        });
+        Self {
+            cluster: serde_json::from_value(cluster).unwrap(),
+            deployment: serde_json::from_value(deployment).unwrap(),
+            pods: Vec::new(),
+            words: Vec::new(),
+            before: ChatClusterStatus::default(),
+        }
+    }
+
+    fn pod(mut self, status: Value) -> Self {
+        let pod =
+            json!({"metadata": {"name": "chat-x", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status});
+        self.pods.push(Arc::new(serde_json::from_value(pod).unwrap()));
+        self
+    }
+
+    fn assess(&self, second: i64) -> ChatClusterStatus {
+        assess(&Observed {
+            cluster: &self.cluster,
+            before: &self.before,
+            deployment: self.deployment.as_ref(),
+            stateful_set: None,
+            service: None,
+            ingress: None,
+            node_pods: &self.pods,
+            redis_pods: &[],
+            words: &self.words,
+            problem: None,
+            refused: None,
+            storage_class: true,
+            certificate: true,
+            now: Time(Timestamp::from_second(1_800_000_000 + second).unwrap()),
+        })
+    }
+}
+
+fn external() -> Value {
+    json!({"replicas": 2, "redis": {"external": {"endpoints": ["r:1"]}}})
+}
+
+fn deployment(ready: i32, updated: i32) -> Value {
+    json!({
+        "metadata": {"generation": 5}, "spec": {"replicas": 2, "selector": {}, "template": {}},
+        "status": {
+            "observedGeneration": 5, "replicas": 2, "updatedReplicas": updated, "readyReplicas": ready,
+            "availableReplicas": ready,
+        },
+    })
+}
+
+fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).unwrap();
+    (&condition.status, &condition.reason)
+}
+
+#[test]
+fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
+    let status = Found::with(external(), deployment(2, 2)).assess(0);
+    assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
+    assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
+    assert_eq!(said(&status, ConditionType::RedisReady), ("True", "RedisAnswers"));
+    assert_eq!(status.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!((status.observed_generation, status.replicas, status.ready_replicas), (Some(3), 2, 2));
+}
+
+#[test]
+fn during_a_rollout_the_version_is_the_one_before() {
+    let mut found = Found::with(external(), deployment(2, 1));
+    found.before.version = Some("0.0.9".to_owned());
+    let status = found.assess(0);
+    assert_eq!(said(&status, ConditionType::Progressing), ("True", "RollingOut"));
+    assert_eq!(status.version.as_deref(), Some("0.0.9"));
+}
+
+#[test]
+fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
+    for (words, reason) in [
+        (
+            "waiting for the broker: the broker is unavailable: Redis refuses the user or the password\n",
+            "RedisAuthenticationFailed",
+        ),
+        ("waiting for the broker: the broker is unavailable: Redis can't be reached\n", "RedisUnreachable"),
+    ] {
+        let mut found = Found::with(external(), deployment(0, 2));
+        found.words = vec![words.to_owned()];
+        let status = found.assess(0);
+        assert_eq!(said(&status, ConditionType::RedisReady), ("False", reason));
+        assert_eq!(said(&status, ConditionType::Available), ("False", reason));
+        let warnings: Vec<_> = turns(&found.before, &status).into_iter().filter(|turn| turn.bad).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0].reason, reason);
+    }
+}
+
+#[test]
+fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
+    let ended = json!({"terminated": {"exitCode": 2, "message": "no such option\n"}});
+    for state in [json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"running": {}}), ended.clone()] {
+        let container = json!({
+            "name": "chat-server", "image": "i", "imageID": "", "ready": false, "restartCount": 3,
+            "state": state, "lastState": ended,
+        });
+        let status = Found::with(external(), deployment(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
+        assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
+        assert_eq!(said(&status, ConditionType::Available), ("False", "ContainerCrashing"));
+        let message = &status.conditions[0].message;
+        assert_eq!(message, "pod chat-x: container chat-server ended with code 2: no such option");
+    }
+}
+
+#[test]
+fn a_node_that_fails_later_is_missing_and_no_rollout() {
+    let mut failed = deployment(1, 2);
+    failed["status"]["conditions"] =
+        json!([{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]);
+    let status = Found::with(external(), failed).assess(0);
+    assert_eq!(said(&status, ConditionType::Degraded), ("True", "NodesMissing"));
+    assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
+    assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
+}
+
+#[test]
+fn the_same_again_is_the_same_status_whatever_the_time() {
+    let mut found = Found::with(external(), deployment(2, 2));
+    found.before = found.assess(0);
+    assert_eq!(found.assess(60), found.before);
+    assert_eq!(turns(&found.before, &found.assess(60)), []);
+}
+
+#[test]
+fn an_event_tells_each_turn_once() {
+    let mut found = Found::with(external(), deployment(0, 2));
+    found.before = found.assess(0);
+    found.deployment = serde_json::from_value(deployment(2, 2)).unwrap();
+    let well = found.assess(1);
+    let told: Vec<_> = turns(&found.before, &well).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
+    assert_eq!(told, [(false, "NodesReady".to_owned())]);
+    found.before = well;
+    found.deployment = serde_json::from_value(deployment(1, 2)).unwrap();
+    assert_eq!(turns(&found.before, &found.assess(2)), [], "one of two nodes is no reason to warn");
+}
