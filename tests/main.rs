@@ -36,6 +36,7 @@ mod history;
 mod operator_admission;
 mod operator_control_plane;
 mod operator_env;
+mod operator_kubelet;
 mod operator_objects;
 mod operator_repair;
 mod tidy;

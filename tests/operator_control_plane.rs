@@ -70,6 +70,9 @@ fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells_it() {
             let reads: Vec<_> = theirs.iter().filter(|entry| !entry.writes()).map(|entry| entry.code).collect();
             let last = writes.first()?;
             assert_eq!((last.verb.as_str(), last.resource.as_str(), last.code), ("create", "configmaps", 403));
+            assert_eq!(last.namespace, *namespace);
+            let given = entries.iter().find(|entry| entry.resource == "rolebindings" && entry.name == "reader")?;
+            assert_eq!((given.user.as_str(), given.group.as_str()), ("admin", "rbac.authorization.k8s.io"));
             assert!(reads.starts_with(&[403]) && reads.ends_with(&[200]), "{reads:?}");
             Some(())
         })
@@ -112,9 +115,18 @@ fn a_cluster_of_its_own_is_there_again_after_its_api_server_restarts() {
         folder = cluster.kubeconfig().parent().map(std::path::Path::to_owned);
         let namespace = cluster.namespace("kept").await;
         cluster.stop_api_server().await;
-        assert_ne!(cluster.kubectl(&["get", "nodes"]).await.code, 0, "nobody answers");
+        let refusal = cluster.kubectl(&["get", "nodes"]).await.expect_refusal();
+        assert!(refusal.contains("refused"), "{refusal}");
         cluster.start_api_server().await;
+        let mark = cluster.audit_mark();
         cluster.kubectl(&["get", "namespace", &namespace]).await.expect_ok();
+        until("the audit log has it", || async {
+            let entries = cluster.audit(&mark);
+            let by_kubectl = entries.iter().find(|entry| entry.user_agent.starts_with("kubectl/"))?;
+            assert_eq!((by_kubectl.verb.as_str(), by_kubectl.resource.as_str()), ("get", "namespaces"));
+            Some(())
+        })
+        .await;
     });
     assert!(!folder.expect("a folder").exists(), "nothing is left of the cluster");
 }

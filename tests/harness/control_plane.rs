@@ -42,7 +42,7 @@ static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
 /// Runs a scenario in the network of the cluster that all tests share.
 pub(crate) fn run(scenario: impl AsyncFnOnce(Cluster) + Send) {
-    SHARED.run(WHOLE_TEST, scenario);
+    run_within(WHOLE_TEST, scenario);
 }
 
 /// Runs a scenario that may take so long in the network of the cluster that all tests share.

@@ -1,16 +1,17 @@
 //! Nodes: three of them, each in a zone of its own, all of which this process is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
 use serde_json::json;
 
-use super::persist;
+use super::Host;
 
 /// How many nodes there are.
 pub(super) const NODES: u8 = 3;
@@ -31,7 +32,7 @@ pub(super) fn address(number: u8) -> String {
 }
 
 /// Registers a node and keeps up its heartbeat.
-pub(super) async fn register(client: &Client, number: u8) {
+pub(super) async fn register(host: &Arc<Host>, number: u8) {
     let name = name(number);
     let resources = json!({"cpu": "16", "memory": "64Gi", "ephemeral-storage": "100Gi", "pods": "1000"});
     let now = Timestamp::now();
@@ -75,22 +76,23 @@ pub(super) async fn register(client: &Client, number: u8) {
     });
     let node: Node = serde_json::from_value(node).expect("a node");
     let (post, patch) = (PostParams::default(), PatchParams::default());
-    let nodes: Api<Node> = Api::all(client.clone());
-    persist("a node", || nodes.create(&post, &node)).await;
+    let nodes: Api<Node> = Api::all(host.client.clone());
+    host.persist("-", "a node", || nodes.create(&post, &node)).await;
 
     // The API server makes the namespace of the leases in its own time.
-    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
+    let leases: Api<Lease> = Api::namespaced(host.client.clone(), "kube-node-lease");
     let lease = json!({
         "metadata": {"name": name},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": MicroTime(now)},
     });
     let lease: Lease = serde_json::from_value(lease).expect("a lease");
-    persist("a lease", || leases.create(&post, &lease)).await;
+    host.persist("-", "a lease", || leases.create(&post, &lease)).await;
+    let host = Arc::clone(host);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(10)).await;
             let renewal = Patch::Merge(json!({"spec": {"renewTime": MicroTime(Timestamp::now())}}));
-            persist("a lease", || leases.patch(&name, &patch, &renewal)).await;
+            host.persist("-", "a lease", || leases.patch(&name, &patch, &renewal)).await;
         }
     });
 }

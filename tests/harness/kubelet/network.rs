@@ -1,0 +1,97 @@
+//! A Pod's network: a namespace, held by a process as by Kubernetes' own `pause`, and joined to the bridge of the
+//! cluster network.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Joins its own network to that of the process `$2`, says so, and holds it.
+const PAUSE: &str = r#"
+ip link add eth0 type veth peer name "$1" netns "$2"
+ip -batch - <<IP
+addr add $3/16 dev eth0
+link set lo up
+link set eth0 up
+route add default via 10.244.0.1
+IP
+nsenter --net="/proc/$2/ns/net" ip link set "$1" master pods up
+# As the container runtimes have it: nobody needs to be root for port 80.
+echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
+echo ready
+exec sleep infinity
+"#;
+
+/// Which addresses are in use.
+#[derive(Default)]
+pub(super) struct Addresses {
+    taken: Mutex<BTreeSet<Ipv4Addr>>,
+    next: AtomicU32,
+}
+
+impl Addresses {
+    /// A free address on a node, from 1. Of late given back ones come last: somebody may still know them.
+    pub(super) fn take(&self, node: u8) -> Ipv4Addr {
+        let mut taken = self.taken.lock().unwrap();
+        loop {
+            // 64 times 254 for each node; the first is the bridge.
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % (64 * 254 - 1) + 1;
+            let third = u32::from(node - 1) * 64 + next / 254;
+            let address = Ipv4Addr::from((10 << 24) | (244 << 16) | (third << 8) | (next % 254 + 1));
+            if taken.insert(address) {
+                return address;
+            }
+        }
+    }
+
+    pub(super) fn give_back(&self, address: Ipv4Addr) {
+        self.taken.lock().unwrap().remove(&address);
+    }
+}
+
+/// What the cluster network calls its end of the link to a Pod.
+pub(crate) fn link(address: Ipv4Addr) -> String {
+    let [_, _, third, fourth] = address.octets();
+    format!("pod{third}.{fourth}")
+}
+
+/// The network of one Pod.
+pub(super) struct PodNetwork {
+    pause: Child,
+}
+
+impl PodNetwork {
+    /// Makes it, next to the network that the process `holder` holds.
+    pub(super) async fn join(address: Ipv4Addr, holder: u32) -> std::io::Result<Self> {
+        let link = link(address);
+        let mut pause = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare", "--net", "sh", "-e", "-c", PAUSE, "pause", &link])
+            .args([holder.to_string(), address.to_string()])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut said = String::new();
+        BufReader::new(pause.stdout.take().expect("its output")).read_line(&mut said).await?;
+        if said != "ready\n" {
+            return Err(std::io::Error::other("the Pod's network could not be made"));
+        }
+        Ok(Self { pause })
+    }
+
+    /// The path by which `nsenter` finds it.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.pause.id().expect("it runs"))
+    }
+
+    /// Removes it, and waits for that.
+    pub(super) async fn remove(mut self) {
+        // Killed from outside, it is gone as well.
+        let _ = self.pause.kill().await;
+    }
+}
