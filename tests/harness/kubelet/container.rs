@@ -46,7 +46,7 @@ pub(super) struct Container {
     pub(super) spec: Spec,
     pub(super) place: Place,
     pub(super) record: Arc<Record>,
-    pub(super) network: String,
+    pub(super) entry: [String; 2],
     pub(super) address: Ipv4Addr,
     pub(super) volumes: Arc<BTreeMap<String, PathBuf>>,
     pub(super) stop: watch::Receiver<Option<Stop>>,
@@ -172,7 +172,7 @@ impl Container {
         std::fs::set_permissions(&message, PermissionsExt::from_mode(0o666)).expect("its mode");
         let path = self.spec.termination_message_path.as_deref().filter(|path| !path.is_empty());
         Ok(Sandbox {
-            network: self.network.clone(),
+            entry: self.entry.clone(),
             hostname: self
                 .pod
                 .spec

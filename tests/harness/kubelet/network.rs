@@ -1,5 +1,5 @@
-//! A Pod's network: a namespace, held by a process as by Kubernetes' own `pause`, and joined to the bridge of the
-//! cluster network.
+//! What a Pod's containers share: a network, joined to the bridge of the cluster network, and an end. Both are held by
+//! a process, as by Kubernetes' own `pause`.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Joins its own network to that of the process `$2`, says so, and holds it.
+/// Joins its own network to the one at `$2`, says so, and holds it.
 const PAUSE: &str = r#"
 ip link add eth0 type veth peer name "$1" netns "$2"
 ip -batch - <<IP
@@ -19,7 +19,7 @@ link set lo up
 link set eth0 up
 route add default via 10.244.0.1
 IP
-nsenter --net="/proc/$2/ns/net" ip link set "$1" master pods up
+nsenter --net="$2" ip link set "$1" master pods up
 # As the container runtimes have it: nobody needs to be root for port 80.
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
 echo ready
@@ -59,7 +59,9 @@ pub(crate) fn link(address: Ipv4Addr) -> String {
     format!("pod{third}.{fourth}")
 }
 
-/// The network of one Pod.
+/// The network of one Pod, and the process namespace above those of its containers: with its first process, all end at
+/// once. The kernel does so whatever the harness comes to; a signal at a parent's death would not do, for a parent
+/// without capabilities can't send it to another user's process.
 pub(super) struct PodNetwork {
     pause: Child,
 }
@@ -67,10 +69,10 @@ pub(super) struct PodNetwork {
 impl PodNetwork {
     /// Makes it, next to the network that the process `holder` holds.
     pub(super) async fn join(address: Ipv4Addr, holder: u32) -> std::io::Result<Self> {
-        let link = link(address);
         let mut pause = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "unshare", "--net", "sh", "-e", "-c", PAUSE, "pause", &link])
-            .args([holder.to_string(), address.to_string()])
+            .args(["--pdeathsig", "KILL", "unshare", "--net", "--pid", "--fork", "--kill-child"])
+            .args(["sh", "-e", "-c", PAUSE, "pause", &link(address)])
+            .args([format!("/proc/{holder}/ns/net"), address.to_string()])
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -84,9 +86,10 @@ impl PodNetwork {
         Ok(Self { pause })
     }
 
-    /// The path by which `nsenter` finds it.
-    pub(super) fn path(&self) -> String {
-        format!("/proc/{}/ns/net", self.pause.id().expect("it runs"))
+    /// How `nsenter` finds it.
+    pub(super) fn entry(&self) -> [String; 2] {
+        let pause = self.pause.id().expect("it runs");
+        [format!("--net=/proc/{pause}/ns/net"), format!("--pid=/proc/{pause}/ns/pid_for_children")]
     }
 
     /// Removes it, and waits for that.

@@ -112,7 +112,7 @@ impl Worker {
             spec: spec.clone(),
             place,
             record: Arc::clone(record),
-            network: network.path(),
+            entry: network.entry(),
             address: self.address,
             volumes: Arc::clone(&volumes),
             stop: stop.clone(),

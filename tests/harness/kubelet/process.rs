@@ -27,7 +27,7 @@ impl Pids {
 
 /// A program in its sandbox, where it is the process 1.
 pub(super) struct Process {
-    /// Bubblewrap, which ends with it and as it ended.
+    /// What made the sandbox, which ends with it and as it ended.
     sandbox: Child,
     /// Its id outside; nothing if it ended at once.
     pub(super) pid: Option<u32>,
@@ -37,15 +37,14 @@ impl Process {
     /// Starts it, and waits until the program itself is there to receive signals.
     pub(super) async fn start(command: &mut Command) -> std::io::Result<Self> {
         let mut sandbox = command.spawn()?;
-        let outer = sandbox.id().expect("it runs");
+        let nsenter = sandbox.id().expect("it runs");
         let pid = loop {
             if sandbox.try_wait()?.is_some() {
                 break None;
             }
-            let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap_or_default();
-            let inner = children.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
+            // nsenter, bubblewrap, and what is first in the sandbox: before it becomes the program, it makes that.
+            let inner = child_of(nsenter).and_then(child_of);
             let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            // Before it becomes the program, it is what makes the sandbox.
             if let Some(pid) = inner.filter(|pid| !matches!(name(pid).trim(), "bwrap" | "setpriv" | ".setpriv" | "")) {
                 break Some(pid);
             }
@@ -69,4 +68,9 @@ impl Process {
         // Without a code, it was the sandbox itself that was killed.
         status.code().unwrap_or(137)
     }
+}
+
+fn child_of(pid: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
 }

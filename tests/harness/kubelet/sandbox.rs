@@ -18,7 +18,8 @@ pub(super) struct Mount {
 
 /// All that is needed to start a container.
 pub(super) struct Sandbox {
-    pub(super) network: String,
+    /// The arguments of `nsenter` that lead into the Pod.
+    pub(super) entry: [String; 2],
     pub(super) hostname: String,
     pub(super) etc: PathBuf,
     pub(super) termination_log: (PathBuf, String),
@@ -36,7 +37,7 @@ impl Sandbox {
         let log = File::options().create(true).append(true).open(log).expect("the log of a container");
         let mut command = Command::new("/usr/bin/nsenter");
         command
-            .arg(format!("--net={}", self.network))
+            .args(&self.entry)
             .args(["/usr/bin/bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc"])
             .args(["--unshare-uts", "--hostname", &self.hostname]);
         self.root(&mut command);
@@ -99,7 +100,8 @@ impl Sandbox {
         command.args(["--target", &pid.to_string(), "--mount", "--net", "--uts", "--ipc", "--pid"]);
         command.arg(format!("--wdns={}", self.workdir));
         command.arg(if self.image.distroless { "/.setpriv" } else { "/usr/bin/setpriv" });
-        command.args(self.security.setpriv()).arg("--").args(argv);
+        // Who takes too long ends with nsenter, which is ended then.
+        command.args(self.security.setpriv()).args(["--pdeathsig", "KILL", "--"]).args(argv);
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -73,8 +73,6 @@ impl Security {
         if self.no_new_privileges {
             args.push("--no-new-privs".to_owned());
         }
-        // The kernel forgets it with a change of the user: so here, and not only before.
-        args.extend(["--pdeathsig".to_owned(), "KILL".to_owned()]);
         args
     }
 }
