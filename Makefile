@@ -26,7 +26,7 @@ run: needs $(WEB)/dist/index.html ## a chat at http://localhost:3000, in one pro
 	cargo run --locked -p chat-server
 
 .PHONY: test
-test: setup web-test ## all tests, with a real Redis, nginx, Chromium and stock clients; installs what is missing
+test: setup web-test ## all tests, with a real Redis, nginx, Chromium, Kubernetes and stock clients; installs what is missing, but Go
 	@# First the server with bugs on purpose, which the history checker has to find; then the true one in its place.
 	cargo build --workspace --locked --features chat-server/planted-bugs
 	cp "$${CARGO_TARGET_DIR:-target}/debug/chat-server" "$${CARGO_TARGET_DIR:-target}/debug/chat-server-planted"

@@ -430,6 +430,33 @@ fn files_follow_their_config_map_and_tokens_open_the_api_server() {
 }
 
 #[test]
+fn a_service_leads_to_its_ready_pods_by_name_and_port() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("service").await;
+        let manifests = include_str!("operator_kubelet/service.yaml");
+        cluster
+            .kubectl_with(&cluster.kubeconfig())
+            .input(&["apply", "-n", &namespace, "-f", "-"], manifests)
+            .await
+            .expect_ok();
+        let pods = pods(&cluster, &namespace).await;
+        until_object(&pods, "caller", "has its answer", |pod| {
+            pod.is_some_and(|pod| {
+                pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Succeeded"))
+            })
+        })
+        .await;
+        assert!(cluster.kubelet().pod_log(&namespace, "caller").contains("200 OK"));
+        // And from outside of Pods, in the cluster network.
+        let services: Api<k8s_openapi::api::core::v1::Service> = Api::namespaced(cluster.client().await, &namespace);
+        let address = services.get("chat").await.expect("the Service").spec.and_then(|spec| spec.cluster_ip);
+        let url = format!("http://{}/livez", address.expect("an address"));
+        let answer = reqwest::get(&url).await.expect("an answer");
+        assert!(answer.status().is_success(), "{answer:?}");
+    });
+}
+
+#[test]
 fn hundreds_of_pods_only_seem_to_run_where_they_are_faked() {
     run(async |cluster| {
         let namespace = cluster.namespace_with("faked", &[("tests.chatcluster.dev/pods", "faked")]).await;

@@ -326,8 +326,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     binary
 }
 
-/// The last lines of a file.
-pub(crate) fn tail(path: &Path, lines: usize) -> String {
+fn tail(path: &Path, lines: usize) -> String {
     let text = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();

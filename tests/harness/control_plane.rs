@@ -1,4 +1,4 @@
-//! A real control plane — etcd, kube-apiserver, kube-controller-manager, kube-scheduler — in a network of its own.
+//! A real control plane — etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy — in a network of its own.
 //!
 //! The *cluster network* is a network namespace: every port is free there, and whatever a scenario opens or starts
 //! inside of [`run`] is in it. All tests of this binary share one control plane and keep to namespaces of their own;
@@ -32,7 +32,7 @@ use super::{WHOLE_TEST, until};
 pub(crate) use audit::{AuditEntry, AuditMark};
 pub(crate) use kubectl::{Answer, Kubectl};
 pub(crate) use namespace::Namespace;
-pub(crate) use network::API_SERVER;
+pub(crate) use network::API_SERVICE;
 use network::Network;
 use processes::Processes;
 pub(crate) use waiting::{until_gone, until_list, until_object};
@@ -85,10 +85,14 @@ impl Cluster {
                     objects::create(&client).await;
                     storage::start(client.clone(), &path);
                     let kubelet = Kubelet::start(client.clone(), &path, holder).await;
+                    processes.start_proxy(Kubelet::FIRST_NODE).await;
                     objects::settled(&client).await;
                     (processes, kubelet)
                 });
-                started.await.expect("the cluster starts")
+                started.await.unwrap_or_else(|error| {
+                    eprintln!("{}", processes::last_words(folder.path(), ""));
+                    panic!("the cluster does not start: {error}");
+                })
             })
         });
         println!("the control plane is ready after {:.1?}", began.elapsed());

@@ -2,8 +2,7 @@
 //!
 //! Each Pod has a network namespace with an address of its own; each container is a real program in a sandbox of
 //! bubblewrap (mounts, processes, user) with the files, environment, probes and termination that its Pod says. There is
-//! no DNS: `/etc/hosts` names the ready endpoints of all Services. There is no kube-proxy either: a Service's own
-//! address leads nowhere, its name leads to its Pods. Pods in namespaces labelled `tests.chatcluster.dev/pods=faked`
+//! no DNS: `/etc/hosts` has what it would say of all Services. Pods in namespaces labelled `tests.chatcluster.dev/pods=faked`
 //! are said to run, and nothing is started for them.
 
 mod container;
@@ -68,6 +67,9 @@ struct Known {
 }
 
 impl Kubelet {
+    /// The name of a node.
+    pub(crate) const FIRST_NODE: &str = "node-1";
+
     /// Registers the nodes and begins to watch.
     pub(crate) async fn start(client: Client, folder: &Path, holder: u32) -> Self {
         let folder = folder.join("kubelet");

@@ -8,15 +8,16 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::network::{API_SERVER, API_SERVER_HOST};
+use super::network::{API_SERVER, API_SERVICE};
 
-/// Users by their file names, with their groups. RBAC knows those of the controller manager and the scheduler by name.
-pub(super) const USERS: [(&str, &str, Option<&str>); 5] = [
+/// Users by their file names, with their groups. RBAC knows the controller manager, the scheduler and kube-proxy.
+pub(super) const USERS: [(&str, &str, Option<&str>); 6] = [
     ("admin", "admin", Some("system:masters")),
     // The harness's kubelet is all nodes and the volume provisioner as well.
     ("kubelet", "harness:kubelet", Some("system:masters")),
     ("kube-controller-manager", "system:kube-controller-manager", None),
     ("kube-scheduler", "system:kube-scheduler", None),
+    ("kube-proxy", "system:kube-proxy", None),
     ("front-proxy", "front-proxy", None),
 ];
 
@@ -33,7 +34,7 @@ pub(super) fn write(folder: &Path) {
     for name in ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"] {
         server.subject_alt_names.push(SanType::DnsName(name.try_into().expect("a name")));
     }
-    for address in ["127.0.0.1", API_SERVER, API_SERVER_HOST] {
+    for address in ["127.0.0.1", API_SERVER, API_SERVICE] {
         server.subject_alt_names.push(SanType::IpAddress(address.parse::<IpAddr>().expect("an address")));
     }
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -66,6 +66,9 @@ impl Drop for Namespace {
                 let lines: Vec<&str> = log.lines().collect();
                 eprintln!("--- the last lines of {pod} ---\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
             }
+            let folder = self.cluster.kubeconfig();
+            let folder = folder.parent().expect("the folder of the cluster");
+            eprintln!("{}", processes::last_words(folder, &self.name));
             eprintln!("--- the kubelet ---\n{}", self.cluster.kubelet().last_words(&self.name));
         }
         self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);

@@ -1,4 +1,5 @@
-//! The cluster network: a network namespace with the addresses of the API server and the nodes and a bridge for Pods.
+//! The cluster network: a network namespace with the addresses of the API server and the nodes, which routes between
+//! Pods.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,11 +12,11 @@ use std::sync::Arc;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::Runtime;
 
-/// Where the API server is: the first address of the Services' range, which Pods are told as `KUBERNETES_SERVICE_HOST`.
-/// It listens on port 443, so that no Service address has to be translated.
-pub(crate) const API_SERVER: &str = "10.96.0.1";
-/// Its address as a host.
-pub(super) const API_SERVER_HOST: &str = "10.0.0.1";
+/// Where the API server is.
+pub(super) const API_SERVER: &str = "10.0.0.1";
+/// The address of the Service `kubernetes`, the first of the Services' range: Pods are told it as
+/// `KUBERNETES_SERVICE_HOST`. Not for who is there before kube-proxy, which would break its connections.
+pub(crate) const API_SERVICE: &str = "10.96.0.1";
 
 /// Makes the network, says so, and waits until the test process ends or lets go of it, in whatever way. Then it
 /// removes the folder: only this process surely outlives the test's.
@@ -23,15 +24,16 @@ const HOLDER: &str = r#"
 folder=$1
 ip -batch - <<IP
 link set lo up
-addr add 10.96.0.1/32 dev lo
 addr add 10.0.0.1/32 dev lo
 addr add 10.0.0.11/32 dev lo
 addr add 10.0.0.12/32 dev lo
 addr add 10.0.0.13/32 dev lo
-link add pods type bridge
-addr add 10.244.0.1/16 dev pods
-link set pods up
+addr add 169.254.1.1/32 dev lo
+link add services type bridge
+link set services up
+route add 10.96.0.0/16 dev services src 10.0.0.1
 IP
+echo 1 > /proc/sys/net/ipv4/ip_forward
 echo ready
 cat >/dev/null
 # What still writes there is just ending.
@@ -94,7 +96,8 @@ impl Network {
         })
     }
 
-    /// The links there, as `ip` names them: `lo`, the bridge and one for each Pod that runs.
+    /// The links there, as `ip` names them: `lo`, `services`, where what kube-proxy knows nothing of ends, and one
+    /// for each Pod that runs.
     pub(crate) fn links(&self) -> Vec<String> {
         let output = Command::new("nsenter")
             .arg(format!("--net=/proc/{}/ns/net", self.holder()))

@@ -1,10 +1,11 @@
-//! etcd, kube-apiserver, kube-controller-manager and kube-scheduler, as child processes with their logs.
+//! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kube-proxy, as child processes with their logs.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use super::certificates;
-use super::network::{API_SERVER, API_SERVER_HOST};
+use super::network::{API_SERVER, API_SERVICE};
 use super::until;
 
 /// How the folders of clusters begin, with the id of the test process.
@@ -141,7 +142,7 @@ impl Processes {
         let flags = [
             ("etcd-servers", "http://127.0.0.1:2379".to_owned()),
             ("secure-port", "443".to_owned()),
-            ("advertise-address", API_SERVER_HOST.to_owned()),
+            ("advertise-address", API_SERVER.to_owned()),
             ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
             ("tls-cert-file", self.path("kube-apiserver.crt")),
             ("tls-private-key-file", self.path("kube-apiserver.key")),
@@ -210,6 +211,28 @@ impl Processes {
         self.spawn("kube-scheduler", &flags).await;
     }
 
+    /// One for all nodes, for they are all in one network. It needs their objects to know its own addresses.
+    pub(super) async fn start_proxy(&self, node: &str) {
+        let flags = [
+            ("kubeconfig", self.path("kube-proxy.kubeconfig")),
+            ("hostname-override", node.to_owned()),
+            ("proxy-mode", "nftables".to_owned()),
+            ("cluster-cidr", "10.244.0.0/16".to_owned()),
+            ("healthz-bind-address", "127.0.0.1:10256".to_owned()),
+            ("metrics-bind-address", "127.0.0.1:10249".to_owned()),
+            // What can be set for the whole machine only.
+            ("conntrack-max-per-core", "0".to_owned()),
+            ("conntrack-tcp-timeout-established", "0".to_owned()),
+            ("conntrack-tcp-timeout-close-wait", "0".to_owned()),
+        ];
+        self.spawn("kube-proxy", &flags).await;
+        until("kube-proxy leads to the API server", || async {
+            let connected = tokio::net::TcpStream::connect((API_SERVICE, 443));
+            tokio::time::timeout(Duration::from_millis(500), connected).await.ok()?.ok()
+        })
+        .await;
+    }
+
     async fn spawn(&self, name: &'static str, flags: &[(&str, String)]) {
         let log = OpenOptions::new().create(true).append(true).open(self.log(name)).expect("a log");
         let child = Command::new("setpriv")
@@ -236,16 +259,26 @@ impl Processes {
         let mut running = self.running.lock().await;
         let child = running.get_mut(name).unwrap_or_else(|| panic!("{name} was started"));
         if let Some(status) = child.try_wait().expect("its status") {
-            panic!("{name} ended at its start with {status}:\n{}", self.last_words(name, 30));
+            panic!("{name} ended at its start with {status}");
         }
     }
 
     fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
     }
+}
 
-    /// The last lines of its log.
-    pub(super) fn last_words(&self, name: &str, lines: usize) -> String {
-        super::super::cluster::tail(&self.log(name), lines)
+/// The last lines of all logs that hold a word, or the last of all.
+pub(super) fn last_words(folder: &Path, word: &str) -> String {
+    let mut all = String::new();
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd"] {
+        let log = std::fs::read(folder.join(format!("{name}.log"))).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(word)).collect();
+        let last = &lines[lines.len().saturating_sub(15)..];
+        if !last.is_empty() {
+            all.push_str(&format!("--- {name} ---\n{}\n", last.join("\n")));
+        }
     }
+    all
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Pod, Secret
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::super::control_plane::API_SERVER;
+use super::super::control_plane::API_SERVICE;
 use super::{Host, volumes};
 
 /// Why a container can't be started yet, in the kubelet's words.
@@ -146,7 +146,7 @@ pub(super) async fn config_map(host: &Host, pod: &Pod, name: &str) -> Result<BTr
 /// such as `chat` makes a `CHAT_PORT`, which an image may take for its own: real clusters do so, and so it's done here.
 async fn services(host: &Host, pod: &Pod) -> Result<BTreeMap<String, String>, Missing> {
     let mut all = BTreeMap::new();
-    add_service(&mut all, "kubernetes", API_SERVER, &[(Some("https"), 443, "TCP")]);
+    add_service(&mut all, "kubernetes", API_SERVICE, &[(Some("https"), 443, "TCP")]);
     if pod.spec.as_ref().and_then(|spec| spec.enable_service_links) == Some(false) {
         return Ok(all);
     }

@@ -1,23 +1,29 @@
-//! In the place of DNS: `/etc/hosts` with the names of all Services and the addresses of their ready endpoints.
+//! In the place of DNS: `/etc/hosts` with the names of all Services. They lead to the Service's own address, or, if it
+//! has none, to its ready endpoints.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Debug, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::Host;
 
-/// The EndpointSlices of the cluster, and the Pods that have a hosts file.
+/// What is known by namespace and name.
+type All<K> = Mutex<BTreeMap<(String, String), K>>;
+
+/// The Services of the cluster with their endpoints, and the Pods that have a hosts file.
 #[derive(Default)]
 pub(super) struct Hosts {
-    slices: Mutex<BTreeMap<(String, String), EndpointSlice>>,
+    services: All<Service>,
+    slices: All<EndpointSlice>,
     /// By the uid of the Pod.
     files: Mutex<BTreeMap<String, Kept>>,
 }
@@ -66,9 +72,18 @@ impl Hosts {
         let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");
         let own = spec.subdomain.map(|domain| format!("{hostname}.{domain}.{namespace}.svc.cluster.local "));
         let _ = writeln!(text, "{address} {}{hostname}", own.unwrap_or_default());
+        let services = self.services.lock().unwrap();
+        for ((of, name), service) in services.iter() {
+            if let Some(address) = own_address(service) {
+                let _ = writeln!(text, "{address} {}", names(name, of, *of == namespace).join(" "));
+            }
+        }
         for slice in self.slices.lock().unwrap().values() {
             let Some(service) = slice.labels().get("kubernetes.io/service-name") else { continue };
             let of = slice.namespace().unwrap_or_default();
+            if services.get(&(of.clone(), service.clone())).is_none_or(|service| own_address(service).is_some()) {
+                continue;
+            }
             for endpoint in &slice.endpoints {
                 // Where a Service publishes addresses that are not ready, its endpoints are called ready.
                 if endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(false) {
@@ -108,25 +123,36 @@ fn names(name: &str, namespace: &str, short: bool) -> Vec<String> {
     names
 }
 
+fn own_address(service: &Service) -> Option<&str> {
+    let address = service.spec.as_ref()?.cluster_ip.as_deref()?;
+    Some(address).filter(|address| !address.is_empty() && *address != "None")
+}
+
 /// Keeps all hosts files up to date.
 pub(super) async fn watch(host: Arc<Host>) {
-    let slices: Api<EndpointSlice> = Api::all(host.client.clone());
-    let events = watcher::watcher(slices, watcher::Config::default());
+    tokio::join!(follow(&host, |hosts| &hosts.services), follow(&host, |hosts| &hosts.slices));
+}
+
+async fn follow<K>(host: &Host, known: impl Fn(&Hosts) -> &All<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let events = watcher::watcher(Api::<K>::all(host.client.clone()), watcher::Config::default());
     let mut events = std::pin::pin!(events.default_backoff());
     let mut fresh = BTreeMap::new();
-    let key = |slice: &EndpointSlice| (slice.namespace().unwrap_or_default(), slice.name_any());
+    let key = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
     while let Some(first) = events.next().await {
         let mut event = Some(first);
         // What has come together is written together.
         while let Some(now) = event {
-            let known = &host.hosts.slices;
+            let known = known(&host.hosts);
             match now {
-                Ok(Event::Apply(slice)) => drop(known.lock().unwrap().insert(key(&slice), slice)),
-                Ok(Event::Delete(slice)) => drop(known.lock().unwrap().remove(&key(&slice))),
+                Ok(Event::Apply(object)) => drop(known.lock().unwrap().insert(key(&object), object)),
+                Ok(Event::Delete(object)) => drop(known.lock().unwrap().remove(&key(&object))),
                 Ok(Event::Init) => fresh.clear(),
-                Ok(Event::InitApply(slice)) => drop(fresh.insert(key(&slice), slice)),
+                Ok(Event::InitApply(object)) => drop(fresh.insert(key(&object), object)),
                 Ok(Event::InitDone) => *known.lock().unwrap() = std::mem::take(&mut fresh),
-                Err(error) => host.say("-", &format!("watching EndpointSlices: {error}")),
+                Err(error) => host.say("-", &format!("watching Services: {error}")),
             }
             event = events.next().now_or_never().flatten();
         }

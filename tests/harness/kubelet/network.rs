@@ -1,5 +1,4 @@
-//! What a Pod's containers share: a network, joined to the bridge of the cluster network, and an end. Both are held by
-//! a process, as by Kubernetes' own `pause`.
+//! What a Pod's containers share: a network and an end. Both are held by a process, as by Kubernetes' own `pause`.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -10,16 +9,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Joins its own network to the one at `$2`, says so, and holds it.
+/// Joins its own network to the one at `$2`, says so, and holds it. All that a Pod sends is routed there, to a Pod on
+/// the same node too: so kube-proxy sees every packet, there and back.
 const PAUSE: &str = r#"
 ip link add eth0 type veth peer name "$1" netns "$2"
 ip -batch - <<IP
-addr add $3/16 dev eth0
+addr add $3/32 dev eth0
 link set lo up
 link set eth0 up
-route add default via 10.244.0.1
+route add 169.254.1.1 dev eth0 scope link
+route add default via 169.254.1.1
 IP
-nsenter --net="$2" ip link set "$1" master pods up
+nsenter --net="$2" ip -batch - <<IP
+link set $1 up
+route add $3/32 dev $1 src 10.0.0.1
+IP
 # As the container runtimes have it: nobody needs to be root for port 80.
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
 echo ready
@@ -38,7 +42,7 @@ impl Addresses {
     pub(super) fn take(&self, node: u8) -> Ipv4Addr {
         let mut taken = self.taken.lock().unwrap();
         loop {
-            // 64 times 254 for each node; the first is the bridge.
+            // 64 times 254 for each node, without its first.
             let next = self.next.fetch_add(1, Ordering::Relaxed) % (64 * 254 - 1) + 1;
             let third = u32::from(node - 1) * 64 + next / 254;
             let address = Ipv4Addr::from((10 << 24) | (244 << 16) | (third << 8) | (next % 254 + 1));
