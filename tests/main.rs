@@ -34,9 +34,11 @@ mod cluster_wedged;
 mod deploy_browser;
 mod history;
 mod operator_admission;
+
 mod operator_control_plane;
 mod operator_env;
+mod operator_install;
 mod operator_kubelet;
-mod operator_objects;
 mod operator_repair;
+mod operator_rest;
 mod tidy;

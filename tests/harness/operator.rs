@@ -4,12 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::cluster::binary;
-use super::control_plane::{Cluster, until_object};
-use super::{ports, signal, until};
+use super::control_plane::{Cluster, until_list, until_object};
+use super::{Node, ports, signal, until};
 
 /// The definition and the roles, as people apply them.
 const DEFINITION: &str = include_str!("../../k8s/crd.yaml");
@@ -196,4 +198,27 @@ pub(crate) async fn until_condition(cluster: &Cluster, namespace: &str, name: &s
             .any(|condition| condition.type_ == type_ && condition.status == is.0 && condition.reason == is.1)
     })
     .await;
+}
+
+/// The nodes of a ChatCluster that take clients, as the harness's clients know them: once there are so many and no
+/// other pod.
+pub(crate) async fn nodes(cluster: &Cluster, namespace: &str, name: &str, count: usize) -> Vec<Node> {
+    let pods: kube::Api<Pod> = kube::Api::namespaced(cluster.client().await, namespace);
+    let labels = format!("app.kubernetes.io/instance={name},app.kubernetes.io/component=chat-server");
+    let ready = until_list(&pods, &labels, "so many nodes take clients, and no other pod is there", |pods| {
+        pods.len() == count && pods.iter().all(is_ready)
+    })
+    .await;
+    let node = |(index, pod): (usize, &Pod)| {
+        let address = cluster.kubelet().pod_address(namespace, &pod.name_any()).expect("an address");
+        Node::at(index, (address, 3000).into(), Vec::new(), Path::new("/nowhere"))
+    };
+    ready.iter().enumerate().map(node).collect()
+}
+
+/// Whether it takes clients, and is not about to end.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

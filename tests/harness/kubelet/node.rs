@@ -34,7 +34,7 @@ pub(super) fn address(number: u8) -> String {
 /// Registers a node and keeps up its heartbeat.
 pub(super) async fn register(host: &Arc<Host>, number: u8) {
     let name = name(number);
-    let resources = json!({"cpu": "16", "memory": "64Gi", "ephemeral-storage": "100Gi", "pods": "1000"});
+    let resources = json!({"cpu": "200", "memory": "1Ti", "ephemeral-storage": "100Gi", "pods": "1000"});
     let now = Timestamp::now();
     let condition = |kind: &str, status: &str, reason: &str| {
         json!({
