@@ -41,4 +41,5 @@ mod operator_install;
 mod operator_kubelet;
 mod operator_repair;
 mod operator_rest;
+mod operator_trouble;
 mod tidy;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
+use kube::{Api, ResourceExt};
 use operator::api::spec::ChatCluster;
 use operator::api::status::ConditionType;
 
@@ -100,7 +100,8 @@ fn at_rest_nothing_is_written_and_a_change_of_the_spec_only_where_it_matters() {
             ),
         ] {
             let mark = cluster.audit_mark();
-            let revision = |deployment: &Deployment| deployment.metadata.annotations.clone().unwrap_or_default();
+            let revision =
+                |deployment: &Deployment| deployment.annotations().get("deployment.kubernetes.io/revision").cloned();
             let before = revision(&deployments.get("chat-7").await.expect("it is there"));
             cluster
                 .kubectl(&["patch", "chatcluster", "chat-7", "-n", &namespace, "--type=merge", "-p", patch])

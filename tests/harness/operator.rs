@@ -20,10 +20,22 @@ const NAMESPACE: &str = include_str!("../../k8s/namespace.yaml");
 
 /// Makes the definition and the roles known; once more does no harm.
 pub(crate) async fn install(cluster: &Cluster) {
+    install_definition(cluster, DEFINITION).await;
+    install_roles(cluster).await;
+}
+
+async fn install_roles(cluster: &Cluster) {
     let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
-    for manifest in [DEFINITION, NAMESPACE, ROLES] {
-        kubectl.input(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest).await.expect_ok();
+    for manifest in [NAMESPACE, ROLES] {
+        kubectl.input(&APPLY, manifest).await.expect_ok();
     }
+}
+
+const APPLY: [&str; 5] = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+
+/// Makes this definition of ChatCluster known.
+pub(crate) async fn install_definition(cluster: &Cluster, definition: &str) {
+    cluster.kubectl_with(&cluster.kubeconfig()).input(&APPLY, definition).await.expect_ok();
     let established = ["wait", "--for=condition=Established", "crd/chatclusters.chatcluster.dev", "--timeout=30s"];
     cluster.kubectl(&established).await.expect_ok();
 }
@@ -50,7 +62,13 @@ impl Operator {
 
     /// Starts a replica of that name; it may have to wait for another one.
     pub(crate) async fn replica(cluster: &Cluster, namespace: &str, identity: &str) -> Self {
-        install(cluster).await;
+        install_definition(cluster, DEFINITION).await;
+        Self::replica_as_is(cluster, namespace, identity).await
+    }
+
+    /// The same, under the definition that is there.
+    pub(crate) async fn replica_as_is(cluster: &Cluster, namespace: &str, identity: &str) -> Self {
+        install_roles(cluster).await;
         cluster.apply(&bindings(namespace)).await;
         let kubeconfig = cluster.service_account_kubeconfig(namespace, "chat-operator").await;
         let folder = tempfile::tempdir().expect("a folder");

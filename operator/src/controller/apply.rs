@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::build::{Applied, Prepared, Redis, Resources};
 use super::caches::{Caches, Operand};
@@ -83,7 +85,9 @@ impl Writer<'_> {
         }
     }
 
-    async fn one<K: Operand>(&self, desired: K) -> Result<K, Error> {
+    async fn one<K: Operand>(&self, mut desired: K) -> Result<K, Error> {
+        let print = fingerprint(&serde_json::to_value(&desired)?);
+        desired.annotations_mut().insert(FINGERPRINT.to_owned(), print);
         let name = desired.name_any();
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let known = match self.caches.get::<K>(self.namespace, &name) {
@@ -155,11 +159,42 @@ impl Writer<'_> {
     }
 }
 
+/// The annotation with the [`fingerprint`] of what was applied.
+const FINGERPRINT: &str = "chatcluster.dev/fingerprint";
+
+/// Changes with everything that is asked for: what is there may have all that is asked for now, and
+/// beyond it what was asked for once. Knows nothing of secrets but their keys.
+fn fingerprint(desired: &Value) -> String {
+    let mut desired = desired.clone();
+    if desired.get("type").is_some()
+        && let Some(data) = desired.get_mut("data").and_then(Value::as_object_mut)
+    {
+        data.values_mut().for_each(|value| *value = Value::Null);
+    }
+    let hash = Sha256::digest(desired.to_string());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn refused<K: Resource<DynamicType = ()>>(name: &str, error: kube::Error) -> Error {
     match error {
         kube::Error::Api(_) => {
             Error::Refused { kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(error) }
         }
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_changes_with_what_is_asked_for_and_not_with_a_secret() {
+        let print = |env: Value| fingerprint(&json!({"spec": {"env": env}}));
+        assert_ne!(print(json!([{"name": "A"}])), print(json!([])));
+        let secret = |value: &str| fingerprint(&json!({"type": "Opaque", "data": {"password": value}}));
+        assert_eq!(secret("one"), secret("other"));
     }
 }

@@ -1,0 +1,283 @@
+//! What is wrong is told once, by a word from a closed list; and when it is mended, all is well without help.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use crate::harness::control_plane::{Cluster, run, run_alone, until_object};
+use crate::harness::operator::{Operator, chat_cluster, install_definition, nodes, until_condition};
+use crate::harness::until;
+
+/// A Redis with a password, which the operator has nothing to do with.
+const REDIS: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: redis, labels: {app: redis}}
+spec:
+  containers:
+  - name: redis
+    image: redis:7
+    command: [redis-server, --requirepass, right, --protected-mode, 'no']
+    readinessProbe: {tcpSocket: {port: 6379}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: redis}
+spec: {selector: {app: redis}, ports: [{port: 6379}]}
+";
+
+const EXTERNAL: &str = "{redis: {external: {endpoints: ['redis:6379'], credentialsSecretRef: {name: theirs}}}}";
+
+async fn apply(cluster: &Cluster, namespace: &str, manifest: &str) {
+    let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
+    kubectl.input(&["apply", "-n", namespace, "-f", "-"], manifest).await.expect_ok();
+}
+
+fn secret(data: &str) -> String {
+    format!("{{apiVersion: v1, kind: Secret, metadata: {{name: theirs}}, stringData: {data}}}")
+}
+
+/// Exactly one Event has the word, and it came once.
+async fn warned_once(cluster: &Cluster, namespace: &str, name: &str, reason: &str) {
+    let events: Api<Event> = Api::namespaced(cluster.client().await, namespace);
+    let warnings = async || {
+        let all = events.list(&ListParams::default()).await.expect("events");
+        let about = |event: &Event| {
+            let regarding = event.regarding.clone().unwrap_or_default();
+            regarding.kind.as_deref() == Some("ChatCluster") && regarding.name.as_deref() == Some(name)
+        };
+        let warns =
+            |event: &Event| event.type_.as_deref() == Some("Warning") && event.reason.as_deref() == Some(reason);
+        all.into_iter().filter(|event| about(event) && warns(event)).collect::<Vec<_>>()
+    };
+    let told = until("a warning is there", async || Some(warnings().await).filter(|all| !all.is_empty())).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].series.is_none(), "{:#?}", told[0]);
+    println!("{reason}: {}", told[0].note.clone().unwrap_or_default());
+}
+
+async fn available(cluster: &Cluster, namespace: &str, name: &str) {
+    until_condition(cluster, namespace, name, "Available", ("True", "NodesReady")).await;
+    until_condition(cluster, namespace, name, "Degraded", ("False", "AsExpected")).await;
+    until_condition(cluster, namespace, name, "Progressing", ("False", "RolloutComplete")).await;
+}
+
+#[test]
+fn a_secret_that_is_missing_or_lacks_the_key_or_has_a_wrong_password_is_told_and_mended() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let operator = Operator::start(&cluster, &namespace).await;
+        apply(&cluster, &namespace, REDIS).await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", EXTERNAL)).await;
+        until_condition(&cluster, &namespace, "chat", "ConfigValid", ("False", "SecretNotFound")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("False", "SecretNotFound")).await;
+        warned_once(&cluster, &namespace, "chat", "SecretNotFound").await;
+
+        apply(&cluster, &namespace, &secret("{pass: right}")).await;
+        until_condition(&cluster, &namespace, "chat", "ConfigValid", ("False", "SecretKeyNotFound")).await;
+        warned_once(&cluster, &namespace, "chat", "SecretKeyNotFound").await;
+
+        apply(&cluster, &namespace, &secret("{password: wrong}")).await;
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("False", "RedisAuthenticationFailed")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("False", "RedisAuthenticationFailed")).await;
+        warned_once(&cluster, &namespace, "chat", "RedisAuthenticationFailed").await;
+
+        apply(&cluster, &namespace, &secret("{password: right}")).await;
+        available(&cluster, &namespace, "chat").await;
+        nodes(&cluster, &namespace, "chat", 2).await;
+        assert!(!operator.log().contains("wrong") && !operator.log().contains("right"), "no password is logged");
+    });
+}
+
+#[test]
+fn a_changed_password_replaces_the_nodes_and_nothing_else_does() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        apply(&cluster, &namespace, REDIS).await;
+        apply(&cluster, &namespace, &secret("{password: right, other: a}")).await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", EXTERNAL)).await;
+        available(&cluster, &namespace, "chat").await;
+        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
+        let template = |deployment: &Deployment| deployment.spec.clone().map(|spec| spec.template);
+        let before = deployments.get("chat").await.expect("it is there");
+        // A key that the spec does not name is nobody's business.
+        apply(&cluster, &namespace, &secret("{password: right, other: b}")).await;
+        apply(&cluster, &namespace, &secret("{password: right, other: b, username: default}")).await;
+        let with_user = EXTERNAL.replace("theirs", "theirs, usernameKey: username");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &with_user)).await;
+        until_object(&deployments, "chat", "knows the user", |deployment| {
+            deployment.is_some_and(|deployment| template(deployment) != template(&before))
+        })
+        .await;
+        let after = deployments.get("chat").await.expect("it is there");
+        assert_eq!(after.metadata.generation, before.metadata.generation.map(|generation| generation + 1));
+        available(&cluster, &namespace, "chat").await;
+    });
+}
+
+#[test]
+fn an_image_that_is_not_there_leaves_the_old_nodes_at_work() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let spec =
+            |tag: &str| format!("{{redis: {{managed: {{}}}}, image: {{tag: {tag}}}, drain: {{timeoutSeconds: 5}}}}");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &spec("0.1.0"))).await;
+        available(&cluster, &namespace, "chat").await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &spec("missing-1"))).await;
+        until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "ImagePullFailed")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("True", "NodesReady")).await;
+        warned_once(&cluster, &namespace, "chat", "ImagePullFailed").await;
+        let shown = cluster.kubectl(&["get", "chatcluster", "chat", "-n", &namespace]).await.expect_ok();
+        assert!(shown.contains("0.1.0") && !shown.contains("missing-1"), "the version that runs is shown:\n{shown}");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &spec("0.1.1"))).await;
+        available(&cluster, &namespace, "chat").await;
+    });
+}
+
+#[test]
+fn a_quota_that_is_exhausted_is_told_and_waited_for() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let quota = |pods: u32| {
+            format!(
+                "{{apiVersion: v1, kind: ResourceQuota, metadata: {{name: few}}, spec: {{hard: {{pods: '{pods}'}}}}}}"
+            )
+        };
+        apply(&cluster, &namespace, &quota(0)).await;
+        until("the quota is in force", || async {
+            let shown =
+                cluster.kubectl(&["get", "quota", "few", "-n", &namespace, "-o", "jsonpath={.status.hard.pods}"]).await;
+            (shown.stdout == "0").then_some(())
+        })
+        .await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "QuotaExceeded")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("False", "QuotaExceeded")).await;
+        warned_once(&cluster, &namespace, "chat", "QuotaExceeded").await;
+        apply(&cluster, &namespace, &quota(5)).await;
+        available(&cluster, &namespace, "chat").await;
+    });
+}
+
+#[test]
+fn a_storage_class_that_is_not_there_is_told_and_waited_for() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let class = format!("late-{}", &*namespace);
+        let spec = format!("{{redis: {{managed: {{persistence: {{storageClassName: {class}}}}}}}}}");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &spec)).await;
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("False", "StorageClassNotFound")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("False", "StorageClassNotFound")).await;
+        warned_once(&cluster, &namespace, "chat", "StorageClassNotFound").await;
+        let standard =
+            cluster.kubectl(&["get", "storageclass", "standard", "-o", "jsonpath={.provisioner}"]).await.expect_ok();
+        let late = format!(
+            "{{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {{name: {class}}}, provisioner: {standard}}}"
+        );
+        cluster.apply(&late).await;
+        available(&cluster, &namespace, "chat").await;
+        cluster.kubectl(&["delete", "storageclass", &class]).await.expect_ok();
+    });
+}
+
+#[test]
+fn a_variable_that_is_the_operators_own_and_one_of_nothing_are_told() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let reserved = "{replicas: 1, pod: {extraEnv: [{name: CHAT_LISTEN, value: '0.0.0.0:1'}]}}";
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", reserved)).await;
+        until_condition(&cluster, &namespace, "chat", "ConfigValid", ("False", "ReservedVariable")).await;
+        warned_once(&cluster, &namespace, "chat", "ReservedVariable").await;
+        let nothing = "{replicas: 1, pod: {extraEnv: [{name: X, valueFrom: {configMapKeyRef: {name: late, key: x}}}]}}";
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", nothing)).await;
+        until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "ContainerConfigError")).await;
+        warned_once(&cluster, &namespace, "chat", "ContainerConfigError").await;
+        apply(&cluster, &namespace, "{apiVersion: v1, kind: ConfigMap, metadata: {name: late}, data: {x: '1'}}").await;
+        available(&cluster, &namespace, "chat").await;
+    });
+}
+
+#[test]
+fn a_server_that_ends_at_once_is_told_with_its_last_words() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let wrong = "{replicas: 1, pod: {extraEnv: [{name: CHAT_TRUSTED_PROXIES, value: nonsense}]}}";
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", wrong)).await;
+        until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "ContainerCrashing")).await;
+        warned_once(&cluster, &namespace, "chat", "ContainerCrashing").await;
+        let message = cluster
+            .kubectl(&[
+                "get",
+                "chatcluster",
+                "chat",
+                "-n",
+                &namespace,
+                "-o",
+                "jsonpath={.status.conditions[0].message}",
+            ])
+            .await
+            .expect_ok();
+        assert!(message.contains("nonsense"), "{message}");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        available(&cluster, &namespace, "chat").await;
+    });
+}
+
+#[test]
+fn while_it_is_paused_nothing_is_changed() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        available(&cluster, &namespace, "chat").await;
+        apply(
+            &cluster,
+            &namespace,
+            &chat_cluster(&namespace, "chat", "{replicas: 1, paused: true, limits: {burst: 31}}"),
+        )
+        .await;
+        until_condition(&cluster, &namespace, "chat", "Paused", ("True", "Paused")).await;
+        cluster.kubectl(&["delete", "pdb", "chat", "-n", &namespace]).await.expect_ok();
+        let burst = ["get", "cm", "chat", "-n", &namespace, "-o", "jsonpath={.data.CHAT_MESSAGE_BURST}"];
+        assert_eq!(cluster.kubectl(&burst).await.expect_ok(), "30");
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", "{replicas: 1, limits: {burst: 31}}")).await;
+        until_condition(&cluster, &namespace, "chat", "Paused", ("False", "NotPaused")).await;
+        available(&cluster, &namespace, "chat").await;
+        assert_eq!(cluster.kubectl(&burst).await.expect_ok(), "31");
+        cluster.kubectl(&["get", "pdb", "chat", "-n", &namespace]).await.expect_ok();
+    });
+}
+
+#[test]
+fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
+    run_alone(async |cluster| {
+        let older = include_str!("../k8s/crd.yaml").replace("maxAgeSeconds:", "formerAgeSeconds:");
+        install_definition(&cluster, &older).await;
+        let namespace = cluster.namespace("older").await;
+        cluster.apply(&chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        let mark = cluster.audit_mark();
+        let operator = Operator::replica_as_is(&cluster, &namespace, "operator-0").await;
+        let words = until("it says so", || async {
+            let (code, words) = operator.get("/readyz").await?;
+            (code == 503 && words.contains("older than this operator")).then_some(words)
+        })
+        .await;
+        println!("{words}");
+        assert!(words.contains("maxAgeSeconds") && words.contains("kubectl apply the crd.yaml"), "{words}");
+        let wrote =
+            |entry: &&crate::harness::control_plane::AuditEntry| entry.user == operator.user() && entry.writes();
+        assert_eq!(cluster.audit(&mark).iter().filter(wrote).count(), 0);
+        install_definition(&cluster, include_str!("../k8s/crd.yaml")).await;
+        available(&cluster, &namespace, "chat").await;
+        assert_eq!(operator.get("/readyz").await.map(|(code, _)| code), Some(200));
+        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
+        assert!(deployments.get("chat").await.expect("it is there").uid().is_some());
+    });
+}
