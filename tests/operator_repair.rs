@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt};
 
 use crate::harness::control_plane::{Cluster, Namespace, run, run_alone, until_gone, until_object};
 use crate::harness::operator::{Operator, chat_cluster};
+use crate::harness::until;
 
 /// A chat with everything that a chat can consist of.
 const WHOLE: &str = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com]}}}";
@@ -139,7 +140,53 @@ fn an_edit_by_hand_is_put_back() {
             .await;
             println!("{kind} {name}: {edit} put back after {:.2?}", began.elapsed());
         }
+        // A thing more in a selector means something else.
+        for (kind, name, edit) in [
+            ("service", "chat", r#"{"spec": {"selector": {"more": "of it"}}}"#),
+            ("networkpolicy", "chat-redis", r#"{"spec": {"egress": [{}]}}"#),
+        ] {
+            let api = api(&cluster, &namespace, kind).await;
+            let before = api.get(name).await.expect("it is there");
+            cluster.kubectl(&["patch", kind, name, "--type=merge", "-p", edit, "-n", &namespace]).await.expect_ok();
+            until_object(&api, name, "is as before", |object| {
+                object.is_some_and(|object| {
+                    object.resource_version() != before.resource_version() && essence(object) == essence(&before)
+                })
+            })
+            .await;
+        }
         drop(operator);
+    });
+}
+
+#[test]
+fn a_secret_that_is_there_is_kept_whoever_takes_its_label_off() {
+    run(async |cluster| {
+        let namespace = faked(&cluster).await;
+        let mut operator = Operator::start(&cluster, &namespace).await;
+        whole(&cluster, &namespace).await;
+        let secrets = api(&cluster, &namespace, "secret").await;
+        for name in ["chat-session", "chat-admin", "chat-redis"] {
+            let before = secrets.get(name).await.expect("it is there");
+            let label = ["label", "secret", name, "app.kubernetes.io/managed-by-", "-n", &namespace];
+            cluster.kubectl(&label).await.expect_ok();
+            let after = until_object(&secrets, name, "has its label again", |secret| {
+                secret.is_some_and(|secret| secret.labels().contains_key("app.kubernetes.io/managed-by"))
+            })
+            .await
+            .expect("it is there");
+            assert_eq!(after.data["data"], before.data["data"], "{name} is what it was");
+        }
+        // Nor does a new start make them anew.
+        let before = secrets.get("chat-session").await.expect("it is there");
+        operator.kill().await;
+        operator.restart();
+        operator.works().await;
+        until("it has looked", async || {
+            (operator.metric("chat_operator_reconcile_duration_seconds_count").await? >= 1.0).then_some(())
+        })
+        .await;
+        assert_eq!(secrets.get("chat-session").await.expect("it is there").data["data"], before.data["data"]);
     });
 }
 

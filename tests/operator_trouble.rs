@@ -86,6 +86,13 @@ fn a_secret_that_is_missing_or_lacks_the_key_or_has_a_wrong_password_is_told_and
         apply(&cluster, &namespace, &secret("{password: right}")).await;
         available(&cluster, &namespace, "chat").await;
         nodes(&cluster, &namespace, "chat", 2).await;
+
+        // A Redis that dies later makes no pod unready: the nodes are asked.
+        cluster.kubectl(&["delete", "pod", "redis", "-n", &namespace]).await.expect_ok();
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("False", "RedisUnreachable")).await;
+        warned_once(&cluster, &namespace, "chat", "RedisUnreachable").await;
+        apply(&cluster, &namespace, REDIS).await;
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("True", "RedisAnswers")).await;
         assert!(!operator.log().contains("wrong") && !operator.log().contains("right"), "no password is logged");
     });
 }
@@ -279,5 +286,31 @@ fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
         assert_eq!(operator.get("/readyz").await.map(|(code, _)| code), Some(200));
         let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
         assert!(deployments.get("chat").await.expect("it is there").uid().is_some());
+    });
+}
+
+#[test]
+fn a_variable_that_is_there_twice_is_refused_at_once() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        crate::harness::operator::install(&cluster).await;
+        let twice = "{replicas: 1, pod: {extraEnv: [{name: A, value: '1'}, {name: A, value: '2'}]}}";
+        let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
+        let answer = kubectl.input(&["apply", "-f", "-"], &chat_cluster(&namespace, "chat", twice)).await;
+        let said = answer.expect_refusal();
+        assert!(said.contains("Duplicate value"), "{said}");
+    });
+}
+
+#[test]
+fn two_chats_that_want_one_name_are_told_apart() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", "{redis: {managed: {}}}")).await;
+        available(&cluster, &namespace, "chat").await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat-redis", "{replicas: 1}")).await;
+        until_condition(&cluster, &namespace, "chat-redis", "Degraded", ("True", "NameConflict")).await;
+        until_condition(&cluster, &namespace, "chat", "Available", ("True", "NodesReady")).await;
     });
 }

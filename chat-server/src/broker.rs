@@ -274,8 +274,13 @@ pub trait Broker: Send + Sync + 'static {
     /// that is thereby no longer online anywhere is returned by exactly one call on one node.
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError>;
 
+    /// Why the broker does not answer right now, in a few fixed words. `None`: it does.
+    fn trouble(&self) -> Option<&'static str>;
+
     /// Whether the broker answers right now.
-    fn is_available(&self) -> bool;
+    fn is_available(&self) -> bool {
+        self.trouble().is_none()
+    }
 }
 
 /// A name for the life of a log that is about to begin.

@@ -240,8 +240,8 @@ mod on_purpose {
             self.0.reap(limit).await
         }
 
-        fn is_available(&self) -> bool {
-            self.0.is_available()
+        fn trouble(&self) -> Option<&'static str> {
+            self.0.trouble()
         }
     }
 }

@@ -120,7 +120,8 @@ pub async fn run(
     let public = axum::serve(listener, public.into_make_service_with_connect_info::<Connection>())
         .with_graceful_shutdown(wait_for(stopped.clone()));
     let public = tokio::spawn(public.into_future());
-    let routes = health::router(lifecycle.clone(), metrics).merge(api::router(lifecycle, config.admin_token_file));
+    let routes = health::router(lifecycle.clone(), context.broker.clone(), metrics)
+        .merge(api::router(lifecycle, config.admin_token_file));
     let admin = axum::serve(admin, routes).with_graceful_shutdown(wait_for(stopped));
     let admin = tokio::spawn(admin.into_future());
 

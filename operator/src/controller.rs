@@ -108,7 +108,7 @@ pub async fn run(
         reporter: Reporter::new(client.clone(), settings.identity),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
-        http: reqwest::Client::builder().no_proxy().build()?,
+        http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
         operator_namespace: settings.operator_namespace,
         client,
     });

@@ -28,6 +28,8 @@ pub struct Election {
     identity: String,
     /// The Lease as last seen, and since when it is so.
     seen: Option<(LeaseSpec, Instant)>,
+    /// When this replica asked for the Lease that it holds.
+    renewed: Instant,
 }
 
 impl Election {
@@ -39,6 +41,7 @@ impl Election {
             name: name.to_owned(),
             identity: identity.to_owned(),
             seen: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -46,8 +49,12 @@ impl Election {
     pub async fn won(&mut self) {
         let mut told = String::new();
         loop {
+            let asked = Instant::now();
             match self.attempt().await {
-                Ok(Attempt::Held) => return,
+                Ok(Attempt::Held) => {
+                    self.renewed = asked;
+                    return;
+                }
                 Ok(Attempt::Other(holder)) => {
                     if told != holder {
                         tracing::info!(holder, "waiting: another replica works");
@@ -60,16 +67,19 @@ impl Election {
         }
     }
 
-    /// Renews the Lease until that has not worked for too long, or another has it.
+    /// Renews the Lease until that has not worked for too long, or another has it. Begun again it goes on
+    /// where it was.
     pub async fn lost(&mut self) {
-        let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(RENEWAL).await;
-            let left = DEADLINE.saturating_sub(renewed.elapsed());
+            let left = DEADLINE.saturating_sub(self.renewed.elapsed());
+            tokio::time::sleep(RENEWAL.min(left)).await;
+            let left = DEADLINE.saturating_sub(self.renewed.elapsed());
             // The time of asking, not of the answer: others count from when the Lease was written.
             let asked = Instant::now();
             match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(Attempt::Held)) => renewed = asked,
+                Ok(Ok(Attempt::Held)) => self.renewed = asked,
+                // Somebody else wrote to it, such as an annotation.
+                Ok(Ok(Attempt::Other(holder))) if holder.is_empty() => {}
                 Ok(Ok(Attempt::Other(holder))) => {
                     tracing::error!(holder, "another replica has the Lease");
                     return;

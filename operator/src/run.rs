@@ -108,7 +108,7 @@ async fn work(
     };
     let (end, ended) = oneshot::channel::<()>();
     let controller = controller::run(client, settings, metrics.clone(), ended.map(|_| ()));
-    tokio::pin!(controller);
+    let mut controller = Box::pin(controller);
     tokio::select! {
         // Dropped with all that it has begun: another replica may start any moment.
         () = election.lost() => return Err(Error::LeaseLost),
@@ -125,6 +125,8 @@ async fn work(
             }
         }
     }
+    // With whatever has not ended in time: only then may another begin.
+    drop(controller);
     metrics.set_leader(false);
     election.resign().await;
     Ok(())

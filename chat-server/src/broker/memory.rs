@@ -351,7 +351,7 @@ impl Broker for MemoryBroker {
         Ok(self.state().presence.reap(limit, now()))
     }
 
-    fn is_available(&self) -> bool {
-        true
+    fn trouble(&self) -> Option<&'static str> {
+        None
     }
 }

@@ -374,8 +374,8 @@ impl Broker for RedisBroker {
         Ok(gone.iter().filter_map(|user| UserId::parse(user).ok()).collect())
     }
 
-    fn is_available(&self) -> bool {
-        self.link.is_up() && self.bus.link().is_up()
+    fn trouble(&self) -> Option<&'static str> {
+        self.link.trouble().or_else(|| self.bus.link().trouble())
     }
 }
 

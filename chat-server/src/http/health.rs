@@ -8,33 +8,39 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::broker::Broker;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
 #[derive(Clone)]
 struct Shared {
     lifecycle: Arc<Lifecycle>,
+    broker: Arc<dyn Broker>,
     metrics: Metrics,
 }
 
 /// The admin port's routes.
-pub fn router(lifecycle: Arc<Lifecycle>, metrics: Metrics) -> Router {
+pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Broker>, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Shared { lifecycle, metrics })
+        .with_state(Shared { lifecycle, broker, metrics })
 }
 
 /// A broker that is away later on does not make the node unready: it would take all nodes out at
-/// once, and their open sockets with them. Handshakes are refused one by one instead.
+/// once, and their open sockets with them. Handshakes are refused one by one instead; and the operator
+/// reads here that it is so.
 async fn readyz(State(shared): State<Shared>) -> Response {
     if shared.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
     } else if shared.lifecycle.is_deaf() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
-        "ok\n".into_response()
+        match shared.broker.trouble() {
+            None => "ok\n".into_response(),
+            Some(why) => format!("ok, but {why}\n").into_response(),
+        }
     } else {
         let why = shared.lifecycle.waits_for();
         (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the broker: {why}\n")).into_response()

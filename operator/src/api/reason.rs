@@ -86,6 +86,8 @@ reasons! {
     LoadBalancerPending => "Check that something in this cluster serves Services of the type LoadBalancer.",
     /// What was asked for can be built.
     Valid => "",
+    /// A value in the spec is one that the schema lets through and that can't be carried out.
+    InvalidValue => "The message names the field.",
     /// A Secret that the spec names is missing.
     SecretNotFound => "Make it, in the ChatCluster's namespace.",
     /// A Secret has no such key, or nothing in it.

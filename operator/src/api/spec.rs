@@ -132,7 +132,7 @@ pub struct Image {
     #[schemars(length(min = 1, max = 255))]
     pub repository: String,
     /// The version.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"))]
     pub tag: String,
     /// The very content, as `sha256:…`; the tag is then only said, not followed.
     #[schemars(length(max = 71), regex(pattern = r"^(sha256:[0-9a-f]{64})?$"))]
@@ -140,7 +140,7 @@ pub struct Image {
     /// When the image is fetched.
     pub pull_policy: PullPolicy,
     /// Names of Secrets in this namespace for the registry.
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pull_secrets: Vec<SecretName>,
 }
 

@@ -25,6 +25,8 @@ pub struct Writer<'a> {
     pub metrics: &'a Metrics,
     /// The namespace.
     pub namespace: &'a str,
+    /// The ChatCluster's name.
+    pub name: &'a str,
     /// The ChatCluster's uid, which every object of its own names.
     pub owner: &'a str,
 }
@@ -118,7 +120,9 @@ impl Writer<'_> {
             Some(owner) if owner.uid == self.owner => Ok(()),
             // That of an earlier ChatCluster of the same name: the garbage collector is about to
             // remove it.
-            Some(owner) if owner.kind == "ChatCluster" => Err(Error::Leftover { kind, name }),
+            Some(owner) if owner.kind == "ChatCluster" && owner.name == self.name => {
+                Err(Error::Leftover { kind, name })
+            }
             // Only its owner was taken off.
             None if known.labels().get(MANAGED_BY).is_some_and(|manager| manager == MANAGER) => Ok(()),
             Some(_) | None => Err(Error::NameConflict { kind, name }),

@@ -69,6 +69,11 @@ pub async fn dereference(
     let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
 
+    // No watch may have told of it yet, or its label was taken off: then too it is kept.
+    let secret = async |name: String| match owned(&name) {
+        Some(secret) => Ok(Some(secret)),
+        None => secrets.get_opt(&name).await,
+    };
     let wanted = Wanted::of(cluster);
     let credentials = match wanted.credentials {
         Some(name) => secrets.get_opt(name).await?.as_ref().map(data),
@@ -79,21 +84,35 @@ pub async fn dereference(
         None => true,
     };
     let storage_class = match wanted.storage_class {
-        Some(name) => Api::<StorageClass>::all(client.clone()).get_metadata_opt(name).await?.is_some(),
+        Some(name) => storage_class(client, name).await?,
         None => true,
     };
     Ok(References {
-        session: Owned::of(owned(&names.session()).as_ref())?,
-        admin: Owned::of(owned(&names.admin()).as_ref())?,
-        redis: Owned::of(owned(&names.redis()).as_ref())?,
+        session: Owned::of(secret(names.session()).await?.as_ref())?,
+        admin: Owned::of(secret(names.admin()).await?.as_ref())?,
+        redis: match wanted.managed {
+            true => Owned::of(secret(names.redis()).await?.as_ref())?,
+            false => Owned::default(),
+        },
         credentials,
         certificate,
         storage_class,
     })
 }
 
+/// Whether it is there. An operator that may not know, as it looks after one namespace only, takes it
+/// to be.
+async fn storage_class(client: &Client, name: &str) -> Result<bool, kube::Error> {
+    match Api::<StorageClass>::all(client.clone()).get_metadata_opt(name).await {
+        Ok(class) => Ok(class.is_some()),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// The names in a spec.
 pub struct Wanted<'a> {
+    managed: bool,
     credentials: Option<&'a str>,
     certificate: Option<&'a str>,
     storage_class: Option<&'a str>,
@@ -107,6 +126,7 @@ impl<'a> Wanted<'a> {
         let external = redis.and_then(|Redis { external, .. }| external.as_ref());
         let managed = redis.and_then(|Redis { managed, .. }| managed.as_ref());
         Self {
+            managed: managed.is_some(),
             credentials: external
                 .and_then(|external| external.credentials_secret_ref.as_ref())
                 .map(|credentials| credentials.name.as_str()),

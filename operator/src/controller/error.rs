@@ -70,7 +70,9 @@ impl Error {
             Self::NameConflict { .. } => true,
             Self::Refused { source, .. } => {
                 matches!(&**source, kube::Error::Api(status)
-                    if matches!(status.code, 400 | 403 | 422) && !is_missing_right(&status.message))
+                    if matches!(status.code, 400 | 403 | 422) && !is_missing_right(&status.message)
+                        // Two items of one key in a list: a 500, but the same every time.
+                        || status.message.contains("failed to create typed patch object"))
             }
             _ => false,
         }

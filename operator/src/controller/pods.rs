@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::names::{COMPONENT, Component, INSTANCE};
 use crate::api::reason::Reason;
 
-/// How long a node may take to say why it is not ready.
+/// How long a node may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many nodes are asked: they mostly have the same trouble.
 const ASKED: usize = 3;
@@ -30,13 +30,17 @@ pub fn belongs(pod: &Pod, namespace: &str, name: &str, component: Component) -> 
 /// For how long a pod may have no machine before it counts as trouble: a volume takes its time.
 const PATIENCE_WITH_SCHEDULER: SignedDuration = SignedDuration::from_secs(10);
 
+/// For how long the end of a container counts: longer than a kubelet ever waits between two.
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
+
 /// The first trouble that keeps a pod from working, and its words. They stay the same as long as the
 /// trouble does.
 #[must_use]
 pub fn trouble(pods: &[Arc<Pod>], now: &Time) -> Option<(Reason, String)> {
     pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| {
         let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
-        let (reason, words) = containers.filter_map(of_container).next().or_else(|| unscheduled(pod, now))?;
+        let (reason, words) =
+            containers.filter_map(|container| of_container(container, now)).next().or_else(|| unscheduled(pod, now))?;
         Some((reason, format!("pod {}: {}", pod.name_any(), shortened(&words))))
     })
 }
@@ -52,7 +56,7 @@ fn unscheduled(pod: &Pod, now: &Time) -> Option<(Reason, String)> {
     waiting.then(|| (Reason::Unschedulable, condition.message.clone().unwrap_or_default()))
 }
 
-fn of_container(container: &ContainerStatus) -> Option<(Reason, String)> {
+fn of_container(container: &ContainerStatus, now: &Time) -> Option<(Reason, String)> {
     let state = container.state.as_ref()?;
     let waiting = state.waiting.as_ref();
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
@@ -66,9 +70,11 @@ fn of_container(container: &ContainerStatus) -> Option<(Reason, String)> {
         }
         _ => {}
     }
-    // Between two ends it runs for a while: that is no better.
+    // Between two ends it runs for a while: that is no better. But an end of long ago is none of it.
+    let loops = waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
     let last = state.terminated.as_ref().or(container.last_state.as_ref()?.terminated.as_ref())?;
-    (!container.ready && last.exit_code != 0).then(|| {
+    let recent = last.finished_at.as_ref().is_some_and(|end| now.0.duration_since(end.0) < RECENT);
+    (!container.ready && last.exit_code != 0 && (loops || recent)).then(|| {
         let message = last.message.as_deref().unwrap_or_default().trim();
         (
             Reason::ContainerCrashing,
@@ -84,19 +90,26 @@ fn shortened(words: &str) -> String {
     if skipped == 0 { words.to_owned() } else { format!("…{}", words.chars().skip(skipped).collect::<String>()) }
 }
 
-/// Asks nodes that run and are not ready why, on their admin port. The words are those of
+/// Asks nodes how they are, on their admin port: those first that are not ready. The words are those of
 /// `GET /readyz`; whoever does not answer says nothing.
 pub async fn ask(http: &reqwest::Client, pods: &[Arc<Pod>]) -> Vec<String> {
-    let unready = pods.iter().filter_map(|pod| {
-        let status = pod.status.as_ref()?;
-        let runs = status.phase.as_deref() == Some("Running") && pod.metadata.deletion_timestamp.is_none();
-        let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-        (runs && !ready).then(|| status.pod_ip.clone()).flatten()
-    });
-    let questions = unready.take(ASKED).map(|address| async move {
+    let mut running: Vec<(bool, String)> = pods
+        .iter()
+        .filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let runs = status.phase.as_deref() == Some("Running") && pod.metadata.deletion_timestamp.is_none();
+            let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+            runs.then(|| Some((ready, status.pod_ip.clone()?))).flatten()
+        })
+        .collect();
+    running.sort();
+    let questions = running.into_iter().take(ASKED).map(|(_, address)| async move {
         let host = if address.contains(':') { format!("[{address}]") } else { address };
-        let answer = http.get(format!("http://{host}:9090/readyz")).timeout(PATIENCE).send().await.ok()?;
-        answer.text().await.ok()
+        let question = http.get(format!("http://{host}:9090/readyz")).timeout(PATIENCE);
+        let mut answer = question.send().await.ok()?;
+        // Whatever answers there may be no node of ours: no more than a sentence is read.
+        let words = answer.chunk().await.ok()??;
+        Some(String::from_utf8_lossy(words.get(..MAX_WORDS).unwrap_or(&words)).into_owned())
     });
     futures_util::future::join_all(questions).await.into_iter().flatten().collect()
 }

@@ -24,6 +24,9 @@ use crate::api::status::{ChatClusterStatus, ConditionType};
 /// StorageClass, a password in Redis.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How soon the nodes are asked again about a Redis that is not the operator's own: no watch tells of it.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
 /// Makes everything as it should be, and says how it is.
 pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Result<Action, Error> {
     // The garbage collector removes what it owns.
@@ -32,11 +35,13 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
     }
     let namespace = cluster.namespace().ok_or(Error::Incomplete("a namespace"))?;
     let owner = cluster.uid().ok_or(Error::Incomplete("a uid"))?;
+    let name = cluster.name_any();
     let writer = Writer {
         client: &context.client,
         caches: &context.caches,
         metrics: &context.metrics,
         namespace: &namespace,
+        name: &name,
         owner: &owner,
     };
 
@@ -86,9 +91,18 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
         .await?;
     match outcome.failed {
         Some(error) => Err(error),
-        None if is_well(&status) => Ok(Action::await_change()),
-        None => Ok(Action::requeue(LOOK_AGAIN.mul_f64(0.75 + 0.5 * backoff::fraction()))),
+        None => Ok(next_look(cluster, &status)),
     }
+}
+
+fn next_look(cluster: &ChatCluster, status: &ChatClusterStatus) -> Action {
+    let external = cluster.spec.redis.as_ref().is_some_and(|redis| redis.external.is_some());
+    let after = match (is_settled(status), external) {
+        (false, _) => LOOK_AGAIN,
+        (true, true) => ASK_AGAIN,
+        (true, false) => return Action::await_change(),
+    };
+    Action::requeue(after.mul_f64(0.75 + 0.5 * backoff::fraction()))
 }
 
 /// How far it came.
@@ -136,8 +150,16 @@ fn pods_of(context: &Context, namespace: &str, cluster: &ChatCluster, component:
     pods
 }
 
-fn is_well(status: &ChatClusterStatus) -> bool {
-    [ConditionType::Available, ConditionType::RedisReady].iter().all(|type_| {
-        status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == "True")
+/// Whether only a change that a watch tells of can make a difference.
+fn is_settled(status: &ChatClusterStatus) -> bool {
+    [
+        (ConditionType::Available, "True"),
+        (ConditionType::RedisReady, "True"),
+        (ConditionType::Degraded, "False"),
+        (ConditionType::Progressing, "False"),
+    ]
+    .iter()
+    .all(|(type_, wanted)| {
+        status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == *wanted)
     })
 }

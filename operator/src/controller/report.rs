@@ -19,7 +19,7 @@ use crate::api::status::{ChatClusterStatus, ConditionType};
 
 /// The field manager of the status, apart from that of the objects.
 const STATUS_MANAGER: &str = "chat-operator-status";
-/// Longest note of an Event that the API server takes.
+/// Longest note of an Event that the API server takes, in bytes, and a little less.
 const MAX_NOTE: usize = 1000;
 
 /// Says how ChatClusters are.
@@ -101,7 +101,7 @@ impl Reporter {
     /// An Event that can't be written is no reason to do anything else differently.
     async fn tell(&self, cluster: &ChatCluster, turn: Turn) {
         let Turn { type_, bad, reason, message } = turn;
-        let note: String = message.chars().take(MAX_NOTE).collect();
+        let note = message[..message.floor_char_boundary(MAX_NOTE)].to_owned();
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },
             reason,

@@ -83,18 +83,13 @@ pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
     let cluster = observed.cluster;
     let names = Names::of(cluster);
     let counts = observed.deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
-    let complete = nodes::is_complete(observed.deployment);
     let findings = findings(observed);
     ChatClusterStatus {
         observed_generation: cluster.metadata.generation,
         replicas: counts.replicas.unwrap_or_default(),
         ready_replicas: counts.ready_replicas.unwrap_or_default(),
         selector: names.selector_text(Component::Node),
-        version: if complete && observed.problem.is_none() {
-            Some(cluster.spec.image.tag.clone())
-        } else {
-            observed.before.version.clone()
-        },
+        version: nodes::version(observed.deployment).or_else(|| observed.before.version.clone()),
         endpoint: exposure::endpoint(observed),
         conditions: findings
             .into_iter()
@@ -143,19 +138,22 @@ fn condition(
     before: &ChatClusterStatus,
     now: &Time,
 ) -> Condition {
-    let since = before
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_.as_str() && condition.status == finding.status)
-        .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
+    let same = before.conditions.iter().find(|c| c.type_ == type_.as_str() && c.status == finding.status);
+    let kept = same.filter(|c| c.reason == finding.reason.as_str() && is_same_pod(&c.message, &finding.message));
     Condition {
         type_: type_.as_str().into(),
         status: finding.status.into(),
         reason: finding.reason.as_str().into(),
-        message: finding.message,
+        message: kept.map_or(finding.message, |condition| condition.message.clone()),
         observed_generation: generation,
-        last_transition_time: since,
+        last_transition_time: same.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
     }
+}
+
+/// The last words of a pod have the time in them: the first that were told of a trouble stay.
+fn is_same_pod(before: &str, now: &str) -> bool {
+    let pod = |message: &str| message.strip_prefix("pod ")?.split_once(':').map(|(pod, _)| pod.to_owned());
+    pod(before).is_some() && pod(before) == pod(now)
 }
 
 /// A condition that turned bad, or bad for another reason; or, of [`ConditionType::Available`], good.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
-use super::dereference::{Data, Owned, References};
+use super::dereference::{Data, References};
 use super::error::Error;
 use super::names::Names;
 use super::quantity::Quantity;
@@ -14,7 +14,6 @@ use crate::api::spec::exposure::Exposure;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{External, Managed, Redis};
 use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
-use crate::api::status::ConditionType;
 
 /// The key in the Secret with the keys that sign resume tokens.
 pub const SESSION_KEY: &str = "keys";
@@ -26,8 +25,6 @@ pub const PASSWORD_KEY: &str = "password";
 /// What stands between a spec and a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The condition that it is told by.
-    pub condition: ConditionType,
     /// The word for it.
     pub reason: Reason,
     /// A sentence that says what is wrong.
@@ -140,8 +137,8 @@ pub fn validate(
         max_unavailable: spec.disruption.max_unavailable,
         network_policy: spec.network_policy.clone(),
         operator_namespace: operator_namespace.to_owned(),
-        session: usable(&references.session, SESSION_KEY),
-        admin: usable(&references.admin, ADMIN_KEY),
+        session: references.session.value(SESSION_KEY),
+        admin: references.admin.value(ADMIN_KEY),
     })
 }
 
@@ -164,10 +161,6 @@ impl From<Error> for Verdict {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
-}
-
-fn usable(secret: &Owned, key: &str) -> Vec<u8> {
-    secret.value(key)
 }
 
 /// The nodes' settings, those aside that differ from pod to pod or are secret. The names are the
@@ -216,7 +209,6 @@ fn check_extra_env(pod: &Pod) -> Result<(), Problem> {
     match pod.extra_env.iter().find(|variable| RESERVED.contains(&variable.name.as_str())) {
         None => Ok(()),
         Some(variable) => Err(Problem {
-            condition: ConditionType::ConfigValid,
             reason: Reason::ReservedVariable,
             message: format!("spec.pod.extraEnv sets {}, which the operator sets from the spec", variable.name),
         }),
@@ -229,8 +221,7 @@ fn check_resources(field: &str, resources: &Resources) -> Result<(), Problem> {
     for (name, amount) in resources.requests.iter().chain(&resources.limits) {
         if Quantity::parse(&amount.0).is_none() {
             return Err(Problem {
-                condition: ConditionType::ConfigValid,
-                reason: Reason::ApplyFailed,
+                reason: Reason::InvalidValue,
                 message: format!("{field}: {name}: {} is no quantity", amount.0),
             });
         }
@@ -253,7 +244,7 @@ fn managed(spec: &Managed, references: &References) -> Result<ValidatedRedis, Pr
         spec: spec.clone(),
         // Rewriting the append-only file may for a while need as much again for what changes meanwhile.
         max_memory: limit.map(|limit| limit.whole() / 10 * 6),
-        password: usable(&references.redis, PASSWORD_KEY),
+        password: references.redis.value(PASSWORD_KEY),
     })
 }
 
@@ -261,8 +252,7 @@ fn external(spec: &External, references: &References) -> Result<ValidatedRedis, 
     let endpoint = spec.endpoints.first().map(String::as_str).unwrap_or_default();
     let Some((host, port)) = endpoint.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
         return Err(Problem {
-            condition: ConditionType::ConfigValid,
-            reason: Reason::RedisUnreachable,
+            reason: Reason::InvalidValue,
             message: format!("spec.redis.external.endpoints: {endpoint:?} is not host:port with a port up to 65535"),
         });
     };
@@ -270,7 +260,6 @@ fn external(spec: &External, references: &References) -> Result<ValidatedRedis, 
         None => None,
         Some(named) => {
             let data = references.credentials.as_ref().ok_or_else(|| Problem {
-                condition: ConditionType::ConfigValid,
                 reason: Reason::SecretNotFound,
                 message: format!("spec.redis.external.credentialsSecretRef: there is no Secret {}", named.name),
             })?;
@@ -287,7 +276,6 @@ fn external(spec: &External, references: &References) -> Result<ValidatedRedis, 
 
 fn value(data: &Data, secret: &str, key: &str) -> Result<Vec<u8>, Problem> {
     data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| Problem {
-        condition: ConditionType::ConfigValid,
         reason: Reason::SecretKeyNotFound,
         message: format!("spec.redis.external.credentialsSecretRef: the Secret {secret} has nothing under {key}"),
     })

@@ -85,6 +85,11 @@ impl Link {
         self.state.is_up() && self.client.is_connected()
     }
 
+    /// Why it is not up, if it is not.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        (!self.is_up()).then(|| self.state.trouble())
+    }
+
     /// Gives the connection up and begins a new one.
     pub(super) async fn renew(&self) {
         if self.is_up() {

@@ -23,13 +23,17 @@ pub struct Pod {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// How they spread. Empty: over zones and machines, as far as that goes.
-    #[schemars(length(max = 10))]
+    #[schemars(
+        length(max = 10),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"])
+    )]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Their priority class.
     #[schemars(length(max = 253))]
     pub priority_class_name: String,
-    /// Further environment variables. Those that the operator sets can't be among them.
-    #[schemars(length(max = 50))]
+    /// Further environment variables. Those that the operator sets can't be among them. When a Secret or
+    /// ConfigMap changes that one refers to, the pods are not replaced.
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub extra_env: Vec<EnvVar>,
     /// Further annotations.
     #[schemars(extend("maxProperties" = 50))]
@@ -51,7 +55,7 @@ pub struct Resources {
     pub limits: BTreeMap<String, Amount>,
 }
 
-/// A quantity, such as `500m` or `2Gi`; or a bare number, as everyone writes `cpu: 2`.
+/// A quantity, such as `500m` or `2Gi`; or a bare whole number, as everyone writes `cpu: 2`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Amount(pub String);
 

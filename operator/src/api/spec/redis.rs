@@ -29,7 +29,7 @@ pub struct Redis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Managed {
-    /// The whole name of its image.
+    /// The whole name of its image, which needs redis-server, redis-cli, sh and grep.
     #[schemars(length(min = 1, max = 384))]
     pub image: String,
     /// Where its file is.

@@ -69,7 +69,7 @@ pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap) -> Deploymen
 
 /// A label may have at most 63 characters, and a tag 128.
 fn version(image: &Image) -> String {
-    image.tag.chars().take(63).collect::<String>().trim_end_matches(['-', '_', '.']).to_owned()
+    image.tag.chars().take(63).collect::<String>().trim_matches(['-', '_', '.']).to_owned()
 }
 
 /// New nodes come before old ones go. But a node that has everything in its memory is alone: two of

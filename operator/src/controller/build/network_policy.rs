@@ -1,9 +1,7 @@
 //! Who may reach the pods, and whom they may reach. What is not here is refused.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -24,11 +22,11 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
             to: Some(vec![pods(cluster, Component::Redis)]),
             ports: Some(vec![port("TCP", redis::PORT)]),
         }),
-        // The policy knows addresses, not names.
-        ValidatedRedis::External { host, port: number, .. } => egress.push(NetworkPolicyEgressRule {
-            to: host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|address| vec![block(address)]),
-            ports: Some(vec![port("TCP", i32::from(*number))]),
-        }),
+        // By its port alone: a policy knows no names, and an address of a Service is not what a policy
+        // gets to see. It is the port that Redis' own pods or machines listen on.
+        ValidatedRedis::External { port: number, .. } => {
+            egress.push(NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(*number))]) });
+        }
     }
     policy(
         cluster,
@@ -41,7 +39,7 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
                 ports: Some(vec![port("TCP", 9090)]),
             },
         ],
-        Some(egress),
+        egress,
     )
 }
 
@@ -51,7 +49,7 @@ pub(super) fn redis(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
         from: Some(vec![pods(cluster, Component::Node)]),
         ports: Some(vec![port("TCP", redis::PORT)]),
     };
-    policy(cluster, Component::Redis, cluster.names.redis(), vec![nodes], None)
+    policy(cluster, Component::Redis, cluster.names.redis(), vec![nodes], Vec::new())
 }
 
 fn policy(
@@ -59,7 +57,7 @@ fn policy(
     component: Component,
     name: String,
     ingress: Vec<NetworkPolicyIngressRule>,
-    egress: Option<Vec<NetworkPolicyEgressRule>>,
+    egress: Vec<NetworkPolicyEgressRule>,
 ) -> Option<NetworkPolicy> {
     if cluster.network_policy.mode == NetworkPolicyMode::Disabled {
         return None;
@@ -70,7 +68,7 @@ fn policy(
             pod_selector: Some(cluster.names.label_selector(component)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(ingress),
-            egress,
+            egress: Some(egress),
         }),
     })
 }
@@ -102,13 +100,5 @@ fn prometheus() -> NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),
         pod_selector: labelled("app.kubernetes.io/name", "prometheus"),
         ip_block: None,
-    }
-}
-
-fn block(address: IpAddr) -> NetworkPolicyPeer {
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    NetworkPolicyPeer {
-        ip_block: Some(IPBlock { cidr: format!("{address}/{bits}"), except: None }),
-        ..NetworkPolicyPeer::default()
     }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMap, ConfigMapVolumeSource, Container, ExecAction, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec,
-    PodTemplateSpec, Probe, SecretVolumeSource, Service, ServiceSpec, Volume, VolumeMount, VolumeResourceRequirements,
+    PodTemplateSpec, Probe, SecretVolumeSource, Service, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::deployment::{port, requirements};
 use super::hash::ConfigHash;
@@ -31,7 +33,7 @@ const GRACE_SECONDS: i64 = 60;
 /// All of it.
 pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, max_memory: Option<i64>, password: &[u8]) -> Redis {
     let configuration = configuration(max_memory);
-    let hash = ConfigHash::keyed(&cluster.session).add(configuration.as_bytes()).add(password).finish();
+    let hash = ConfigHash::keyed(password).add(configuration.as_bytes()).add(password).finish();
     Redis {
         secret: secret::redis(cluster, password),
         config: ConfigMap {
@@ -126,7 +128,17 @@ fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
             // A large file takes its time to be read.
             startup_probe: Some(probe(2, 900)),
             readiness_probe: Some(probe(2, 3)),
-            liveness_probe: Some(probe(10, 6)),
+            // Whether it answers at all: with a full disk it says so in place of PONG, and can be read.
+            liveness_probe: Some(Probe {
+                tcp_socket: Some(TCPSocketAction {
+                    port: IntOrString::String(PORT_NAME.into()),
+                    ..TCPSocketAction::default()
+                }),
+                period_seconds: Some(10),
+                timeout_seconds: Some(5),
+                failure_threshold: Some(6),
+                ..Probe::default()
+            }),
             termination_message_policy: Some("FallbackToLogsOnError".into()),
             security_context: Some(security::container()),
             ..Container::default()

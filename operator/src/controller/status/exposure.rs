@@ -43,7 +43,7 @@ pub(super) fn endpoint(observed: &Observed<'_>) -> Option<String> {
     let service = observed.service?;
     if let Some(spec) = &observed.cluster.spec.exposure.ingress {
         let scheme = if spec.tls.is_some() { "https" } else { "http" };
-        return spec.hosts.first().map(|host| format!("{scheme}://{host}"));
+        return spec.hosts.iter().find(|host| !host.starts_with('*')).map(|host| format!("{scheme}://{host}"));
     }
     if let Some(address) = load_balancer(service) {
         return Some(format!("http://{address}"));

@@ -18,6 +18,13 @@ pub(super) fn is_complete(deployment: Option<&Deployment>) -> bool {
     seen && updated == asked && all == asked && through
 }
 
+/// What all pods run, once a rollout is through.
+pub(super) fn version(deployment: Option<&Deployment>) -> Option<String> {
+    let deployment = deployment.filter(|deployment| is_complete(Some(deployment)))?;
+    let labels = deployment.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref()?;
+    labels.get("app.kubernetes.io/version").cloned()
+}
+
 fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {
     deployment.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == type_)
 }

@@ -3,7 +3,7 @@
 use super::{Finding, Observed, pods};
 use crate::api::reason::Reason;
 
-/// What a node that is not ready says when Redis refuses the user or the password
+/// What a node says when Redis refuses the user or the password
 /// (chat-server/src/http/health.rs).
 const REFUSED: &str = "Redis refuses the user or the password";
 /// What it says when Redis can't be reached.
@@ -24,11 +24,12 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
             redis.managed.as_ref().map(|managed| managed.persistence.storage_class_name.as_str()),
         );
     }
+    if says(AWAY) {
+        return Finding::no(Reason::RedisUnreachable, AWAY);
+    }
     let ready = observed.deployment.and_then(|d| d.status.as_ref()).and_then(|status| status.ready_replicas);
     if ready.unwrap_or_default() > 0 {
         Finding::yes(Reason::RedisAnswers, "")
-    } else if says(AWAY) {
-        Finding::no(Reason::RedisUnreachable, AWAY)
     } else {
         Finding::new("Unknown", Reason::Unknown, "no node has said yet")
     }
