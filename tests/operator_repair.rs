@@ -142,7 +142,7 @@ fn an_edit_by_hand_is_put_back() {
         }
         // A thing more in a selector means something else.
         for (kind, name, edit) in [
-            ("service", "chat", r#"{"spec": {"selector": {"more": "of it"}}}"#),
+            ("service", "chat", r#"{"spec": {"selector": {"more": "of-it"}}}"#),
             ("networkpolicy", "chat-redis", r#"{"spec": {"egress": [{}]}}"#),
         ] {
             let api = api(&cluster, &namespace, kind).await;
