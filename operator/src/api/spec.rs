@@ -11,6 +11,9 @@ pub mod exposure;
 pub mod pod;
 pub mod redis;
 
+#[cfg(test)]
+mod tests;
+
 use exposure::Exposure;
 use pod::Pod;
 use redis::Redis;

@@ -1,0 +1,65 @@
+//! The rules of the schema, without an API server. What the API server itself says is in
+//! tests/operator_admission.rs.
+
+use serde_json::{Value, json};
+
+use super::ChatCluster;
+
+fn chat(name: &str, spec: Value) -> ChatCluster {
+    let manifest = json!({
+        "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster", "metadata": {"name": name}, "spec": spec,
+    });
+    serde_json::from_value(manifest).unwrap()
+}
+
+fn refusal(name: &str, spec: Value) -> Option<String> {
+    chat(name, spec).validate_cel().err().map(|errors| format!("{errors:?}"))
+}
+
+fn refusal_of_change(before: Value, after: Value) -> Option<String> {
+    chat("chat", after).validate_cel_update(&chat("chat", before)).err().map(|errors| format!("{errors:?}"))
+}
+
+#[test]
+fn a_chat_in_memory_has_one_node() {
+    assert_eq!(refusal("chat", json!({"replicas": 1})), None);
+    assert_eq!(refusal("chat", json!({"replicas": 2, "redis": {"managed": {}}})), None);
+    assert!(refusal("chat", json!({"replicas": 2})).is_some_and(|why| why.contains("set replicas to 1")));
+}
+
+#[test]
+fn there_is_one_redis_at_most() {
+    let external = json!({"endpoints": ["r:1"]});
+    assert!(refusal("chat", json!({"redis": {}})).is_some_and(|why| why.contains("set exactly one")));
+    let both = json!({"redis": {"managed": {}, "external": external}});
+    assert!(refusal("chat", both).is_some_and(|why| why.contains("set exactly one")));
+    assert_eq!(refusal("chat", json!({"redis": {"external": external}})), None);
+}
+
+#[test]
+fn a_name_leaves_room_for_the_names_made_of_it() {
+    assert_eq!(refusal(&"a".repeat(super::MAX_NAME), json!({"replicas": 1})), None);
+    let long = refusal(&"a".repeat(super::MAX_NAME + 1), json!({"replicas": 1}));
+    assert!(long.is_some_and(|why| why.contains("at most 40 characters")));
+    assert!(refusal("1a", json!({"replicas": 1})).is_some_and(|why| why.contains("begin with a letter")));
+}
+
+#[test]
+fn a_snippet_is_refused() {
+    let ingress =
+        |key: &str| json!({"replicas": 1, "exposure": {"ingress": {"hosts": ["a"], "annotations": {key: "x"}}}});
+    assert_eq!(refusal("chat", ingress("a/b")), None);
+    assert!(refusal("chat", ingress("nginx.ingress.kubernetes.io/configuration-snippet")).is_some());
+}
+
+#[test]
+fn what_would_lose_messages_cannot_be_changed() {
+    let memory = json!({"replicas": 1});
+    let managed = |size: &str| json!({"replicas": 1, "redis": {"managed": {"persistence": {"size": size}}}});
+    let external = json!({"replicas": 1, "redis": {"external": {"endpoints": ["r:1"]}}});
+    assert_eq!(refusal_of_change(managed("1Gi"), managed("1Gi")), None);
+    assert!(refusal_of_change(memory.clone(), managed("1Gi")).is_some_and(|why| why.contains("added or removed")));
+    assert!(refusal_of_change(managed("1Gi"), memory).is_some_and(|why| why.contains("added or removed")));
+    assert!(refusal_of_change(managed("1Gi"), external).is_some_and(|why| why.contains("between managed and")));
+    assert!(refusal_of_change(managed("1Gi"), managed("2Gi")).is_some_and(|why| why.contains("can't be changed")));
+}
