@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use operator::api::spec::ChatCluster;
 use operator::api::status::ConditionType;
@@ -12,7 +14,7 @@ use crate::harness::control_plane::{
     AuditEntry, AuditMark, Cluster, Namespace, run, run_within, until_list, until_object,
 };
 use crate::harness::operator::{Operator, chat_cluster};
-use crate::harness::{is_full, until};
+use crate::harness::{INTERVAL, is_full, until};
 
 /// How long a rest is: long enough for every look that the operator takes by itself.
 fn rest() -> Duration {
@@ -24,6 +26,8 @@ async fn faked(cluster: &Cluster) -> Namespace {
     cluster.namespace_with("rest", &[("tests.chatcluster.dev/pods", "faked")]).await
 }
 
+/// Waits until all are available and nothing is on its way. With hundreds that takes longer than one thing may; the
+/// whole test is bounded.
 async fn all_available(cluster: &Cluster, namespace: &str, count: usize) {
     let chats: Api<ChatCluster> = Api::namespaced(cluster.client().await, namespace);
     let settled = |chat: &ChatCluster, type_: ConditionType, status: &str| {
@@ -36,11 +40,13 @@ async fn all_available(cluster: &Cluster, namespace: &str, count: usize) {
             && settled(chat, ConditionType::Progressing, "False")
             && chat.status.as_ref().is_some_and(|status| status.ready_replicas == chat.spec.replicas)
     };
-    until("all are available and nothing is on its way", || async {
-        let all = chats.list(&kube::api::ListParams::default()).await.ok()?;
-        (all.items.len() == count && all.iter().all(is)).then_some(())
-    })
-    .await;
+    loop {
+        let all = chats.list(&ListParams::default()).await.expect("ChatClusters");
+        if all.items.len() == count && all.iter().all(is) {
+            return;
+        }
+        tokio::time::sleep(INTERVAL * 8).await;
+    }
 }
 
 /// What an operator wrote since then, but its Lease.
@@ -141,8 +147,11 @@ fn two_hundred_chats_at_once_stand_soon_and_cost_a_bounded_number_of_calls() {
         let all: Vec<String> = names.map(|name| chat_cluster(&namespace, &name, "{redis: {managed: {}}}")).collect();
         cluster.apply(&all.join("\n---\n")).await;
         println!("{count} are applied after {:.1?}", began.elapsed());
-        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
-        until_list(&deployments, "", "every chat has its Deployment", |all| all.len() == count).await;
+        // The last object that is made of a chat without an Ingress; the whole test is bounded.
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(cluster.client().await, &namespace);
+        while budgets.list(&ListParams::default()).await.expect("budgets").items.len() < count {
+            tokio::time::sleep(INTERVAL * 8).await;
+        }
         println!("all objects stand after {:.1?}", began.elapsed());
         all_available(&cluster, &namespace, count).await;
         println!("all are available after {:.1?}", began.elapsed());
