@@ -118,7 +118,8 @@ pub fn validate(
     let owner = cluster.controller_owner_ref(&()).ok_or(Error::Incomplete("a uid"))?;
     let namespace = cluster.metadata.namespace.clone().ok_or(Error::Incomplete("a namespace"))?;
 
-    check_extra_env(&spec.pod)?;
+    let settings = settings(cluster);
+    check_extra_env(&spec.pod, &settings)?;
     check_resources("spec.pod.resources", &spec.pod.resources)?;
     Ok(ValidatedCluster {
         names: Names::of(cluster),
@@ -128,7 +129,7 @@ pub fn validate(
         replicas: spec.replicas,
         redis: redis(spec.redis.as_ref(), references)?,
         exposure: spec.exposure.clone(),
-        settings: settings(cluster),
+        settings,
         drain_seconds: i64::from(spec.drain.timeout_seconds),
         // As the server counts it: JSON can make four bytes of one, and small limits must leave room
         // for the other requests.
@@ -184,29 +185,19 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
     .into()
 }
 
-/// The variables that the operator sets, beside [`settings`].
-const RESERVED: &[&str] = &[
+/// The variables that the operator sets, beside [`settings`] (build/env.rs).
+const RESERVED: [&str; 6] = [
     "CHAT_REDIS_URL",
     "CHAT_REDIS_USERNAME",
     "CHAT_REDIS_PASSWORD",
     "CHAT_SESSION_KEYS",
     "CHAT_ADMIN_TOKEN_FILE",
     "CHAT_NODE_ID",
-    "CHAT_LISTEN",
-    "CHAT_ADMIN_LISTEN",
-    "CHAT_ALLOWED_ORIGINS",
-    "CHAT_MAX_CONNECTIONS",
-    "CHAT_MAX_MESSAGE_BYTES",
-    "CHAT_MESSAGES_PER_SECOND",
-    "CHAT_MESSAGE_BURST",
-    "CHAT_RETENTION_SECONDS",
-    "CHAT_RETENTION_MESSAGES",
-    "CHAT_DRAIN_TIMEOUT_SECONDS",
-    "CHAT_DRAIN_CONNECTIONS_PER_SECOND",
 ];
 
-fn check_extra_env(pod: &Pod) -> Result<(), Problem> {
-    match pod.extra_env.iter().find(|variable| RESERVED.contains(&variable.name.as_str())) {
+fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let is_reserved = |name: &str| settings.contains_key(name) || RESERVED.contains(&name);
+    match pod.extra_env.iter().find(|variable| is_reserved(&variable.name)) {
         None => Ok(()),
         Some(variable) => Err(Problem {
             reason: Reason::ReservedVariable,
