@@ -102,3 +102,6 @@ pub fn build(cluster: &ValidatedCluster) -> Resources<Prepared> {
         stage: PhantomData,
     }
 }
+
+#[cfg(test)]
+mod tests;

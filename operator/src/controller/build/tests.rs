@@ -1,0 +1,105 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::spec::ChatCluster;
+use crate::controller::dereference::{Owned, References};
+use crate::controller::validate::validate;
+
+fn built_with(spec: Value, session: &str) -> Resources<Prepared> {
+    let cluster: ChatCluster = serde_json::from_value(json!({
+        "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+        "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": spec,
+    }))
+    .unwrap();
+    let owned = |value: &str| Owned { fresh: value.to_owned(), ..Owned::default() };
+    let references = References {
+        session: owned(session),
+        admin: owned("s3cr3t-admin"),
+        redis: owned("s3cr3t-redis"),
+        ..References::default()
+    };
+    build(&validate(&cluster, &references, "chat-system").unwrap())
+}
+
+fn built(spec: Value) -> Resources<Prepared> {
+    built_with(spec, "s3cr3t-session")
+}
+
+fn deployment(resources: &Resources<Prepared>) -> Value {
+    serde_json::to_value(&resources.deployment).unwrap()
+}
+
+#[test]
+fn the_same_spec_gives_the_same_objects() {
+    let spec = json!({"redis": {"managed": {}}, "exposure": {"ingress": {"hosts": ["a", "b"]}}});
+    assert_eq!(format!("{:?}", built(spec.clone())), format!("{:?}", built(spec)));
+}
+
+#[test]
+fn a_pod_has_the_time_to_hand_all_its_clients_over() {
+    let pod = &deployment(&built(json!({"replicas": 1, "drain": {"timeoutSeconds": 100}})))["spec"]["template"]["spec"];
+    let (grace, before) =
+        (&pod["terminationGracePeriodSeconds"], &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]);
+    // The server needs up to 10 s more than its time to drain (docs/configuration.md).
+    assert!(grace.as_i64().unwrap() >= before.as_i64().unwrap() + 100 + 10);
+}
+
+#[test]
+fn nothing_that_can_never_change_follows_what_can() {
+    let of = |tag: &str| built(json!({"redis": {"managed": {}}, "image": {"tag": tag}, "pod": {"labels": {"a": tag}}}));
+    let (one, other) = (of("1"), of("2"));
+    assert_ne!(deployment(&one)["spec"]["template"], deployment(&other)["spec"]["template"]);
+    assert_eq!(deployment(&one)["spec"]["selector"], deployment(&other)["spec"]["selector"]);
+    let set = |resources: &Resources<Prepared>| resources.redis.as_ref().map(|redis| redis.stateful_set.clone());
+    assert_eq!(set(&one), set(&other), "a new version of the nodes is nothing to Redis");
+    assert_eq!(one.service, other.service);
+}
+
+#[test]
+fn other_session_keys_replace_the_nodes_and_leave_redis_alone() {
+    let of = |session: &str| built_with(json!({"redis": {"managed": {}}}), session);
+    let (one, other) = (of("one"), of("other"));
+    assert_ne!(deployment(&one)["spec"]["template"], deployment(&other)["spec"]["template"]);
+    let set = |resources: Resources<Prepared>| resources.redis.map(|redis| redis.stateful_set);
+    assert_eq!(set(one), set(other));
+}
+
+#[test]
+fn nodes_over_redis_come_before_others_go_and_one_with_all_in_its_memory_after() {
+    let strategy = |spec| deployment(&built(spec))["spec"]["strategy"].clone();
+    assert_eq!(strategy(json!({"replicas": 1}))["type"], "Recreate");
+    assert_eq!(strategy(json!({"redis": {"managed": {}}}))["rollingUpdate"]["maxUnavailable"], 0);
+}
+
+#[test]
+fn a_secret_is_in_secrets_only() {
+    let mut resources = built(json!({"redis": {"managed": {}}, "exposure": {"ingress": {"hosts": ["a"]}}}));
+    resources.session.data = None;
+    resources.admin.data = None;
+    let mut redis = resources.redis.take().unwrap();
+    assert!(redis.secret.data.take().is_some_and(|data| data["password"].0 == b"s3cr3t-redis"));
+    let text = format!("{resources:?} {redis:?}");
+    assert!(!text.contains("s3cr3t"), "{text}");
+}
+
+#[test]
+fn an_ingress_by_the_clients_address_sets_no_cookie() {
+    let ingress = json!({"hosts": ["a"], "sticky": {"mode": "ClientIP"}});
+    let annotations =
+        built(json!({"replicas": 1, "exposure": {"ingress": ingress}})).ingress.unwrap().metadata.annotations;
+    let annotations = annotations.unwrap();
+    assert_eq!(annotations["nginx.ingress.kubernetes.io/upstream-hash-by"], "$remote_addr");
+    assert!(!annotations.keys().any(|name| name.contains("cookie") || name.ends_with("/affinity")));
+}
+
+#[test]
+fn redis_leaves_room_for_rewriting_its_file() {
+    let resources = json!({"limits": {"memory": "1Gi"}});
+    let redis = built(json!({"redis": {"managed": {"resources": resources}}})).redis.unwrap();
+    let configuration = &redis.config.data.unwrap()["redis.conf"];
+    assert!(configuration.contains("maxmemory 644245092\n"), "{configuration}");
+    assert!(
+        !built(json!({"redis": {"managed": {}}})).redis.unwrap().config.data.unwrap()["redis.conf"]
+            .contains("maxmemory ")
+    );
+}
