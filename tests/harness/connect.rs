@@ -35,7 +35,7 @@ impl Refusal {
 /// How to connect.
 pub(crate) struct Connect {
     auth: Option<String>,
-    origin: Option<String>,
+    headers: Vec<(http::HeaderName, String)>,
 }
 
 impl Connect {
@@ -51,17 +51,22 @@ impl Connect {
 
     /// With this text in the place of `auth`.
     pub(crate) fn raw(auth: &str) -> Self {
-        Self { auth: Some(auth.to_owned()), origin: None }
+        Self { auth: Some(auth.to_owned()), headers: Vec::new() }
     }
 
     /// Without `auth`.
     pub(crate) fn bare() -> Self {
-        Self { auth: None, origin: None }
+        Self { auth: None, headers: Vec::new() }
     }
 
     /// As a page of this origin.
-    pub(crate) fn origin(mut self, origin: &str) -> Self {
-        self.origin = Some(origin.to_owned());
+    pub(crate) fn origin(self, origin: &str) -> Self {
+        self.header(http::header::ORIGIN, origin)
+    }
+
+    /// With this header of the handshake; `Host` takes the place of the address.
+    pub(crate) fn header(mut self, name: http::HeaderName, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
         self
     }
 
@@ -82,9 +87,9 @@ impl Connect {
     async fn handshake(&self, node: &Node) -> Result<Stream, Refusal> {
         let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", node.authority());
         let mut request = url.into_client_request().expect("a URL");
-        if let Some(origin) = &self.origin {
-            let origin = http::HeaderValue::from_str(origin).expect("an origin");
-            request.headers_mut().insert(http::header::ORIGIN, origin);
+        for (name, value) in &self.headers {
+            let value = http::HeaderValue::from_str(value).expect("the value of a header");
+            request.headers_mut().insert(name, value);
         }
         match tokio_tungstenite::connect_async(request).await {
             Ok((stream, _)) => Ok(stream),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::Node;
@@ -12,6 +13,10 @@ const SEPARATOR: char = '\u{1e}';
 
 /// One session over plain HTTP.
 pub(crate) struct Polling {
+    /// The first `Set-Cookie` of the way there.
+    pub(crate) set_cookie: Option<String>,
+    /// What every request but the first says of cookies: the same, as a browser does.
+    pub(crate) cookie: Option<String>,
     url: String,
     http: reqwest::Client,
     acks: Mutex<HashMap<u64, Value>>,
@@ -20,35 +25,50 @@ pub(crate) struct Polling {
 impl Polling {
     /// Opens a session and connects as a guest.
     pub(crate) async fn guest(node: &Node, name: &str) -> Self {
+        Self::guest_by(reqwest::Client::new(), node, name).await
+    }
+
+    /// The same with a client that may say more.
+    pub(crate) async fn guest_by(http: reqwest::Client, node: &Node, name: &str) -> Self {
         let base = format!("{}/socket.io/?EIO=4&transport=polling", node.url());
-        let http = reqwest::Client::new();
         let answer = http.get(&base).send().await.expect("the handshake");
         assert_eq!(answer.status(), 200, "the handshake");
+        let cookies: Vec<_> = answer.headers().get_all(http::header::SET_COOKIE).iter().collect();
+        assert!(cookies.len() <= 1, "{cookies:?}");
+        let set_cookie = cookies.first().map(|cookie| cookie.to_str().expect("ASCII").to_owned());
+        let cookie = set_cookie.as_deref().map(|set| set.split(';').next().unwrap_or_default().to_owned());
         let text = answer.text().await.expect("the handshake's text");
         let open: Value =
             serde_json::from_str(text.strip_prefix('0').expect("an OPEN packet")).expect("the OPEN packet");
         let sid = open["sid"].as_str().expect("a sid");
-        let polling = Self { url: format!("{base}&sid={sid}"), http, acks: Mutex::default() };
+        let polling = Self { set_cookie, cookie, url: format!("{base}&sid={sid}"), http, acks: Mutex::default() };
         polling.post(&format!("40{}", json!({"name": name}))).await;
         polling
     }
 
+    fn request(&self, method: Method) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, &self.url);
+        match &self.cookie {
+            Some(cookie) => request.header(http::header::COOKIE, cookie),
+            None => request,
+        }
+    }
+
     /// Sends one payload.
     pub(crate) async fn post(&self, payload: &str) {
-        let request = self.http.post(&self.url).body(payload.to_owned());
-        let answer = request.send().await.expect("a POST");
+        let answer = self.request(Method::POST).body(payload.to_owned()).send().await.expect("a POST");
         assert_eq!(answer.status(), 200, "a POST");
     }
 
     /// Sends one payload; the status of the answer, if there is one.
     pub(crate) async fn try_post(&self, payload: &str) -> Option<u16> {
-        let answer = self.http.post(&self.url).body(payload.to_owned()).send().await;
+        let answer = self.request(Method::POST).body(payload.to_owned()).send().await;
         answer.ok().map(|answer| answer.status().as_u16())
     }
 
     /// Waits for one payload: its packets.
     pub(crate) async fn poll(&self) -> Vec<String> {
-        let answer = self.http.get(&self.url).send().await.expect("a poll");
+        let answer = self.request(Method::GET).send().await.expect("a poll");
         assert_eq!(answer.status(), 200, "a poll");
         let text = answer.text().await.expect("the poll's text");
         text.split(SEPARATOR).map(str::to_owned).collect()
