@@ -17,6 +17,7 @@ pub(crate) mod reader;
 pub(crate) mod redis;
 pub(crate) mod spread;
 pub(crate) mod stock;
+pub(crate) mod traefik;
 
 use std::future::Future;
 use std::time::Duration;

@@ -37,6 +37,7 @@ mod operator_admission;
 
 mod operator_control_plane;
 mod operator_env;
+mod operator_ingress;
 mod operator_install;
 mod operator_kubelet;
 mod operator_repair;
