@@ -150,13 +150,9 @@ impl Scene {
     }
 }
 
-/// Runs a scenario in the shared cluster, if there is a Traefik.
+/// Runs a scenario in the shared cluster.
 fn with_traefik(scenario: impl AsyncFnOnce(Scene) + Send) {
-    let Some(program) = traefik::program() else {
-        println!("SKIPPED: there is no Traefik to try the Ingress with; tests/setup/traefik builds one");
-        return;
-    };
-    run(async |cluster| scenario(Scene::start(cluster, &program).await).await);
+    run(async |cluster| scenario(Scene::start(cluster, &traefik::program()).await).await);
 }
 
 /// A client of plain HTTP that asks for the chat whoever it asks, perhaps from an address of its own.

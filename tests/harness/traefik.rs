@@ -15,11 +15,12 @@ use super::{Node, ports};
 /// What is said to reach the Ingresses that it serves.
 pub(crate) const ADDRESS: &str = "203.0.113.7";
 
-/// The program that `tests/setup/traefik` has built, or nothing.
-pub(crate) fn program() -> Option<PathBuf> {
+/// The program that `tests/setup/traefik` has built.
+pub(crate) fn program() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/traefik");
     let output = std::process::Command::new(script).arg("--if-built").output().expect("tests/setup/traefik");
-    output.status.success().then(|| PathBuf::from(String::from_utf8(output.stdout).expect("UTF-8").trim_end()))
+    assert!(output.status.success(), "there is no Traefik: `make test` builds it");
+    PathBuf::from(String::from_utf8(output.stdout).expect("UTF-8").trim_end())
 }
 
 /// The Traefik of one namespace. Killed when dropped.
