@@ -10,9 +10,7 @@ use kube::{Api, ResourceExt};
 use operator::api::spec::ChatCluster;
 use operator::api::status::ConditionType;
 
-use crate::harness::control_plane::{
-    AuditEntry, AuditMark, Cluster, Namespace, run, run_within, until_list, until_object,
-};
+use crate::harness::control_plane::{AuditEntry, AuditMark, Cluster, Namespace, run, run_within, until_object};
 use crate::harness::operator::{Operator, chat_cluster};
 use crate::harness::{INTERVAL, is_full, until};
 
