@@ -86,7 +86,8 @@ fn annotations(cluster: &ValidatedCluster, spec: &exposure::Ingress) -> BTreeMap
             ("session-cookie-samesite", "Lax".into()),
             // A certificate, and so a browser that keeps the cookie off plain HTTP.
             ("session-cookie-secure", spec.tls.is_some().to_string()),
-            // A node that does not answer is given up for another, and the cookie changed.
+            // A node that does not answer is given up for another, and the cookie changed. (Traefik does not
+            // know it: there a cookie holds until its pod is no longer an endpoint.)
             ("session-cookie-change-on-failure", "true".into()),
         ]),
         StickyMode::ClientIP => {
