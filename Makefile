@@ -61,7 +61,7 @@ fmt: ## format the code
 	cargo fmt --all
 
 .PHONY: generate
-generate: ## make the generated files anew: docs/configuration.md, docs/chatcluster.md, k8s/crd.yaml
+generate: ## make the generated files anew: docs/configuration.md, docs/chatcluster.md, k8s/crd.yaml and the chart's
 	UPDATE=1 cargo test --locked -p chat-server -p operator --lib --bins --quiet fresh
 
 .PHONY: web
