@@ -7,6 +7,7 @@ pub(crate) mod connect;
 pub(crate) mod control_plane;
 pub(crate) mod deployment;
 pub(crate) mod dialogue;
+pub(crate) mod helm;
 pub(crate) mod inbox;
 pub(crate) mod kubelet;
 pub(crate) mod operator;

@@ -34,7 +34,7 @@ mod cluster_wedged;
 mod deploy_browser;
 mod history;
 mod operator_admission;
-
+mod operator_chart;
 mod operator_control_plane;
 mod operator_env;
 mod operator_ingress;

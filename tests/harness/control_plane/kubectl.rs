@@ -19,13 +19,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// What it printed; it must have succeeded.
     pub(crate) fn expect_ok(self) -> String {
-        assert_eq!(self.code, 0, "kubectl failed:\n{}{}", self.stdout, self.stderr);
+        assert_eq!(self.code, 0, "it failed:\n{}{}", self.stdout, self.stderr);
         self.stdout
     }
 
     /// What it complained of; it must have failed.
     pub(crate) fn expect_refusal(self) -> String {
-        assert_ne!(self.code, 0, "kubectl succeeded:\n{}", self.stdout);
+        assert_ne!(self.code, 0, "it succeeded:\n{}", self.stdout);
         self.stderr
     }
 }
