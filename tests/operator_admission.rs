@@ -168,3 +168,15 @@ fn a_chat_in_memory_cannot_be_scaled_and_one_over_redis_can() {
 async fn scale(cluster: &Cluster, namespace: &str, name: &str) -> crate::harness::control_plane::Answer {
     cluster.kubectl(&["scale", "chatcluster", name, "--replicas=3", "-n", namespace]).await
 }
+
+#[test]
+fn every_sample_is_taken() {
+    run(async |cluster| {
+        install(&cluster).await;
+        let namespace = cluster.namespace("samples").await;
+        let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/samples");
+        let said = cluster.kubectl(&["apply", "--dry-run=server", "-n", &namespace, "-f", samples]).await.expect_ok();
+        let files = std::fs::read_dir(samples).expect("samples").count();
+        assert_eq!(said.lines().filter(|line| line.contains("created (server dry run)")).count(), files, "{said}");
+    });
+}

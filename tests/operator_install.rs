@@ -26,6 +26,14 @@ fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
         let mark = cluster.audit_mark();
         let folder = k8s("");
         let folder = folder.to_str().expect("a path");
+        // As on a cluster that has the namespace and nothing else of it: what is to be in it could not be tried without.
+        let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
+        cluster.kubectl(&["apply", "-f", &format!("{folder}/namespace.yaml")]).await.expect_ok();
+        let rendered = cluster.kubectl(&["kustomize", folder]).await.expect_ok();
+        let answer = kubectl.input(&["apply", "--dry-run=server", "-f", "-"], &rendered).await;
+        assert_eq!(answer.stderr, "");
+        println!("kubectl kustomize k8s | kubectl apply --dry-run=server -f -\n{}", answer.expect_ok());
+
         cluster.kubectl(&["apply", "--server-side", "-k", folder]).await.expect_ok();
         let pods: Api<Pod> = Api::namespaced(cluster.client().await, "chat-system");
         until_list(&pods, "", "both replicas of the operator are ready", |pods| {
@@ -53,12 +61,6 @@ fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
 
         every_right_is_used(&cluster, &namespace).await;
         println!("{}", compare_rights(&cluster, &cluster.audit(&mark)).await);
-
-        let rendered = cluster.kubectl(&["kustomize", folder]).await.expect_ok();
-        let kubectl = cluster.kubectl_with(&cluster.kubeconfig());
-        let answer = kubectl.input(&["apply", "--server-side", "--dry-run=server", "-f", "-"], &rendered).await;
-        assert_eq!(answer.stderr, "");
-        println!("kubectl kustomize k8s | kubectl apply --server-side --dry-run=server -f -\n{}", answer.expect_ok());
     });
 }
 
