@@ -16,7 +16,7 @@ use crate::harness::{INTERVAL, is_full, until};
 
 /// How long a rest is: long enough for every look that the operator takes by itself.
 fn rest() -> Duration {
-    Duration::from_secs(if is_full("REST_FULL") { 60 } else { 15 })
+    Duration::from_secs(if is_full("REST_FULL") { 60 } else { 10 })
 }
 
 /// Pods only seem to run: so many real ones would not fit.
@@ -134,8 +134,8 @@ fn at_rest_nothing_is_written_and_a_change_of_the_spec_only_where_it_matters() {
 }
 
 #[test]
-fn two_hundred_chats_at_once_stand_soon_and_cost_a_bounded_number_of_calls() {
-    let count = if is_full("REST_FULL") { 200 } else { 50 };
+fn many_chats_at_once_stand_soon_and_cost_a_bounded_number_of_calls() {
+    let count = if is_full("REST_FULL") { 200 } else { 20 };
     run_within(Duration::from_secs(600), async |cluster| {
         let namespace = faked(&cluster).await;
         let operator = Operator::start(&cluster, &namespace).await;
