@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::DynamicObject;
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -10,7 +11,7 @@ use kube::{Api, ResourceExt};
 
 use crate::harness::control_plane::{Cluster, Namespace, run, run_alone, until_gone, until_object};
 use crate::harness::operator::{Operator, chat_cluster};
-use crate::harness::until;
+use crate::harness::{INTERVAL, until};
 
 /// A chat with everything that a chat can consist of.
 const WHOLE: &str = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com]}}}";
@@ -205,21 +206,49 @@ fn what_the_spec_no_longer_asks_for_is_removed() {
     });
 }
 
+/// Waits until the garbage collector has taken it. Of a kind that was just defined it learns within half a minute only:
+/// that is longer than one thing may take, and the whole test is bounded.
+async fn until_collected<K>(api: &Api<K>, name: &str)
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    while api.get_opt(name).await.expect("an answer").is_some() {
+        tokio::time::sleep(INTERVAL * 8).await;
+    }
+}
+
 #[test]
 fn a_deleted_chat_takes_everything_along_but_the_volume_of_its_redis() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let _operator = Operator::start(&cluster, &namespace).await;
         whole(&cluster, &namespace).await;
-        let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> =
-            Api::namespaced(cluster.client().await, &namespace);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client().await, &namespace);
         until_object(&claims, "data-chat-redis-0", "is there", |claim| claim.is_some()).await;
         cluster.kubectl(&["delete", "chatcluster", "chat", "-n", &namespace]).await.expect_ok();
         for (kind, name, _) in OBJECTS {
-            until_gone(&api(&cluster, &namespace, kind).await, name).await;
+            until_collected(&api(&cluster, &namespace, kind).await, name).await;
         }
         let claim = claims.get("data-chat-redis-0").await.expect("what was said is still there");
         assert_eq!(claim.metadata.deletion_timestamp, None);
+    });
+}
+
+#[test]
+fn the_volume_goes_too_where_that_was_asked_for() {
+    run(async |cluster| {
+        let namespace = faked(&cluster).await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        let spec = "{redis: {managed: {persistence: {retainOnDelete: false}}}}";
+        cluster.apply(&chat_cluster(&namespace, "chat", spec)).await;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client().await, &namespace);
+        // The StatefulSet's controller makes it the owner of the claim.
+        until_object(&claims, "data-chat-redis-0", "is there", |claim| {
+            claim.is_some_and(|claim| !claim.owner_references().is_empty())
+        })
+        .await;
+        cluster.kubectl(&["delete", "chatcluster", "chat", "-n", &namespace]).await.expect_ok();
+        until_collected(&claims, "data-chat-redis-0").await;
     });
 }
 
