@@ -252,6 +252,8 @@ fn a_probe_that_fails_too_often_ends_the_container() {
         let namespace = cluster.namespace("probes").await;
         let container = json!({
             "command": ["sh", "-c", "trap 'exit 0' TERM; touch /tmp/alive; while :; do sleep 0.1; done"],
+            // Or the first look could come before the file.
+            "startupProbe": {"exec": {"command": ["cat", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 30},
             "livenessProbe": {"exec": {"command": ["cat", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1},
             "readinessProbe": {"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 1},
         });
