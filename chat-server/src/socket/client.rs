@@ -139,9 +139,10 @@ impl Client {
         self.socket.connected()
     }
 
-    /// Whether all requests that were received are answered.
+    /// Whether all requests that were received are answered, and the answers fetched by one that
+    /// polls.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queued_bytes.load(Ordering::Relaxed) == 0
+        self.queued_bytes.load(Ordering::Relaxed) == 0 && !(self.is_polling() && self.outbox.holds_something())
     }
 
     /// Whether the client polls.
@@ -149,9 +150,9 @@ impl Client {
         self.socket.transport_type() == TransportType::Polling
     }
 
-    /// Notes that the socket is about to be handed over.
-    pub(crate) fn begin_hand_over(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    /// Notes that the socket is about to be handed over; false if that was noted before.
+    pub(crate) fn begin_hand_over(&self) -> bool {
+        !self.leaving.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it was noted.

@@ -43,7 +43,7 @@ impl Pace {
 pub async fn run(context: &Context, pace: Pace, wanted: impl Fn() -> bool) {
     let end = Instant::now() + pace.at_most;
     let mut finishing = JoinSet::new();
-    loop {
+    'rounds: loop {
         let clients: Vec<Arc<Client>> =
             context.hub.clients().into_iter().filter(|client| !client.is_handed_over()).collect();
         if clients.is_empty() || !wanted() {
@@ -61,16 +61,18 @@ pub async fn run(context: &Context, pace: Pace, wanted: impl Fn() -> bool) {
         for (after, client) in turns {
             sleep_until(begun + after + GRACE).await;
             if !wanted() {
-                return;
+                break 'rounds;
             }
-            client.begin_hand_over();
-            context.metrics.handed_over(client.is_polling());
-            finishing.spawn(finish(client));
+            if client.begin_hand_over() {
+                context.metrics.handed_over(client.is_polling());
+                finishing.spawn(finish(client));
+            }
         }
     }
+    // What was begun is brought to its end, whatever is wanted now: nobody else would.
     while finishing.join_next().await.is_some() {}
     let gone = async {
-        while context.hub.sockets() > 0 {
+        while wanted() && context.hub.sockets() > 0 {
             sleep(LOOK).await;
         }
     };

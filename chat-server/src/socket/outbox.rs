@@ -5,10 +5,12 @@
 //! wrote, and says stop long before.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socketioxide::socket::Sid;
+use tokio::sync::Notify;
 
 use crate::connection::Connection;
 
@@ -26,7 +28,10 @@ const SILENCE_CHECK: Duration = Duration::from_secs(5);
 
 /// The way out to one client.
 #[derive(Debug, Default)]
-pub struct Outbox(Mutex<State>);
+pub struct Outbox {
+    state: Mutex<State>,
+    over: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -73,7 +78,7 @@ impl State {
 
 impl Outbox {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The transport writes to this connection from now on.
@@ -111,6 +116,23 @@ impl Outbox {
         if let Some(connection) = &state.connection {
             connection.end();
         }
+        drop(state);
+        self.over.notify_waiters();
+    }
+
+    /// Waits for [`Outbox::hand_over`].
+    pub(super) async fn handed_over(&self) {
+        let mut over = pin!(self.over.notified());
+        // From here on it is not missed.
+        over.as_mut().enable();
+        if !self.is_handed_over() {
+            over.await;
+        }
+    }
+
+    /// Whether something waits. Of a connection it is known late: see [`Outbox::admit`].
+    pub(super) fn holds_something(&self) -> bool {
+        self.state().waiting.packets > 0
     }
 
     /// Ends a connection on which nothing came for longer than this. The transport's own heartbeat can't,
@@ -178,8 +200,17 @@ mod tests {
         outbox.polled(1, 1_000);
         assert!(outbox.admit(1_000_000), "one that is too large goes as the last");
         assert!(!outbox.admit(1));
+        assert!(outbox.holds_something());
         outbox.polled(usize::MAX, usize::MAX);
+        assert!(!outbox.holds_something());
         assert!(outbox.admit(1));
+    }
+
+    #[tokio::test]
+    async fn a_hand_over_is_heard_whenever_it_comes() {
+        let outbox = Outbox::default();
+        tokio::join!(outbox.handed_over(), async { outbox.hand_over() });
+        outbox.handed_over().await;
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::connection::Connection;
 /// Most packets in an answer.
 const PACKETS: usize = 16;
 const SEPARATOR: u8 = 0x1e;
+/// The packet by which a client closes its session.
+const ENGINE_CLOSE: &str = "1";
 /// What nobody fetched in this time belongs to a session that is gone.
 const STALE: Duration = Duration::from_secs(60);
 /// How often an upgrade looks whether the rest was fetched.
@@ -136,8 +138,7 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
     }
     let outbox = session.and_then(|session| outboxes.get(session));
     if outbox.as_ref().is_some_and(|outbox| outbox.is_handed_over()) {
-        // What a stock client takes as a reason to connect anew.
-        return (StatusCode::BAD_REQUEST, "this session goes on elsewhere\n").into_response();
+        return end(request.uri().clone(), next).await;
     }
     if request.method() != Method::GET {
         return next.run(request).await;
@@ -145,7 +146,19 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
     if let Some(part) = leftovers.take(&sid) {
         return ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], part).into_response();
     }
-    let response = next.run(request).await;
+    let uri = request.uri().clone();
+    let over = async {
+        match &outbox {
+            Some(outbox) => outbox.handed_over().await,
+            None => std::future::pending().await,
+        }
+    };
+    let response = tokio::select! {
+        // What waits is given first.
+        biased;
+        response = next.clone().run(request) => response,
+        () = over => return end(uri, next).await,
+    };
     if response.status() != StatusCode::OK {
         leftovers.forget(&sid);
         return response;
@@ -163,6 +176,16 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// Refuses a poll of a session that was handed over, which a stock client takes as a reason to connect
+/// anew, and closes the session in its place: it would last until its heartbeat fails.
+async fn end(uri: Uri, next: Next) -> Response {
+    let mut close = Request::new(Body::from(ENGINE_CLOSE));
+    *close.method_mut() = Method::POST;
+    *close.uri_mut() = uri;
+    next.run(close).await;
+    (StatusCode::BAD_REQUEST, "this session goes on elsewhere\n").into_response()
 }
 
 /// A parameter of a request.
