@@ -124,12 +124,12 @@ pub struct Config {
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 20_000)]
     pub max_connections: usize,
 
-    /// A file that holds the token for POST /drain on --admin-listen, given as
-    /// `Authorization: Bearer …`. Without it nobody may drain the node but by SIGTERM
+    /// A file that holds the token for POST /cordon, /uncordon and /drain on --admin-listen, given as
+    /// `Authorization: Bearer …`. Without it nobody may cordon the node, nor drain it but by SIGTERM
     #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// How many sockets a second are handed over to other nodes when this one drains
+    /// How many sockets a second are handed over to other nodes when this one drains, or is cordoned and they poll
     #[arg(long, env = "CHAT_DRAIN_CONNECTIONS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub drain_connections_per_second: u32,
 

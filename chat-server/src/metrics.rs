@@ -1,14 +1,17 @@
 //! What a node counts, for Prometheus. Labels come from closed sets: never a room or a user.
 
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::domain::error::Code;
+use crate::lifecycle::State;
 
 /// Why a handshake was refused before it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeRefusal {
     /// The broker can't be reached.
     Unavailable,
+    /// The node keeps the sockets that it has and takes no others.
+    Cordoned,
     /// The node is about to stop.
     Draining,
     /// The node has all the sockets it takes.
@@ -18,14 +21,15 @@ pub enum HandshakeRefusal {
 }
 
 impl HandshakeRefusal {
-    const ALL: [Self; 4] = [Self::Unavailable, Self::Draining, Self::Full, Self::Origin];
+    const ALL: [Self; 5] = [Self::Unavailable, Self::Cordoned, Self::Draining, Self::Full, Self::Origin];
 
     /// The word in metrics and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unavailable => "unavailable",
-            Self::Draining => "draining",
+            Self::Cordoned => State::Cordoned.as_str(),
+            Self::Draining => State::Draining.as_str(),
             Self::Full => "full",
             Self::Origin => "origin",
         }
@@ -51,6 +55,7 @@ pub struct Metrics {
     acks: IntCounterVec,
     handshakes_refused: IntCounterVec,
     handovers: IntCounterVec,
+    state: IntGaugeVec,
 }
 
 impl Metrics {
@@ -77,6 +82,11 @@ impl Metrics {
             Opts::new("chat_handovers_total", "Sockets that were ended to go on with another node, by transport."),
             &["transport"],
         )?;
+        let state = IntGaugeVec::new(
+            Opts::new("chat_node_state", "1 for what the node was asked for last, else 0."),
+            &["state"],
+        )?;
+        registry.register(Box::new(state.clone()))?;
         registry.register(Box::new(tails_missed.clone()))?;
         registry.register(Box::new(handovers.clone()))?;
         registry.register(Box::new(connections.clone()))?;
@@ -108,6 +118,7 @@ impl Metrics {
             acks,
             handshakes_refused,
             handovers,
+            state,
         })
     }
 
@@ -126,11 +137,14 @@ impl Metrics {
         self.handovers.with_label_values(&[transport(polling)]).inc();
     }
 
-    /// Everything in Prometheus' text format.
+    /// Everything in Prometheus' text format, of a node that is in this state.
     ///
     /// # Errors
     /// The encoder's.
-    pub fn render(&self) -> Result<String, prometheus::Error> {
+    pub fn render(&self, state: State) -> Result<String, prometheus::Error> {
+        for other in State::ALL {
+            self.state.with_label_values(&[other.as_str()]).set(i64::from(other == state));
+        }
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
@@ -139,4 +153,31 @@ impl Metrics {
 
 fn transport(polling: bool) -> &'static str {
     if polling { "polling" } else { "websocket" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_in_one_state_and_the_others_are_named() {
+        let metrics = Metrics::new().unwrap();
+        let states = |state| -> Vec<String> {
+            let text = metrics.render(state).unwrap();
+            text.lines().filter_map(|line| line.strip_prefix("chat_node_state").map(str::to_owned)).collect()
+        };
+        let serving = [r#"{state="cordoned"} 0"#, r#"{state="draining"} 0"#, r#"{state="serving"} 1"#];
+        assert_eq!(states(State::Serving), serving);
+        let cordoned = [r#"{state="cordoned"} 1"#, r#"{state="draining"} 0"#, r#"{state="serving"} 0"#];
+        assert_eq!(states(State::Cordoned), cordoned);
+    }
+
+    #[test]
+    fn every_reason_to_refuse_a_handshake_is_there_from_the_start() {
+        let text = Metrics::new().unwrap().render(State::Serving).unwrap();
+        for reason in ["unavailable", "cordoned", "draining", "full", "origin"] {
+            let series = format!("chat_handshakes_refused_total{{reason=\"{reason}\"}} 0");
+            assert!(text.contains(&series), "no {series} in\n{text}");
+        }
+    }
 }

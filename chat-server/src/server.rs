@@ -19,13 +19,13 @@ use crate::config::Config;
 use crate::connection::{Connection, Connections};
 use crate::domain::id::NodeId;
 use crate::http::{api, gate, health, web};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::room::Rooms;
 use crate::session::{Sessions, new_id};
 use crate::socket::deliver::Hub;
-use crate::socket::handover::{self, Pace};
+use crate::socket::handover::{self, Pace, Which};
 use crate::socket::outbox::Outboxes;
 use crate::socket::polling::{self, Polling};
 use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT};
@@ -77,6 +77,7 @@ pub async fn run(
     tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(prepare(context.clone()));
+    tasks.spawn(stay_clear(context.clone(), config.drain_pace()));
     tasks.spawn(stay_heard(context.clone(), config.drain_pace()));
     let drained = tokio::spawn(drain(context.clone(), config.drain_pace()));
 
@@ -217,7 +218,23 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
 /// Hands the sockets over once the node drains.
 async fn drain(context: Arc<Context>, (per_second, at_most): (u32, Duration)) {
     context.lifecycle.drain_begun().await;
-    handover::run(&context, Pace { per_second, at_most }, || true).await;
+    handover::run(&context, Pace { per_second, at_most }, Which::All, || true).await;
+}
+
+/// Hands over the sockets that poll, whenever the node is cordoned, and then says that it is
+/// clear: were the node unready before, proxies would cut them all at once.
+async fn stay_clear(context: Arc<Context>, (per_second, at_most): (u32, Duration)) {
+    loop {
+        let cordon = context.lifecycle.cordon_begun().await;
+        tracing::info!("cordoned: no new sockets are taken");
+        let holds = || context.lifecycle.is_under(cordon);
+        handover::run(&context, Pace { per_second, at_most }, Which::Polling, holds).await;
+        if context.lifecycle.clear(cordon) {
+            tracing::info!(sockets = context.hub.sockets(), "no socket polls; the node is not ready any more");
+        } else {
+            tracing::info!(state = context.lifecycle.state().as_str(), "the cordon is over");
+        }
+    }
 }
 
 /// Makes sure that the node hears, and hands its sockets over while it does not.
@@ -227,9 +244,9 @@ async fn stay_heard(context: Arc<Context>, (per_second, at_most): (u32, Duration
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             // A node that drains hands them over anyway.
-            if context.lifecycle.is_deaf() && !context.lifecycle.is_draining() {
+            if context.lifecycle.is_deaf() && context.lifecycle.state() != State::Draining {
                 let deaf = || context.lifecycle.is_deaf();
-                handover::run(&context, Pace { per_second, at_most }, deaf).await;
+                handover::run(&context, Pace { per_second, at_most }, Which::All, deaf).await;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! `/drain`, on the admin port: what an operator asks of a node.
+//! `/cordon`, `/uncordon` and `/drain`, on the admin port: what an operator asks of a node.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use subtle::ConstantTimeEq;
 
@@ -18,21 +17,41 @@ struct Shared {
     token_file: Option<Arc<PathBuf>>,
 }
 
+/// A status and a sentence.
+type Answer = (StatusCode, &'static str);
+
 /// The routes. Without a file that holds the token, nobody is let in.
 pub fn router(lifecycle: Arc<Lifecycle>, token_file: Option<PathBuf>) -> Router {
-    Router::new().route("/drain", post(drain)).with_state(Shared { lifecycle, token_file: token_file.map(Arc::new) })
+    Router::new()
+        .route("/cordon", post(cordon))
+        .route("/uncordon", post(uncordon))
+        .route("/drain", post(drain))
+        .with_state(Shared { lifecycle, token_file: token_file.map(Arc::new) })
 }
 
-async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = shared.authorize(&headers).await {
-        return refusal.into_response();
+async fn cordon(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
+    shared.authorize(&headers).await?;
+    shared.lifecycle.cordon();
+    Ok((StatusCode::ACCEPTED, "no new sockets are taken; /readyz says `cordoned` once no socket polls\n"))
+}
+
+async fn uncordon(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
+    shared.authorize(&headers).await?;
+    if shared.lifecycle.uncordon() {
+        Ok((StatusCode::OK, "sockets are taken\n"))
+    } else {
+        Err((StatusCode::CONFLICT, "this node drains, and a drain is for good\n"))
     }
+}
+
+async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
+    shared.authorize(&headers).await?;
     shared.lifecycle.drain();
-    (StatusCode::ACCEPTED, "draining; /readyz says so, and chat_connections falls\n").into_response()
+    Ok((StatusCode::ACCEPTED, "draining; /readyz says so, and chat_connections falls\n"))
 }
 
 impl Shared {
-    async fn authorize(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    async fn authorize(&self, headers: &HeaderMap) -> Result<(), Answer> {
         let Some(file) = &self.token_file else {
             return Err((StatusCode::FORBIDDEN, "start the server with --admin-token-file to use this\n"));
         };

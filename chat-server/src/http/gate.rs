@@ -17,7 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, State as NodeState};
 use crate::metrics::{HandshakeRefusal, Metrics};
 
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -51,8 +51,11 @@ impl Gate {
 
     /// Why the node takes no new sockets now.
     fn busy(&self) -> Option<HandshakeRefusal> {
-        if self.lifecycle.is_draining() {
+        let state = self.lifecycle.state();
+        if state == NodeState::Draining {
             Some(HandshakeRefusal::Draining)
+        } else if state == NodeState::Cordoned {
+            Some(HandshakeRefusal::Cordoned)
         } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.broker.is_available() {
             Some(HandshakeRefusal::Unavailable)
         } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
@@ -84,9 +87,10 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
     let word = refusal.as_str();
     match refusal {
         HandshakeRefusal::Origin => (StatusCode::FORBIDDEN, format!("{word}: not an allowed origin\n")).into_response(),
-        HandshakeRefusal::Unavailable | HandshakeRefusal::Draining | HandshakeRefusal::Full => {
-            unavailable(format!("{word}: try again\n"))
-        }
+        HandshakeRefusal::Unavailable
+        | HandshakeRefusal::Cordoned
+        | HandshakeRefusal::Draining
+        | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n")),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::broker::Broker;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, State as NodeState};
 use crate::metrics::Metrics;
 
 #[derive(Clone)]
@@ -31,9 +31,13 @@ pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Broker>, metrics: Metri
 /// A broker that is away later on does not make the node unready: it would take all nodes out at
 /// once, and their open sockets with them. Handshakes are refused one by one instead; and the operator
 /// reads here that it is so.
+///
+/// A cordoned node stays ready until nobody polls it: a proxy that forgets the node sends polls
+/// elsewhere, where their sessions are unknown. It cuts no WebSocket for that.
 async fn readyz(State(shared): State<Shared>) -> Response {
-    if shared.lifecycle.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    let state = shared.lifecycle.state();
+    if state == NodeState::Draining || shared.lifecycle.is_cleared() {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", state.as_str())).into_response()
     } else if shared.lifecycle.is_deaf() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
@@ -48,7 +52,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 }
 
 async fn render(State(shared): State<Shared>) -> Response {
-    match shared.metrics.render() {
+    match shared.metrics.render(shared.lifecycle.state()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");

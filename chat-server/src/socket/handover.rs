@@ -38,14 +38,29 @@ impl Pace {
     }
 }
 
-/// Hands over all sockets of the node, those too that come while it goes on, for as long as it is
+/// Which sockets are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// Those that poll when it is their turn: one that has become a WebSocket by then stays.
+    Polling,
+}
+
+impl Which {
+    fn includes(self, client: &Client) -> bool {
+        self == Self::All || client.is_polling()
+    }
+}
+
+/// Hands over these sockets of the node, those too that come while it goes on, for as long as it is
 /// `wanted`. Sockets that don't go are left to their heartbeat.
-pub async fn run(context: &Context, pace: Pace, wanted: impl Fn() -> bool) {
+pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() -> bool) {
     let end = Instant::now() + pace.at_most;
     let mut finishing = JoinSet::new();
     'rounds: loop {
-        let clients: Vec<Arc<Client>> =
-            context.hub.clients().into_iter().filter(|client| !client.is_handed_over()).collect();
+        let mut clients: Vec<Arc<Client>> = context.hub.clients();
+        clients.retain(|client| which.includes(client) && !client.is_handed_over());
         if clients.is_empty() || !wanted() {
             break;
         }
@@ -63,7 +78,7 @@ pub async fn run(context: &Context, pace: Pace, wanted: impl Fn() -> bool) {
             if !wanted() {
                 break 'rounds;
             }
-            if client.begin_hand_over() {
+            if which.includes(&client) && client.begin_hand_over() {
                 context.metrics.handed_over(client.is_polling());
                 finishing.spawn(finish(client));
             }
@@ -72,7 +87,7 @@ pub async fn run(context: &Context, pace: Pace, wanted: impl Fn() -> bool) {
     // What was begun is brought to its end, whatever is wanted now: nobody else would.
     while finishing.join_next().await.is_some() {}
     let gone = async {
-        while wanted() && context.hub.sockets() > 0 {
+        while wanted() && context.hub.clients().iter().any(|client| which.includes(client)) {
             sleep(LOOK).await;
         }
     };
