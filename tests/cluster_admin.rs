@@ -65,7 +65,7 @@ scenario! {
 scenario! {
     async fn the_public_port_has_nothing_of_it() {
         let cluster = Plan::on(Bus::Embedded).start().await;
-        for path in ["/livez", "/readyz", "/metrics", "/drain", "/debug/pprof"] {
+        for path in ["/livez", "/readyz", "/metrics", "/cordon", "/uncordon", "/drain", "/debug/pprof"] {
             let (status, ..) = get(&format!("{}{path}", cluster.node(0).url())).await;
             assert_eq!(status, 404, "{path}");
         }

@@ -205,12 +205,18 @@ pub(crate) struct Processes {
 impl Processes {
     /// Starts them. Pages of `origin` may connect too.
     pub(crate) async fn start(origin: &str) -> Self {
+        Self::start_with(origin, &[]).await
+    }
+
+    /// Starts them, the nodes with more flags.
+    pub(crate) async fn start_with(origin: &str, flags: &[&str]) -> Self {
         let dir = TempDir::with_prefix("chatcluster-").expect("a folder for the test");
         // Started by root, nginx works as somebody else.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("to open the folder");
         let mut redis = Redis::reserved(dir.path());
         redis.start().await;
-        let args = ["--redis-url", &redis.url(), "--allowed-origins", origin].map(str::to_owned).to_vec();
+        let mut args = ["--redis-url", &redis.url(), "--allowed-origins", origin].map(str::to_owned).to_vec();
+        args.extend(flags.iter().map(|&flag| flag.to_owned()));
         let (hosts, resolver, nginx_at) = (dir.path().join("hosts"), ports::free(), ports::free());
         let node_port = ports::free().port();
         fs::write(&hosts, "").expect("the list of nodes");
@@ -244,6 +250,16 @@ impl Processes {
     /// Where the chat is.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.nginx_at)
+    }
+
+    /// nginx, as what clients take for the chat.
+    pub(crate) fn front(&self) -> Node {
+        Node::at(0, self.nginx_at, Vec::new(), Path::new("/nowhere"))
+    }
+
+    /// The node of that id.
+    pub(crate) fn named(&self, id: &str) -> &Node {
+        self.nodes.iter().find(|node| node.id() == id).unwrap_or_else(|| panic!("there is no node {id}"))
     }
 
     /// A node, to look at.

@@ -30,6 +30,15 @@ impl Polling {
 
     /// The same with a client that may say more.
     pub(crate) async fn guest_by(http: reqwest::Client, node: &Node, name: &str) -> Self {
+        Self::begin(http, node, &json!({"name": name})).await
+    }
+
+    /// Opens a session and connects with this `auth`.
+    pub(crate) async fn with(node: &Node, auth: &Value) -> Self {
+        Self::begin(reqwest::Client::new(), node, auth).await
+    }
+
+    async fn begin(http: reqwest::Client, node: &Node, auth: &Value) -> Self {
         let base = format!("{}/socket.io/?EIO=4&transport=polling", node.url());
         let answer = http.get(&base).send().await.expect("the handshake");
         assert_eq!(answer.status(), 200, "the handshake");
@@ -42,8 +51,13 @@ impl Polling {
             serde_json::from_str(text.strip_prefix('0').expect("an OPEN packet")).expect("the OPEN packet");
         let sid = open["sid"].as_str().expect("a sid");
         let polling = Self { set_cookie, cookie, url: format!("{base}&sid={sid}"), http, acks: Mutex::default() };
-        polling.post(&format!("40{}", json!({"name": name}))).await;
+        polling.post(&format!("40{auth}")).await;
         polling
+    }
+
+    /// The session's id at the transport.
+    pub(crate) fn sid(&self) -> &str {
+        self.url.rsplit_once("&sid=").expect("a sid").1
     }
 
     fn request(&self, method: Method) -> reqwest::RequestBuilder {
@@ -68,10 +82,46 @@ impl Polling {
 
     /// Waits for one payload: its packets.
     pub(crate) async fn poll(&self) -> Vec<String> {
+        self.try_poll().await.unwrap_or_else(|status| panic!("a poll was answered {status}"))
+    }
+
+    /// Waits for one payload: its packets, or the status that refuses the poll.
+    pub(crate) async fn try_poll(&self) -> Result<Vec<String>, u16> {
         let answer = self.request(Method::GET).send().await.expect("a poll");
-        assert_eq!(answer.status(), 200, "a poll");
+        if answer.status() != 200 {
+            return Err(answer.status().as_u16());
+        }
         let text = answer.text().await.expect("the poll's text");
-        text.split(SEPARATOR).map(str::to_owned).collect()
+        Ok(text.split(SEPARATOR).map(str::to_owned).collect())
+    }
+
+    /// Polls until a poll is refused; all the events up to then, and the status.
+    pub(crate) async fn poll_to_the_end(&self) -> (Vec<(String, Value)>, u16) {
+        let mut events = Vec::new();
+        loop {
+            let packets = match self.try_poll().await {
+                Ok(packets) => packets,
+                Err(status) => return (events, status),
+            };
+            for packet in packets {
+                events.extend(self.take(&packet).await);
+            }
+        }
+    }
+
+    /// Takes one packet; the event that it is, if it is one. An answer to a ping may come too late.
+    async fn take(&self, packet: &str) -> Option<(String, Value)> {
+        if packet == "2" {
+            self.try_post("3").await;
+            return None;
+        }
+        if let Some(body) = packet.strip_prefix("43") {
+            let digits = body.len() - body.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (answer,): (Value,) = serde_json::from_str(&body[digits..]).expect("an ack");
+            self.acks.lock().unwrap().insert(body[..digits].parse().expect("an ack id"), answer);
+            return None;
+        }
+        packet.strip_prefix("42").map(|body| serde_json::from_str(body).expect("an event"))
     }
 
     /// Polls until the event came; answers all the events up to then, and the packets of the fullest answer.
@@ -94,14 +144,7 @@ impl Polling {
             fullest = fullest.max(packets.len());
             let mut done = false;
             for packet in packets {
-                if packet == "2" {
-                    self.post("3").await;
-                } else if let Some(body) = packet.strip_prefix("43") {
-                    let digits = body.len() - body.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                    let (answer,): (Value,) = serde_json::from_str(&body[digits..]).expect("an ack");
-                    self.acks.lock().unwrap().insert(body[..digits].parse().expect("an ack id"), answer);
-                } else if let Some(body) = packet.strip_prefix("42") {
-                    let (name, payload): (String, Value) = serde_json::from_str(body).expect("an event");
+                if let Some((name, payload)) = self.take(&packet).await {
                     done |= !go_on(Some((&name, &payload)));
                     events.push((name, payload));
                 }
