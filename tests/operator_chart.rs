@@ -382,7 +382,7 @@ fn an_operator_for_one_namespace_has_its_rights_there_alone() {
         let mut told = String::new();
         for (namespace, verb, what, may) in [
             (&ours, "create", "secrets", "yes"),
-            (&ours, "patch", "deployments.apps", "yes"),
+            (&ours, "patch", "replicasets.apps", "yes"),
             (&other, "create", "secrets", "no"),
             (&other, "list", "chatclusters", "no"),
             (&other, "list", "pods", "no"),

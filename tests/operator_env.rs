@@ -6,7 +6,7 @@ use chat_server::config::{Cli, Config};
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::core::v1::EnvVar;
 use operator::api::spec::ChatCluster;
-use operator::controller::build::{Prepared, Resources, build};
+use operator::controller::build::{Prepared, Resources, Scale, build};
 use operator::controller::dereference::{Owned, References};
 use operator::controller::validate::validate;
 
@@ -31,12 +31,14 @@ fn built(spec: &str) -> Resources<Prepared> {
     let manifest = crate::harness::operator::chat_cluster("here", "chat", spec);
     let mut cluster: ChatCluster = serde_yaml::from_str(&manifest).expect("a ChatCluster");
     cluster.metadata.uid = Some("uid".to_owned());
-    build(&validate(&cluster, &references(), "chat-system").expect("it can be built"))
+    let scale = Scale { wanted: 2, replicas: 2, leaving: false };
+    build(&validate(&cluster, &references(), "chat-system").expect("it can be built"), &scale)
 }
 
 /// The variables of the nodes' container, as a kubelet would set them.
 fn variables(resources: &Resources<Prepared>) -> BTreeMap<String, String> {
-    let pod = resources.deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod");
+    let pod =
+        resources.replica_set.spec.as_ref().and_then(|spec| spec.template.as_ref()?.spec.as_ref()).expect("a pod");
     let container = &pod.containers[0];
     let from = &container.env_from.as_ref().expect("a ConfigMap")[0];
     let map = from.config_map_ref.as_ref().map(|map| map.name.clone());
@@ -128,7 +130,7 @@ fn every_option_of_the_server_is_set_by_the_operator_or_known_not_to_be() {
 fn the_admin_token_is_where_the_server_looks_for_it() {
     let resources = built("{replicas: 1}");
     let file = read(&variables(&resources)).admin_token_file.expect("a file");
-    let pod = resources.deployment.spec.and_then(|spec| spec.template.spec).expect("a pod");
+    let pod = resources.replica_set.spec.and_then(|spec| spec.template?.spec).expect("a pod");
     let mount = &pod.containers[0].volume_mounts.as_ref().expect("a mount")[0];
     assert_eq!(file.parent(), Some(std::path::Path::new(&mount.mount_path)));
     let key = file.file_name().expect("a name").to_string_lossy().into_owned();

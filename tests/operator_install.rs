@@ -12,7 +12,7 @@ use kube::api::DeleteParams;
 
 use crate::harness::Client;
 use crate::harness::control_plane::{Cluster, run_alone, until_list, until_object};
-use crate::harness::operator::{chat_cluster, nodes, until_condition};
+use crate::harness::operator::{chat_cluster, nodes, replica_set, until_condition};
 
 const USER: &str = "system:serviceaccount:chat-system:chat-operator";
 
@@ -66,8 +66,10 @@ fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
 
 /// What the rest of the operator's rights are for.
 async fn every_right_is_used(cluster: &Cluster, namespace: &str) {
-    // An Ingress that comes and goes, with a certificate that is not there; a StorageClass that is asked for by name.
-    let ingress = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com], tls: {secretName: none}}}}";
+    // An Ingress and an autoscaler that come and go, with a certificate that is not there; a StorageClass that is asked
+    // for by name.
+    let ingress = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com], tls: {secretName: none}}}, \
+        autoscaling: {minReplicas: 2, maxReplicas: 3, targetCPUUtilizationPercentage: 1000}}";
     cluster.apply(&chat_cluster(namespace, "chat", ingress)).await;
     until_condition(cluster, namespace, "chat", "ExposureReady", ("False", "SecretNotFound")).await;
     let without = "{redis: {managed: {}}, networkPolicy: {mode: Disabled}}";
@@ -91,6 +93,9 @@ async fn every_right_is_used(cluster: &Cluster, namespace: &str) {
     .await;
     cluster.apply(&chat_cluster(namespace, "chat", "{redis: {managed: {}}, limits: {burst: 31}}")).await;
     until_condition(cluster, namespace, "chat", "Progressing", ("True", "RollingOut")).await;
+    // It is through, and nothing is left of what was before.
+    until_condition(cluster, namespace, "chat", "Progressing", ("False", "RolloutComplete")).await;
+    replica_set(cluster, namespace, "chat").await;
 }
 
 /// A verb on a resource of a group.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::DynamicObject;
 use kube::core::GroupVersionKind;
@@ -10,11 +10,14 @@ use kube::discovery::ApiResource;
 use kube::{Api, ResourceExt};
 
 use crate::harness::control_plane::{Cluster, Namespace, run, run_alone, until_gone, until_object};
-use crate::harness::operator::{Operator, chat_cluster};
+use crate::harness::operator::{Operator, faked_chat, replica_set};
 use crate::harness::{INTERVAL, until};
 
 /// A chat with everything that a chat can consist of.
 const WHOLE: &str = "{redis: {managed: {}}, exposure: {ingress: {hosts: [chat.example.com]}}}";
+
+/// Stands for the name of the nodes' ReplicaSet, which is made of what they are.
+const NODES: &str = "";
 
 /// Each object of such a chat, and an edit that somebody makes by hand.
 const OBJECTS: &[(&str, &str, &str)] = &[
@@ -27,9 +30,9 @@ const OBJECTS: &[(&str, &str, &str)] = &[
     ("service", "chat", r#"{"spec": {"selector": {"app.kubernetes.io/instance": "other"}}}"#),
     ("service", "chat-nodes", r#"{"spec": {"publishNotReadyAddresses": false}}"#),
     ("service", "chat-redis", r#"{"spec": {"ports": [{"name": "redis", "port": 6379, "targetPort": 1}]}}"#),
-    ("deployment", "chat", r#"{"spec": {"replicas": 7}}"#),
+    ("replicaset", NODES, r#"{"metadata": {"labels": {"app.kubernetes.io/version": "other"}}}"#),
     ("statefulset", "chat-redis", r#"{"spec": {"replicas": 2}}"#),
-    ("poddisruptionbudget", "chat", r#"{"spec": {"maxUnavailable": "100%"}}"#),
+    ("poddisruptionbudget", "chat", r#"{"spec": {"minAvailable": 0}}"#),
     ("networkpolicy", "chat", r#"{"spec": {"ingress": [{}]}}"#),
     ("networkpolicy", "chat-redis", r#"{"spec": {"ingress": null}}"#),
     ("ingress", "chat", r#"{"metadata": {"annotations": {"nginx.ingress.kubernetes.io/affinity": null}}}"#),
@@ -41,7 +44,7 @@ async fn api(cluster: &Cluster, namespace: &str, kind: &str) -> Api<DynamicObjec
         "secret" => ("", "v1", "Secret"),
         "configmap" => ("", "v1", "ConfigMap"),
         "service" => ("", "v1", "Service"),
-        "deployment" => ("apps", "v1", "Deployment"),
+        "replicaset" => ("apps", "v1", "ReplicaSet"),
         "statefulset" => ("apps", "v1", "StatefulSet"),
         "poddisruptionbudget" => ("policy", "v1", "PodDisruptionBudget"),
         "networkpolicy" => ("networking.k8s.io", "v1", "NetworkPolicy"),
@@ -68,9 +71,6 @@ fn essence(object: &DynamicObject) -> serde_json::Value {
             fields.remove(name);
         }
     }
-    if let Some(annotations) = value.pointer_mut("/metadata/annotations").and_then(|a| a.as_object_mut()) {
-        annotations.remove("deployment.kubernetes.io/revision");
-    }
     if let Some(fields) = value.as_object_mut() {
         // A list does not repeat the kind.
         for name in ["apiVersion", "kind", "status"] {
@@ -86,10 +86,15 @@ async fn faked(cluster: &Cluster) -> Namespace {
 }
 
 async fn whole(cluster: &Cluster, namespace: &str) {
-    cluster.apply(&chat_cluster(namespace, "chat", WHOLE)).await;
+    cluster.apply(&faked_chat(namespace, "chat", WHOLE)).await;
     for (kind, name, _) in OBJECTS {
-        until_object(&api(cluster, namespace, kind).await, name, "is there", |object| object.is_some()).await;
+        let name = named(cluster, namespace, name).await;
+        until_object(&api(cluster, namespace, kind).await, &name, "is there", |object| object.is_some()).await;
     }
+}
+
+async fn named(cluster: &Cluster, namespace: &str, name: &str) -> String {
+    if name == NODES { replica_set(cluster, namespace, "chat").await } else { name.to_owned() }
 }
 
 #[test]
@@ -100,6 +105,7 @@ fn an_object_that_is_deleted_is_made_again() {
         whole(&cluster, &namespace).await;
         for (kind, name, _) in OBJECTS {
             let api = api(&cluster, &namespace, kind).await;
+            let name = &named(&cluster, &namespace, name).await;
             let before = api.get(name).await.expect("it is there");
             let began = Instant::now();
             api.delete(name, &Default::default()).await.expect("it can be deleted");
@@ -110,7 +116,7 @@ fn an_object_that_is_deleted_is_made_again() {
             .expect("it is there");
             println!("{kind} {name}: there again after {:.2?}", began.elapsed());
             // What is random is new: everything else is as it was.
-            if *kind == "secret" || *kind == "deployment" || *kind == "statefulset" {
+            if *kind == "secret" || *kind == "replicaset" || *kind == "statefulset" {
                 assert_eq!(again.labels(), before.labels());
             } else {
                 assert_eq!(essence(&again), essence(&before));
@@ -128,6 +134,7 @@ fn an_edit_by_hand_is_put_back() {
         whole(&cluster, &namespace).await;
         for (kind, name, edit) in OBJECTS {
             let api = api(&cluster, &namespace, kind).await;
+            let name = &named(&cluster, &namespace, name).await;
             let before = api.get(name).await.expect("it is there");
             let began = Instant::now();
             let edited = cluster.kubectl(&["patch", kind, name, "--type=merge", "-p", edit, "-n", &namespace]).await;
@@ -198,11 +205,11 @@ fn what_the_spec_no_longer_asks_for_is_removed() {
         let _operator = Operator::start(&cluster, &namespace).await;
         whole(&cluster, &namespace).await;
         let without = "{redis: {managed: {}}, networkPolicy: {mode: Disabled}}";
-        cluster.apply(&chat_cluster(&namespace, "chat", without)).await;
+        cluster.apply(&faked_chat(&namespace, "chat", without)).await;
         for (kind, name) in [("ingress", "chat"), ("networkpolicy", "chat"), ("networkpolicy", "chat-redis")] {
             until_gone(&api(&cluster, &namespace, kind).await, name).await;
         }
-        api(&cluster, &namespace, "deployment").await.get("chat").await.expect("the rest stays");
+        assert!(!replica_set(&cluster, &namespace, "chat").await.is_empty(), "the rest stays");
     });
 }
 
@@ -225,8 +232,10 @@ fn a_deleted_chat_takes_everything_along_but_the_volume_of_its_redis() {
         whole(&cluster, &namespace).await;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client().await, &namespace);
         until_object(&claims, "data-chat-redis-0", "is there", |claim| claim.is_some()).await;
+        let nodes = replica_set(&cluster, &namespace, "chat").await;
         cluster.kubectl(&["delete", "chatcluster", "chat", "-n", &namespace]).await.expect_ok();
         for (kind, name, _) in OBJECTS {
+            let name = if *name == NODES { &nodes } else { *name };
             until_collected(&api(&cluster, &namespace, kind).await, name).await;
         }
         let claim = claims.get("data-chat-redis-0").await.expect("what was said is still there");
@@ -240,7 +249,7 @@ fn the_volume_goes_too_where_that_was_asked_for() {
         let namespace = faked(&cluster).await;
         let _operator = Operator::start(&cluster, &namespace).await;
         let spec = "{redis: {managed: {persistence: {retainOnDelete: false}}}}";
-        cluster.apply(&chat_cluster(&namespace, "chat", spec)).await;
+        cluster.apply(&faked_chat(&namespace, "chat", spec)).await;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client().await, &namespace);
         // The StatefulSet's controller makes it the owner of the claim.
         until_object(&claims, "data-chat-redis-0", "is there", |claim| {
@@ -263,15 +272,14 @@ fn a_name_that_belongs_to_somebody_else_is_left_alone_and_told() {
             .await
             .expect_ok();
         let _operator = Operator::start(&cluster, &namespace).await;
-        cluster.apply(&chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
+        cluster.apply(&faked_chat(&namespace, "chat", "{replicas: 1}")).await;
         crate::harness::operator::until_condition(&cluster, &namespace, "chat", "Degraded", ("True", "NameConflict"))
             .await;
         let map = api(&cluster, &namespace, "configmap").await.get("chat").await.expect("it is there");
         assert!(map.labels().is_empty() && map.owner_references().is_empty());
         // It goes on by itself once the way is free.
         cluster.kubectl(&["delete", "configmap", "chat", "-n", &namespace]).await.expect_ok();
-        until_object(&api(&cluster, &namespace, "deployment").await, "chat", "is there", |object| object.is_some())
-            .await;
+        replica_set(&cluster, &namespace, "chat").await;
     });
 }
 
@@ -286,7 +294,7 @@ fn when_the_one_that_works_is_killed_another_takes_over() {
         assert_eq!(second.get("/readyz").await.map(|(code, _)| code), Some(200), "it is ready to take over");
         // In the middle of a rollout.
         let changed = "{redis: {managed: {}}, limits: {burst: 31}, exposure: {ingress: {hosts: [chat.example.com]}}}";
-        cluster.apply(&chat_cluster(&namespace, "chat", changed)).await;
+        cluster.apply(&faked_chat(&namespace, "chat", changed)).await;
         let began = Instant::now();
         first.kill().await;
         second.works().await;
@@ -313,8 +321,9 @@ fn a_restart_of_the_api_server_changes_nothing() {
         let namespace = faked(&cluster).await;
         let mut operator = Operator::start(&cluster, &namespace).await;
         whole(&cluster, &namespace).await;
-        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
-        let before = deployments.get("chat").await.expect("it is there");
+        let name = replica_set(&cluster, &namespace, "chat").await;
+        let sets: Api<ReplicaSet> = Api::namespaced(cluster.client().await, &namespace);
+        let before = sets.get(&name).await.expect("it is there");
         cluster.stop_api_server().await;
         cluster.start_api_server().await;
         // It may have lost its Lease meanwhile and ended: a kubelet would start it again.
@@ -322,16 +331,13 @@ fn a_restart_of_the_api_server_changes_nothing() {
             operator.restart();
         }
         let began = Instant::now();
-        cluster
-            .kubectl(&["patch", "deployment", "chat", "-n", &namespace, "-p", r#"{"spec": {"replicas": 7}}"#])
-            .await
-            .expect_ok();
-        until_object(&deployments, "chat", "is put back", |object| {
+        cluster.kubectl(&["scale", "replicaset", &name, "-n", &namespace, "--replicas=7"]).await.expect_ok();
+        until_object(&sets, &name, "is put back", |object| {
             object.and_then(|object| object.spec.as_ref()).is_some_and(|spec| spec.replicas == Some(2))
         })
         .await;
         println!("an edit is put back {:.1?} after the API server was there again", began.elapsed());
-        let after = deployments.get("chat").await.expect("it is there");
+        let after = sets.get(&name).await.expect("it is there");
         assert_eq!(after.spec, before.spec);
     });
 }

@@ -1,12 +1,12 @@
 //! What is wrong is told once, by a word from a closed list; and when it is mended, all is well without help.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use crate::harness::control_plane::{Cluster, run, run_alone, until_object};
-use crate::harness::operator::{Operator, chat_cluster, install_definition, nodes, until_condition};
+use crate::harness::control_plane::{Cluster, run, run_alone, until_list};
+use crate::harness::operator::{Operator, chat_cluster, install_definition, nodes, replica_set, until_condition};
 use crate::harness::until;
 
 /// A Redis with a password, which the operator has nothing to do with.
@@ -106,20 +106,19 @@ fn a_changed_password_replaces_the_nodes_and_nothing_else_does() {
         apply(&cluster, &namespace, &secret("{password: right, other: a}")).await;
         apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", EXTERNAL)).await;
         available(&cluster, &namespace, "chat").await;
-        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
-        let template = |deployment: &Deployment| deployment.spec.clone().map(|spec| spec.template);
-        let before = deployments.get("chat").await.expect("it is there");
+        let before = replica_set(&cluster, &namespace, "chat").await;
         // A key that the spec does not name is nobody's business.
         apply(&cluster, &namespace, &secret("{password: right, other: b}")).await;
         apply(&cluster, &namespace, &secret("{password: right, other: b, username: default}")).await;
+        let sets: Api<ReplicaSet> = Api::namespaced(cluster.client().await, &namespace);
         let with_user = EXTERNAL.replace("theirs", "theirs, usernameKey: username");
         apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &with_user)).await;
-        until_object(&deployments, "chat", "knows the user", |deployment| {
-            deployment.is_some_and(|deployment| template(deployment) != template(&before))
+        until_list(&sets, "app.kubernetes.io/instance=chat", "other nodes are asked for", |sets| {
+            sets.iter().any(|set| set.name_any() != before)
         })
         .await;
-        let after = deployments.get("chat").await.expect("it is there");
-        assert_eq!(after.metadata.generation, before.metadata.generation.map(|generation| generation + 1));
+        let all = sets.list(&ListParams::default()).await.expect("ReplicaSets");
+        assert!(all.items.len() <= 2, "one for what was asked for last, and one before: {:?}", all.items);
         available(&cluster, &namespace, "chat").await;
     });
 }
@@ -284,8 +283,7 @@ fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
         install_definition(&cluster, include_str!("../k8s/crd.yaml")).await;
         available(&cluster, &namespace, "chat").await;
         assert_eq!(operator.get("/readyz").await.map(|(code, _)| code), Some(200));
-        let deployments: Api<Deployment> = Api::namespaced(cluster.client().await, &namespace);
-        assert!(deployments.get("chat").await.expect("it is there").uid().is_some());
+        replica_set(&cluster, &namespace, "chat").await;
     });
 }
 

@@ -33,7 +33,12 @@ impl State {
 
 /// One cordon, told apart from those that were taken back before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cordon(u64);
+pub struct Cordon {
+    number: u64,
+    /// How many sockets that poll are to be handed over a second, if less than by default: all nodes of
+    /// a rollout are cordoned together.
+    pub per_second: Option<u32>,
+}
 
 /// A [`State`], and how far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +99,11 @@ impl Lifecycle {
 
     /// The node takes no new sockets, hands over those that poll and keeps the others. One that is
     /// cordoned or drains goes on with that.
-    pub fn cordon(&self) {
+    pub fn cordon(&self, per_second: Option<u32>) {
         self.stage.send_if_modified(|stage| {
             let serves = *stage == Stage::Serving;
             if serves {
-                let cordon = Cordon(self.cordons.fetch_add(1, Ordering::Relaxed));
+                let cordon = Cordon { number: self.cordons.fetch_add(1, Ordering::Relaxed), per_second };
                 *stage = Stage::Cordoned { cordon, cleared: false };
             }
             serves
@@ -195,13 +200,13 @@ mod tests {
         let node = Lifecycle::default();
         assert!(node.uncordon());
         assert_eq!(node.state(), State::Serving);
-        node.cordon();
+        node.cordon(None);
         let cordon = node.cordon_begun().await;
-        node.cordon();
+        node.cordon(None);
         assert!(node.is_under(cordon), "asked for again, it is the same");
         assert!(!node.is_cleared());
         assert!(node.clear(cordon));
-        node.cordon();
+        node.cordon(None);
         assert!(node.is_cleared());
         assert_eq!(node.state(), State::Cordoned);
         assert!(node.uncordon());
@@ -212,10 +217,10 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_under_one_cordon_does_not_clear_the_next() {
         let node = Lifecycle::default();
-        node.cordon();
+        node.cordon(None);
         let first = node.cordon_begun().await;
         assert!(node.uncordon());
-        node.cordon();
+        node.cordon(None);
         assert!(!node.clear(first));
         assert!(!node.is_cleared());
         let second = node.cordon_begun().await;
@@ -225,11 +230,11 @@ mod tests {
     #[tokio::test]
     async fn a_drain_is_for_good() {
         let node = Lifecycle::default();
-        node.cordon();
+        node.cordon(None);
         let cordon = node.cordon_begun().await;
         node.drain();
         node.drain_begun().await;
-        node.cordon();
+        node.cordon(None);
         assert!(!node.clear(cordon) && !node.is_cleared());
         assert!(!node.uncordon());
         assert_eq!(node.state(), State::Draining);

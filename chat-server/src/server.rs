@@ -228,6 +228,7 @@ async fn stay_clear(context: Arc<Context>, (per_second, at_most): (u32, Duration
         let cordon = context.lifecycle.cordon_begun().await;
         tracing::info!("cordoned: no new sockets are taken");
         let holds = || context.lifecycle.is_under(cordon);
+        let per_second = cordon.per_second.map_or(per_second, |asked| asked.min(per_second));
         handover::run(&context, Pace { per_second, at_most }, Which::Polling, holds).await;
         if context.lifecycle.clear(cordon) {
             tracing::info!(sockets = context.hub.sockets(), "no socket polls; the node is not ready any more");

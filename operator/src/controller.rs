@@ -1,5 +1,6 @@
 //! Carries out ChatClusters: `dereference → validate → build → apply → status`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,16 @@ use self::report::Reporter;
 use crate::api::spec::ChatCluster;
 use crate::metrics::Metrics;
 
+mod admin;
 pub mod apply;
 mod backoff;
 pub mod build;
 pub mod caches;
+mod carry_out;
 pub mod compare;
 pub mod dereference;
 pub mod error;
+pub mod fleet;
 pub mod names;
 pub mod pods;
 pub mod quantity;
@@ -83,7 +87,8 @@ pub async fn run(
     let (secrets, secret_events) = scope.owned();
     let (config_maps, config_map_events) = scope.owned();
     let (services, service_events) = scope.owned();
-    let (deployments, deployment_events) = scope.owned();
+    let (replica_sets, replica_set_events) = scope.owned();
+    let (autoscalers, autoscaler_events) = scope.owned();
     let (stateful_sets, stateful_set_events) = scope.owned();
     let (disruptions, disruption_events) = scope.owned();
     let (network_policies, network_policy_events) = scope.owned();
@@ -96,7 +101,8 @@ pub async fn run(
             secrets,
             config_maps,
             services,
-            deployments,
+            replica_sets,
+            autoscalers,
             stateful_sets,
             disruptions,
             network_policies,
@@ -129,16 +135,17 @@ pub async fn run(
     Controller::for_stream(cluster_events, clusters.clone())
         .trigger_backoff(backoff::Unaffected)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
-        .owns_stream(service_account_events)
-        .owns_stream(secret_events)
-        .owns_stream(config_map_events)
-        .owns_stream(service_events)
-        .owns_stream(deployment_events)
-        .owns_stream(stateful_set_events)
-        .owns_stream(disruption_events)
-        .owns_stream(network_policy_events)
-        .owns_stream(ingress_events)
-        .watches_stream(pod_events, |pod| cluster_of(&pod))
+        .watches_stream(service_account_events, |object| clusters_of(&object))
+        .watches_stream(secret_events, |object| clusters_of(&object))
+        .watches_stream(config_map_events, |object| clusters_of(&object))
+        .watches_stream(service_events, |object| clusters_of(&object))
+        .watches_stream(replica_set_events, |object| clusters_of(&object))
+        .watches_stream(autoscaler_events, |object| clusters_of(&object))
+        .watches_stream(stateful_set_events, |object| clusters_of(&object))
+        .watches_stream(disruption_events, |object| clusters_of(&object))
+        .watches_stream(network_policy_events, |object| clusters_of(&object))
+        .watches_stream(ingress_events, |object| clusters_of(&object))
+        .watches_stream(pod_events, |pod| clusters_of(&pod))
         .watches_stream(references, move |secret| clusters_that_name(&clusters, &secret))
         .graceful_shutdown_on(stop)
         .run(reconcile, again, context.clone())
@@ -195,9 +202,13 @@ impl Scope {
     }
 }
 
-/// A pod belongs to a ReplicaSet or a StatefulSet; the label says to which ChatCluster.
-fn cluster_of(pod: &Pod) -> Option<ObjectRef<ChatCluster>> {
-    Some(ObjectRef::new(pod.labels().get(INSTANCE)?).within(pod.metadata.namespace.as_deref()?))
+/// Whose an object is, by its label and by its owner: somebody may have taken off either. A pod belongs to a
+/// ReplicaSet or a StatefulSet, and has the label only.
+fn clusters_of<K: Resource>(object: &K) -> HashSet<ObjectRef<ChatCluster>> {
+    let Some(namespace) = object.meta().namespace.as_deref() else { return HashSet::new() };
+    let owners = object.owner_references().iter().filter(|owner| owner.kind == ChatCluster::kind(&()));
+    let names = owners.map(|owner| owner.name.as_str()).chain(object.labels().get(INSTANCE).map(String::as_str));
+    names.map(|name| ObjectRef::new(name).within(namespace)).collect()
 }
 
 fn clusters_that_name(

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tempfile::TempDir;
@@ -201,6 +202,20 @@ pub(crate) fn chat_cluster(namespace: &str, name: &str, spec: &str) -> String {
     format!(
         "{{apiVersion: chatcluster.dev/v1alpha1, kind: ChatCluster, metadata: {{name: {name}, namespace: {namespace}}}, spec: {spec}}}"
     )
+}
+
+/// The same of a chat whose pods are faked: nobody waits for what they can't say.
+pub(crate) fn faked_chat(namespace: &str, name: &str, spec: &str) -> String {
+    let skips = format!("namespace: {namespace}, annotations: {{chatcluster.dev/drain: skip}}");
+    chat_cluster(namespace, name, spec).replace(&format!("namespace: {namespace}"), &skips)
+}
+
+/// The name of the ReplicaSet of a ChatCluster's nodes, once there is one and no other.
+pub(crate) async fn replica_set(cluster: &Cluster, namespace: &str, name: &str) -> String {
+    let sets: kube::Api<ReplicaSet> = kube::Api::namespaced(cluster.client().await, namespace);
+    let labels = format!("app.kubernetes.io/instance={name}");
+    let only = until_list(&sets, &labels, "there is one ReplicaSet", |sets| sets.len() == 1).await;
+    only[0].name_any()
 }
 
 /// Waits until a condition of a ChatCluster is as told.

@@ -1,12 +1,15 @@
 //! `/cordon`, `/uncordon` and `/drain`, on the admin port: what an operator asks of a node.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 use crate::lifecycle::Lifecycle;
@@ -29,9 +32,26 @@ pub fn router(lifecycle: Arc<Lifecycle>, token_file: Option<PathBuf>) -> Router 
         .with_state(Shared { lifecycle, token_file: token_file.map(Arc::new) })
 }
 
-async fn cordon(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
+/// How a node is to be cordoned.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Cordon {
+    connections_per_second: Option<NonZeroU32>,
+}
+
+async fn cordon(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    cordon: Result<Query<Cordon>, QueryRejection>,
+) -> Result<Answer, Answer> {
     shared.authorize(&headers).await?;
-    shared.lifecycle.cordon();
+    let Ok(Query(Cordon { connections_per_second })) = cordon else {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "connectionsPerSecond is a whole number from 1, and all there is to say\n",
+        ));
+    };
+    shared.lifecycle.cordon(connections_per_second.map(NonZeroU32::get));
     Ok((StatusCode::ACCEPTED, "no new sockets are taken; /readyz says `cordoned` once no socket polls\n"))
 }
 

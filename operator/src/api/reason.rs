@@ -96,6 +96,24 @@ reasons! {
     ReservedVariable => "Use the field of the spec instead.",
     /// Something of a name that the operator needs is there and belongs to somebody else.
     NameConflict => "Remove it, or make a ChatCluster of another name.",
+    /// There is no spec.autoscaling: spec.replicas alone says how many nodes there are.
+    NotAutoscaled => "",
+    /// As many nodes as are asked for.
+    WithinLimits => "",
+    /// More nodes are asked for than spec.autoscaling.maxReplicas.
+    AtMaxReplicas => "Raise spec.autoscaling.maxReplicas, or let a node bear more: targetConnectionsPerPod, spec.pod.resources.",
+    /// Fewer nodes are asked for than spec.autoscaling.minReplicas.
+    AtMinReplicas => "",
+    /// A node does not say how many sockets it has: none is taken away until it does.
+    MetricsMissing => "See the pod: `kubectl describe pod`, `kubectl logs`; and whether a NetworkPolicy keeps the operator from port 9090 of the pods.",
+    /// Fewer nodes would do, but not yet for spec.autoscaling.scaleDown.stabilizationSeconds.
+    Stabilizing => "",
+    /// Fewer nodes would do; none is taken away before all pods are as asked for.
+    RolloutInProgress => "",
+    /// Every node that went had handed its clients over.
+    DrainsComplete => "",
+    /// A node had not handed over all its clients at its time-out, and goes without. Each of them comes back by itself and misses nothing.
+    DrainTimedOut => "Raise spec.drain.timeoutSeconds or spec.drain.connectionsPerSecond if it had too many; else see the pod's log.",
     /// Changes are carried out.
     NotPaused => "",
     /// Nothing is changed until spec.paused is false.

@@ -7,16 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::status::ChatClusterStatus;
 
+pub mod autoscaling;
 pub mod exposure;
 pub mod pod;
 pub mod redis;
+pub mod rollout;
 
 #[cfg(test)]
 mod tests;
 
+use autoscaling::Autoscaling;
 use exposure::Exposure;
 use pod::Pod;
 use redis::Redis;
+use rollout::{Drain, Rollout};
 
 /// Longest name of a ChatCluster, in characters: what is named after it must fit into 63, a
 /// StatefulSet's pods with their hash included.
@@ -67,6 +71,9 @@ pub const MAX_NAME: usize = 40;
     validation = Rule::new("has(self.redis) || self.replicas == 1")
         .message("without redis the chat is in one pod's memory: set replicas to 1, or add redis.managed or redis.external")
         .field_path(".replicas"),
+    validation = Rule::new("has(self.redis) || !has(self.autoscaling)")
+        .message("without redis the chat is in one pod's memory and can't be autoscaled: add redis.managed or redis.external")
+        .field_path(".autoscaling"),
     validation = Rule::new("has(self.redis) == has(oldSelf.redis)")
         .message("redis can't be added or removed later: what was said so far would be lost; make another ChatCluster")
         .field_path(".redis"),
@@ -80,6 +87,10 @@ pub struct ChatClusterSpec {
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
+
+    /// Lets the number of nodes follow what the chat has to bear. Absent: spec.replicas alone says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// The Redis that the nodes share: one that the operator runs, or one that is there. Without it
     /// the chat is in the memory of one pod, and gone with it.
@@ -102,7 +113,11 @@ pub struct ChatClusterSpec {
     #[serde(default)]
     pub retention: Retention,
 
-    /// How a node that ends hands its clients over to the others. The pods' grace period follows from it.
+    /// How a change of the pods is carried out.
+    #[serde(default)]
+    pub rollout: Rollout,
+
+    /// How a node that goes hands its clients over to the others. The pods' grace period follows from it.
     #[serde(default)]
     pub drain: Drain,
 
@@ -242,29 +257,11 @@ impl Default for Retention {
     }
 }
 
-/// How a node hands its clients over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Drain {
-    /// Within how many seconds all of them are, however many.
-    #[schemars(range(min = 1, max = 86_400))]
-    pub timeout_seconds: i32,
-    /// How many a second.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub connections_per_second: i32,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self { timeout_seconds: 600, connections_per_second: 100 }
-    }
-}
-
 /// What a drain of Kubernetes nodes may do to the chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Disruption {
-    /// How many pods may be evicted at a time.
+    /// How many pods may be evicted at a time; none while one of them drains.
     #[schemars(range(min = 1, max = 1000))]
     pub max_unavailable: i32,
 }

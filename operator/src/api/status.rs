@@ -1,7 +1,8 @@
 //! What the operator says of a ChatCluster.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is true of a ChatCluster.
@@ -11,7 +12,7 @@ pub struct ChatClusterStatus {
     /// The generation of the spec that this speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many pods there are.
+    /// How many pods there are, those aside that are on their way out.
     #[serde(default)]
     pub replicas: i32,
     /// How many of them take clients.
@@ -23,13 +24,41 @@ pub struct ChatClusterStatus {
     /// The version that all pods run; the old one until a change is through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The kind of pods that all pods were of last: part of their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Where the chat is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// What the live sockets ask for, with spec.autoscaling.targetConnectionsPerPod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<ByConnections>,
     /// What is known: one condition of each type.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How many nodes the live sockets ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ByConnections {
+    /// So many.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Fewer would do, but not yet for long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fewer: Option<Fewer>,
+}
+
+/// A smaller number of nodes that has been enough for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fewer {
+    /// The most that were needed in that time.
+    pub replicas: i32,
+    /// Since when.
+    pub since: Time,
 }
 
 /// What a condition is about.
@@ -47,19 +76,25 @@ pub enum ConditionType {
     ExposureReady,
     /// What was asked for can be built.
     ConfigValid,
+    /// Other numbers of nodes are asked for than there may be now.
+    ScalingLimited,
+    /// A node did not hand its clients over in time.
+    DrainStalled,
     /// Nothing is changed, as was asked for.
     Paused,
 }
 
 impl ConditionType {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Available,
         Self::Progressing,
         Self::Degraded,
         Self::RedisReady,
         Self::ExposureReady,
         Self::ConfigValid,
+        Self::ScalingLimited,
+        Self::DrainStalled,
         Self::Paused,
     ];
 
@@ -73,6 +108,8 @@ impl ConditionType {
             Self::RedisReady => "RedisReady",
             Self::ExposureReady => "ExposureReady",
             Self::ConfigValid => "ConfigValid",
+            Self::ScalingLimited => "ScalingLimited",
+            Self::DrainStalled => "DrainStalled",
             Self::Paused => "Paused",
         }
     }
@@ -87,6 +124,8 @@ impl ConditionType {
             Self::RedisReady => "The nodes can store.",
             Self::ExposureReady => "The chat is reached under its address.",
             Self::ConfigValid => "What was asked for can be built.",
+            Self::ScalingLimited => "Other numbers of nodes are asked for than there may be now.",
+            Self::DrainStalled => "A node did not hand its clients over in time.",
             Self::Paused => "Nothing is changed, as was asked for.",
         }
     }
@@ -95,7 +134,7 @@ impl ConditionType {
     #[must_use]
     pub fn bad(self) -> &'static str {
         match self {
-            Self::Degraded | Self::Paused => "True",
+            Self::Degraded | Self::ScalingLimited | Self::DrainStalled | Self::Paused => "True",
             _ => "False",
         }
     }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::build::{Applied, Prepared, Redis, Resources};
@@ -47,7 +47,8 @@ impl Writer<'_> {
             redis,
             service,
             nodes,
-            deployment,
+            replica_set,
+            autoscaler,
             disruption,
             network_policy,
             ingress,
@@ -71,7 +72,8 @@ impl Writer<'_> {
             },
             service: self.one(service).await?,
             nodes: self.one(nodes).await?,
-            deployment: self.one(deployment).await?,
+            replica_set: self.one(replica_set).await?,
+            autoscaler: self.maybe(autoscaler).await?,
             disruption: self.one(disruption).await?,
             ingress: self.maybe(ingress).await?,
             stage: PhantomData,
@@ -134,6 +136,7 @@ impl Writer<'_> {
         let redis = applied.redis.as_ref().and_then(|Redis { network_policy, .. }| network_policy.as_ref());
         let policies: Vec<_> = applied.network_policy.iter().chain(redis).collect();
         self.remove_others(&policies).await?;
+        self.remove_others(&applied.autoscaler.iter().collect::<Vec<_>>()).await?;
         self.remove_others(&applied.ingress.iter().collect::<Vec<_>>()).await
     }
 
@@ -145,31 +148,59 @@ impl Writer<'_> {
             ours && !wanted.contains(&object.name_any()) && object.meta().deletion_timestamp.is_none()
         });
         for object in unwanted {
-            let name = object.name_any();
-            let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-            // This very object, not one of its name that somebody made since.
-            let precondition = Preconditions { uid: object.uid(), resource_version: None };
-            match api.delete(&name, &DeleteParams::background().preconditions(precondition)).await {
-                Ok(_) => {
-                    tracing::info!(kind = %K::kind(&()), namespace = self.namespace, name, "removed");
-                    self.metrics.written(&K::kind(&()), "delete");
-                }
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(refused::<K>(&name, error)),
-            }
-            self.caches.written.forget(&*object);
+            self.remove(&*object).await?;
         }
         Ok(())
+    }
+
+    /// Removes this very object, not one of its name that somebody made since.
+    pub(super) async fn remove<K: Operand>(&self, object: &K) -> Result<(), Error> {
+        let name = object.name_any();
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let precondition = Preconditions { uid: object.uid(), resource_version: None };
+        match api.delete(&name, &DeleteParams::background().preconditions(precondition)).await {
+            Ok(_) => {
+                tracing::info!(kind = %K::kind(&()), namespace = self.namespace, name, "removed");
+                self.metrics.written(&K::kind(&()), "delete");
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => return Err(refused::<K>(&name, error)),
+        }
+        self.caches.written.forget(object);
+        Ok(())
+    }
+
+    /// Changes an object as it is known, and nothing but what is told. One that has changed since, or is gone, is left,
+    /// and the answer is false: another look follows.
+    pub(super) async fn change<K: Operand>(&self, object: &K, mut patch: Value) -> Result<bool, Error> {
+        let name = object.name_any();
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        patch["metadata"]["uid"] = json!(object.uid());
+        patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+        let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match api.patch(&name, &parameters, &Patch::Merge(&patch)).await {
+            Ok(written) => {
+                tracing::info!(kind = %K::kind(&()), namespace = self.namespace, name, %patch, "changed");
+                self.metrics.written(&K::kind(&()), "patch");
+                self.caches.written.keep(&written);
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(refused::<K>(&name, error)),
+        }
     }
 }
 
 /// The annotation with the [`fingerprint`] of what was applied.
 const FINGERPRINT: &str = "chatcluster.dev/fingerprint";
 
-/// Changes with everything that is asked for: what is there may have all that is asked for now, and
+/// Changes with everything that is asked for, and with nothing else: what is there may have all that is asked for now, and
 /// beyond it what was asked for once. Knows nothing of secrets but their keys.
 fn fingerprint(desired: &Value) -> String {
     let mut desired = desired.clone();
+    if let Some(metadata) = desired.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("resourceVersion");
+    }
     if desired.get("type").is_some()
         && let Some(data) = desired.get_mut("data").and_then(Value::as_object_mut)
     {
@@ -190,8 +221,6 @@ fn refused<K: Resource<DynamicType = ()>>(name: &str, error: kube::Error) -> Err
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -3,15 +3,16 @@
 
 use std::marker::PhantomData;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::validate::{ValidatedCluster, ValidatedRedis};
 
+mod autoscaler;
 mod config_map;
-mod deployment;
 mod disruption;
 mod env;
 mod hash;
@@ -19,6 +20,7 @@ mod ingress;
 mod meta;
 mod network_policy;
 mod redis;
+pub(crate) mod replica_set;
 mod secret;
 mod security;
 mod service;
@@ -50,8 +52,10 @@ pub struct Resources<Stage> {
     pub service: Service,
     /// Where each node is found by itself.
     pub nodes: Service,
-    /// The nodes.
-    pub deployment: Deployment,
+    /// The nodes of the asked-for kind.
+    pub replica_set: ReplicaSet,
+    /// Who asks for nodes by their use of the CPU.
+    pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// How many nodes may be evicted at a time.
     pub disruption: PodDisruptionBudget,
     /// Who may reach the nodes.
@@ -77,9 +81,26 @@ pub struct Redis {
     pub network_policy: Option<NetworkPolicy>,
 }
 
+/// How many nodes there are to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// In the end.
+    pub wanted: usize,
+    /// Of the asked-for kind, now.
+    pub replicas: usize,
+    /// Whether a node is on its way out now.
+    pub leaving: bool,
+}
+
+/// The kind of pods that is asked for: a name for everything about them.
+#[must_use]
+pub fn revision(cluster: &ValidatedCluster) -> String {
+    replica_set::revision(cluster, &config_map::build(cluster))
+}
+
 /// Builds everything.
 #[must_use]
-pub fn build(cluster: &ValidatedCluster) -> Resources<Prepared> {
+pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Prepared> {
     let config = config_map::build(cluster);
     let redis = match &cluster.redis {
         ValidatedRedis::Managed { spec, max_memory, password } => {
@@ -93,8 +114,9 @@ pub fn build(cluster: &ValidatedCluster) -> Resources<Prepared> {
         admin: secret::admin(cluster),
         service: service::public(cluster),
         nodes: service::nodes(cluster),
-        deployment: deployment::build(cluster, &config),
-        disruption: disruption::build(cluster),
+        replica_set: replica_set::build(cluster, &config, scale.replicas),
+        autoscaler: autoscaler::build(cluster),
+        disruption: disruption::build(cluster, scale),
         network_policy: network_policy::nodes(cluster),
         ingress: ingress::build(cluster),
         config,

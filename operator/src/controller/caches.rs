@@ -1,10 +1,12 @@
 //! What the API server has, as far as the watches have told.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -14,7 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A kind of object that the operator makes.
+use super::error::Error;
+
+/// A kind of object that the operator writes.
 pub trait Operand:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -35,8 +39,6 @@ macro_rules! caches {
         /// since.
         pub struct Caches {
             $($(#[doc = $doc])* pub $field: Store<$kind>,)+
-            /// The nodes' and Redis' pods, which are not the operator's own.
-            pub pods: Store<Pod>,
             /// What was written and not yet heard of.
             pub written: Written,
         }
@@ -58,8 +60,10 @@ caches! {
     config_maps: ConfigMap,
     /// Services.
     services: Service,
-    /// Deployments.
-    deployments: Deployment,
+    /// ReplicaSets.
+    replica_sets: ReplicaSet,
+    /// HorizontalPodAutoscalers.
+    autoscalers: HorizontalPodAutoscaler,
     /// StatefulSets.
     stateful_sets: StatefulSet,
     /// PodDisruptionBudgets.
@@ -68,9 +72,39 @@ caches! {
     network_policies: NetworkPolicy,
     /// Ingresses.
     ingresses: Ingress,
+    /// The nodes' and Redis' pods, which others make and the operator only marks.
+    pods: Pod,
 }
 
+/// How long the first lists of what there is may take.
+const FIRST_LISTS: Duration = Duration::from_secs(20);
+/// For how long a written object is kept that no watch tells of: it is gone again.
+const KEPT: Duration = Duration::from_secs(600);
+
 impl Caches {
+    /// Waits until it is known which pods and ReplicaSets there are: with some of them unseen, others would be
+    /// taken for too few or too many.
+    ///
+    /// # Errors
+    /// They can't be listed.
+    pub async fn know_the_nodes(&self) -> Result<(), Error> {
+        let known = async { self.pods.wait_until_ready().await.and(self.replica_sets.wait_until_ready().await) };
+        match tokio::time::timeout(FIRST_LISTS, known).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::Unlisted),
+        }
+    }
+
+    /// The objects that match, in the latest version known, by name.
+    pub fn all<K: Operand>(&self, matches: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let heard = K::store(self).state_filter(matches);
+        let latest = heard.into_iter().map(|heard| self.written.newer_than(&*heard).map_or(heard, Arc::new));
+        let mut objects: Vec<Arc<K>> = latest.collect();
+        // What is said of them must not change by itself.
+        objects.sort_by_key(|object| object.name_any());
+        objects
+    }
+
     /// An object, in the latest version known. `None`: no watch has told of it, which may be too
     /// early to know.
     pub fn get<K: Operand>(&self, namespace: &str, name: &str) -> Option<K> {
@@ -82,13 +116,22 @@ impl Caches {
 /// Objects that were written, until the watch tells of them: otherwise the next look at the cache
 /// would see the old ones, and write again.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<String, (u64, Value)>>);
+pub struct Written(Mutex<HashMap<String, Kept>>);
+
+/// An object as the API server answered, and when.
+struct Kept {
+    version: u64,
+    object: Value,
+    at: Instant,
+}
 
 impl Written {
     /// Keeps what the API server answered.
     pub fn keep<K: Operand>(&self, object: &K) {
         if let (Some(version), Ok(value)) = (version(object), serde_json::to_value(object)) {
-            self.lock().insert(key(object), (version, value));
+            let mut written = self.lock();
+            written.retain(|_, kept| kept.at.elapsed() < KEPT);
+            written.insert(key(object), Kept { version, object: value, at: Instant::now() });
         }
     }
 
@@ -100,15 +143,15 @@ impl Written {
     fn newer_than<K: Operand>(&self, heard: &K) -> Option<K> {
         let mut written = self.lock();
         let key = key(heard);
-        let (kept, value) = written.get(&key)?;
-        if version(heard).is_some_and(|heard| heard < *kept) {
-            return serde_json::from_value(value.clone()).ok();
+        let kept = written.get(&key)?;
+        if version(heard).is_some_and(|heard| heard < kept.version) {
+            return serde_json::from_value(kept.object.clone()).ok();
         }
         written.remove(&key);
         None
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u64, Value)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,6 +37,9 @@ pub enum Error {
     /// An object can't be written as JSON.
     #[error("an object can't be written: {0}")]
     Json(#[from] serde_json::Error),
+    /// It is not known which pods there are.
+    #[error("the pods and ReplicaSets can't be listed; see the log")]
+    Unlisted,
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers")]
     NoRandomness,

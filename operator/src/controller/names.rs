@@ -15,6 +15,17 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label that tells nodes from Redis.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The label of a pod and its ReplicaSet with the kind of pods; its name is that of Deployments, so that
+/// topologySpreadConstraints tell kinds apart as everywhere.
+pub const REVISION: &str = "pod-template-hash";
+/// The label of a pod that is on its way out: where it is.
+pub const STATE: &str = "chatcluster.dev/state";
+/// The annotation of a pod with the time since when it is there.
+pub const SINCE: &str = "chatcluster.dev/state-since";
+/// The annotation of a ChatCluster, or of a pod, by which a person says `skip`: nobody waits for drains.
+pub const DRAIN: &str = "chatcluster.dev/drain";
+/// The annotation of a pod by which its ReplicaSet takes it away before others.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The whole that all of this is part of.
 const APP: &str = "chatcluster";
 
@@ -51,10 +62,16 @@ impl Names {
         Self { name: cluster.name_any() }
     }
 
-    /// Deployment, Service, Ingress, ConfigMap, ServiceAccount and the rest of the nodes.
+    /// Service, Ingress, ConfigMap, ServiceAccount and the rest of the nodes.
     #[must_use]
     pub fn node(&self) -> String {
         self.name.clone()
+    }
+
+    /// The ReplicaSet of the nodes of one kind.
+    #[must_use]
+    pub fn replica_set(&self, revision: &str) -> String {
+        format!("{}-{revision}", self.name)
     }
 
     /// The headless Service of the nodes.
@@ -104,10 +121,12 @@ impl Names {
         LabelSelector { match_labels: Some(self.selector(component)), ..LabelSelector::default() }
     }
 
-    /// The selector, as text.
+    /// The nodes that are not on their way out, as text.
     #[must_use]
-    pub fn selector_text(&self, component: Component) -> String {
-        let pairs: Vec<_> = self.selector(component).iter().map(|(key, value)| format!("{key}={value}")).collect();
-        pairs.join(",")
+    pub fn staying(&self) -> String {
+        let selector = self.selector(Component::Node);
+        let mut terms: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        terms.push(format!("!{STATE}"));
+        terms.join(",")
     }
 }

@@ -1,7 +1,6 @@
 //! What the pods say of themselves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,10 +10,6 @@ use kube::ResourceExt;
 use super::names::{COMPONENT, Component, INSTANCE};
 use crate::api::reason::Reason;
 
-/// How long a node may take to say how it is.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How many nodes are asked: they mostly have the same trouble.
-const ASKED: usize = 3;
 /// Longest word of a container that is passed on.
 const MAX_WORDS: usize = 300;
 
@@ -88,28 +83,4 @@ fn shortened(words: &str) -> String {
     let words = words.trim();
     let skipped = words.chars().count().saturating_sub(MAX_WORDS);
     if skipped == 0 { words.to_owned() } else { format!("…{}", words.chars().skip(skipped).collect::<String>()) }
-}
-
-/// Asks nodes how they are, on their admin port: those first that are not ready. The words are those of
-/// `GET /readyz`; whoever does not answer says nothing.
-pub async fn ask(http: &reqwest::Client, pods: &[Arc<Pod>]) -> Vec<String> {
-    let mut running: Vec<(bool, String)> = pods
-        .iter()
-        .filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let runs = status.phase.as_deref() == Some("Running") && pod.metadata.deletion_timestamp.is_none();
-            let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-            runs.then(|| Some((ready, status.pod_ip.clone()?))).flatten()
-        })
-        .collect();
-    running.sort();
-    let questions = running.into_iter().take(ASKED).map(|(_, address)| async move {
-        let host = if address.contains(':') { format!("[{address}]") } else { address };
-        let question = http.get(format!("http://{host}:9090/readyz")).timeout(PATIENCE);
-        let mut answer = question.send().await.ok()?;
-        // Whatever answers there may be no node of ours: no more than a sentence is read.
-        let words = answer.chunk().await.ok()??;
-        Some(String::from_utf8_lossy(words.get(..MAX_WORDS).unwrap_or(&words)).into_owned())
-    });
-    futures_util::future::join_all(questions).await.into_iter().flatten().collect()
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::error::Error;
-use super::names::{Component, Names};
+use super::fleet::Fleet;
+use super::fleet::size::Size;
+use super::names::Names;
 use super::pods;
 use super::validate::Problem;
 use crate::api::reason::Reason;
 use crate::api::spec::ChatCluster;
 use crate::api::spec::exposure::ServiceType;
 use crate::api::status::{ChatClusterStatus, ConditionType};
+
+use nodes::Counts;
 
 mod exposure;
 mod nodes;
@@ -26,8 +30,14 @@ pub struct Observed<'a> {
     pub cluster: &'a ChatCluster,
     /// What it said before.
     pub before: &'a ChatClusterStatus,
-    /// The nodes' Deployment.
-    pub deployment: Option<&'a Deployment>,
+    /// The nodes.
+    pub fleet: &'a Fleet,
+    /// The kind of them that is asked for.
+    pub revision: &'a str,
+    /// How many there are to be.
+    pub size: &'a Size,
+    /// The ReplicaSet of those.
+    pub replica_set: Option<&'a ReplicaSet>,
     /// The managed Redis.
     pub stateful_set: Option<&'a StatefulSet>,
     /// The nodes' Service.
@@ -82,15 +92,17 @@ impl Finding {
 pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
     let cluster = observed.cluster;
     let names = Names::of(cluster);
-    let counts = observed.deployment.and_then(|deployment| deployment.status.clone()).unwrap_or_default();
+    let counts = Counts::of(observed);
     let findings = findings(observed);
     ChatClusterStatus {
         observed_generation: cluster.metadata.generation,
-        replicas: counts.replicas.unwrap_or_default(),
-        ready_replicas: counts.ready_replicas.unwrap_or_default(),
-        selector: names.selector_text(Component::Node),
-        version: nodes::version(observed.deployment).or_else(|| observed.before.version.clone()),
+        replicas: counts.staying,
+        ready_replicas: counts.ready,
+        selector: names.staying(),
+        version: nodes::version(observed).or_else(|| observed.before.version.clone()),
+        revision: nodes::revision(observed).or_else(|| observed.before.revision.clone()),
         endpoint: exposure::endpoint(observed),
+        autoscaling: observed.size.by_connections.clone(),
         conditions: findings
             .into_iter()
             .map(|(type_, finding)| {
@@ -123,6 +135,8 @@ fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
                 ConditionType::RedisReady => redis.clone(),
                 ConditionType::ExposureReady => exposure::assess(observed),
                 ConditionType::ConfigValid => config.clone(),
+                ConditionType::ScalingLimited => nodes::scaling_limited(observed),
+                ConditionType::DrainStalled => nodes::drain_stalled(observed),
                 ConditionType::Paused => paused.clone(),
             };
             (type_, finding)
@@ -195,7 +209,7 @@ pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn>
 /// What only takes its time, or was asked for, is no warning. Nor is it a second one that there is no
 /// node, where another condition says why.
 fn is_trouble(type_: ConditionType, reason: &str) -> bool {
-    const QUIET: [Reason; 9] = [
+    const QUIET: [Reason; 12] = [
         Reason::Paused,
         Reason::NotPaused,
         Reason::ScaledToZero,
@@ -205,6 +219,9 @@ fn is_trouble(type_: ConditionType, reason: &str) -> bool {
         Reason::RolloutComplete,
         Reason::IngressPending,
         Reason::LoadBalancerPending,
+        Reason::AtMinReplicas,
+        Reason::Stabilizing,
+        Reason::RolloutInProgress,
     ];
     type_ != ConditionType::Available && !QUIET.iter().any(|quiet| quiet.as_str() == reason)
 }

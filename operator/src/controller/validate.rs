@@ -10,9 +10,11 @@ use super::error::Error;
 use super::names::Names;
 use super::quantity::Quantity;
 use crate::api::reason::Reason;
+use crate::api::spec::autoscaling::Autoscaling;
 use crate::api::spec::exposure::Exposure;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{External, Managed, Redis};
+use crate::api::spec::rollout::{Drain, Surge};
 use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
 
 /// The key in the Secret with the keys that sign resume tokens.
@@ -42,8 +44,8 @@ pub struct ValidatedCluster {
     pub owner: OwnerReference,
     /// The nodes' image.
     pub image: Image,
-    /// How many nodes.
-    pub replicas: i32,
+    /// Between how many nodes the chat moves, and by what.
+    pub autoscaling: Option<Autoscaling>,
     /// The Redis behind them.
     pub redis: ValidatedRedis,
     /// How the chat is reached.
@@ -52,6 +54,12 @@ pub struct ValidatedCluster {
     pub settings: BTreeMap<String, String>,
     /// Within how many seconds a node hands its clients over.
     pub drain_seconds: i64,
+    /// How many clients a second all nodes together hand over.
+    pub reconnects_per_second: u32,
+    /// How many nodes do at a time.
+    pub drains_at_a_time: usize,
+    /// How many pods there may be beyond those that are asked for, while they are replaced.
+    pub surge: Surge,
     /// The largest request that a client may make, in bytes.
     pub max_request_bytes: i64,
     /// What is said of the pods.
@@ -126,11 +134,14 @@ pub fn validate(
         namespace,
         owner,
         image: spec.image.clone(),
-        replicas: spec.replicas,
+        autoscaling: spec.autoscaling.clone(),
         redis: redis(spec.redis.as_ref(), references)?,
         exposure: spec.exposure.clone(),
         settings,
         drain_seconds: i64::from(spec.drain.timeout_seconds),
+        reconnects_per_second: spec.drain.max_reconnects_per_second.unsigned_abs(),
+        drains_at_a_time: drains_at_a_time(&spec.drain),
+        surge: spec.rollout.max_surge.clone(),
         // As the server counts it: JSON can make four bytes of one, and small limits must leave room
         // for the other requests.
         max_request_bytes: i64::from(spec.limits.max_message_bytes).saturating_mul(4).max(65_536),
@@ -179,10 +190,20 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),
         ("CHAT_RETENTION_MESSAGES", spec.retention.max_messages_per_room.to_string()),
         ("CHAT_DRAIN_TIMEOUT_SECONDS", spec.drain.timeout_seconds.to_string()),
-        ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", spec.drain.connections_per_second.to_string()),
+        ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", drain_pace(&spec.drain).to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// How many clients a second one node hands over: no more than all together may.
+fn drain_pace(drain: &Drain) -> i32 {
+    drain.connections_per_second.min(drain.max_reconnects_per_second).max(1)
+}
+
+/// How many nodes may hand clients over at a time, each at its pace.
+fn drains_at_a_time(drain: &Drain) -> usize {
+    usize::try_from(drain.max_reconnects_per_second / drain_pace(drain)).unwrap_or_default().max(1)
 }
 
 /// The variables that the operator sets, beside [`settings`] (build/env.rs).

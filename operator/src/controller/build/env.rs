@@ -9,7 +9,7 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
     let mut variables = vec![
         field("CHAT_NODE_ID", "metadata.name"),
         secret("CHAT_SESSION_KEYS", &cluster.names.session(), SESSION_KEY),
-        plain("CHAT_ADMIN_TOKEN_FILE", super::deployment::ADMIN_TOKEN_FILE),
+        plain("CHAT_ADMIN_TOKEN_FILE", super::replica_set::ADMIN_TOKEN_FILE),
     ];
     match &cluster.redis {
         ValidatedRedis::Embedded => {}

@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::deployment::{port, requirements};
 use super::hash::ConfigHash;
+use super::replica_set::{port, requirements};
 use super::{Redis, env, meta, network_policy, secret, security, service};
 use crate::api::spec::redis::Managed;
 use crate::controller::names::Component;

@@ -18,15 +18,16 @@ fn built_with(spec: Value, session: &str) -> Resources<Prepared> {
         redis: owned("s3cr3t-redis"),
         ..References::default()
     };
-    build(&validate(&cluster, &references, "chat-system").unwrap())
+    let scale = Scale { wanted: 2, replicas: 3, leaving: false };
+    build(&validate(&cluster, &references, "chat-system").unwrap(), &scale)
 }
 
 fn built(spec: Value) -> Resources<Prepared> {
     built_with(spec, "s3cr3t-session")
 }
 
-fn deployment(resources: &Resources<Prepared>) -> Value {
-    serde_json::to_value(&resources.deployment).unwrap()
+fn replica_set(resources: &Resources<Prepared>) -> Value {
+    serde_json::to_value(&resources.replica_set).unwrap()
 }
 
 #[test]
@@ -37,7 +38,8 @@ fn the_same_spec_gives_the_same_objects() {
 
 #[test]
 fn a_pod_has_the_time_to_hand_all_its_clients_over() {
-    let pod = &deployment(&built(json!({"replicas": 1, "drain": {"timeoutSeconds": 100}})))["spec"]["template"]["spec"];
+    let pod =
+        &replica_set(&built(json!({"replicas": 1, "drain": {"timeoutSeconds": 100}})))["spec"]["template"]["spec"];
     let (grace, before) =
         (&pod["terminationGracePeriodSeconds"], &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]);
     // The server needs up to 10 s more than its time to drain (docs/configuration.md).
@@ -48,8 +50,8 @@ fn a_pod_has_the_time_to_hand_all_its_clients_over() {
 fn nothing_that_can_never_change_follows_what_can() {
     let of = |tag: &str| built(json!({"redis": {"managed": {}}, "image": {"tag": tag}, "pod": {"labels": {"a": tag}}}));
     let (one, other) = (of("1"), of("2"));
-    assert_ne!(deployment(&one)["spec"]["template"], deployment(&other)["spec"]["template"]);
-    assert_eq!(deployment(&one)["spec"]["selector"], deployment(&other)["spec"]["selector"]);
+    assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
+    assert_ne!(replica_set(&one)["metadata"]["name"], replica_set(&other)["metadata"]["name"]);
     let set = |resources: &Resources<Prepared>| resources.redis.as_ref().map(|redis| redis.stateful_set.clone());
     assert_eq!(set(&one), set(&other), "a new version of the nodes is nothing to Redis");
     assert_eq!(one.service, other.service);
@@ -59,16 +61,57 @@ fn nothing_that_can_never_change_follows_what_can() {
 fn other_session_keys_replace_the_nodes_and_leave_redis_alone() {
     let of = |session: &str| built_with(json!({"redis": {"managed": {}}}), session);
     let (one, other) = (of("one"), of("other"));
-    assert_ne!(deployment(&one)["spec"]["template"], deployment(&other)["spec"]["template"]);
+    assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
     let set = |resources: Resources<Prepared>| resources.redis.map(|redis| redis.stateful_set);
     assert_eq!(set(one), set(other));
 }
 
 #[test]
-fn nodes_over_redis_come_before_others_go_and_one_with_all_in_its_memory_after() {
-    let strategy = |spec| deployment(&built(spec))["spec"]["strategy"].clone();
-    assert_eq!(strategy(json!({"replicas": 1}))["type"], "Recreate");
-    assert_eq!(strategy(json!({"redis": {"managed": {}}}))["rollingUpdate"]["maxUnavailable"], 0);
+fn a_kind_of_pods_is_known_by_a_label_and_has_as_many_as_is_said() {
+    let set = replica_set(&built(json!({"redis": {"managed": {}}})));
+    let revision = set["metadata"]["labels"]["pod-template-hash"].as_str().unwrap();
+    assert_eq!(set["metadata"]["name"], format!("chat-{revision}"));
+    assert_eq!(set["spec"]["selector"]["matchLabels"]["pod-template-hash"], revision);
+    assert_eq!(set["spec"]["template"]["metadata"]["labels"]["pod-template-hash"], revision);
+    assert_eq!(set["spec"]["replicas"], 3);
+}
+
+#[test]
+fn no_node_is_evicted_while_one_hands_its_clients_over() {
+    let cluster: ChatCluster = serde_json::from_value(json!({
+        "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+        "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": {"redis": {"managed": {}}},
+    }))
+    .unwrap();
+    let validated = validate(&cluster, &References::default(), "chat-system").unwrap();
+    let budget = |leaving| {
+        let scale = Scale { wanted: 5, replicas: 5, leaving };
+        serde_json::to_value(build(&validated, &scale).disruption.spec).unwrap()
+    };
+    assert_eq!((&budget(false)["minAvailable"], &budget(false)["maxUnavailable"]), (&json!(4), &Value::Null));
+    assert_eq!((&budget(true)["minAvailable"], &budget(true)["maxUnavailable"]), (&Value::Null, &json!(0)));
+    assert_eq!(budget(true)["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+}
+
+#[test]
+fn an_autoscaler_of_kubernetes_is_there_for_the_cpu_only_and_asks_the_chat_itself() {
+    let with = |target: Value| {
+        let mut autoscaling = json!({"minReplicas": 2, "maxReplicas": 9});
+        autoscaling.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
+        built(json!({"redis": {"managed": {}}, "autoscaling": autoscaling})).autoscaler
+    };
+    assert_eq!(with(json!({"targetConnectionsPerPod": 5})), None);
+    let spec = serde_json::to_value(with(json!({"targetCPUUtilizationPercentage": 70})).unwrap().spec).unwrap();
+    assert_eq!(spec["scaleTargetRef"]["kind"], "ChatCluster");
+    assert_eq!((&spec["minReplicas"], &spec["maxReplicas"]), (&json!(2), &json!(9)));
+    assert_eq!(spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 600);
+}
+
+#[test]
+fn no_node_drains_faster_than_all_may_together() {
+    let drain = json!({"connectionsPerSecond": 100, "maxReconnectsPerSecond": 30});
+    let config = built(json!({"redis": {"managed": {}}, "drain": drain})).config.data.unwrap();
+    assert_eq!(config["CHAT_DRAIN_CONNECTIONS_PER_SECOND"], "30");
 }
 
 #[test]

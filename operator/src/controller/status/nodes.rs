@@ -1,42 +1,71 @@
 //! How the nodes are.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use k8s_openapi::jiff::SignedDuration;
 
 use super::{Finding, Observed, pods};
 use crate::api::reason::Reason;
+use crate::controller::build::replica_set::VERSION;
+use crate::controller::fleet::{Node, State};
+
+/// After how long without a new node that takes clients a rollout counts as stuck.
+const STALLED: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many nodes there are.
+pub(super) struct Counts {
+    /// That are asked for.
+    pub(super) asked: i32,
+    /// That are not on their way out.
+    pub(super) staying: i32,
+    /// Of them, those that take clients.
+    pub(super) ready: i32,
+    /// Of the asked-for kind, and not on their way out.
+    updated: i32,
+    /// Of earlier kinds.
+    former: i32,
+    /// That hand their clients over, or have.
+    leaving: i32,
+}
+
+impl Counts {
+    pub(super) fn of(observed: &Observed<'_>) -> Self {
+        let is_current = |node: &Node| node.revision == observed.revision;
+        let serving = |node: &Node| node.state == State::Serving;
+        let count = |matches: &dyn Fn(&Node) -> bool| {
+            i32::try_from(observed.fleet.staying().filter(|node| matches(node)).count()).unwrap_or(i32::MAX)
+        };
+        Self {
+            asked: observed.size.replicas,
+            staying: count(&serving),
+            ready: count(&Node::serves),
+            updated: count(&|node| is_current(node) && serving(node)),
+            former: count(&|node| !is_current(node)),
+            leaving: count(&|node| is_current(node) && !serving(node)),
+        }
+    }
+}
 
 /// Whether every pod is as asked for and counted on.
-pub(super) fn is_complete(deployment: Option<&Deployment>) -> bool {
-    let Some((deployment, status)) = deployment.and_then(|d| Some((d, d.status.as_ref()?))) else { return false };
-    let asked = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let seen = status.observed_generation.unwrap_or_default() >= deployment.metadata.generation.unwrap_or_default();
-    let updated = status.updated_replicas.unwrap_or_default();
-    let (all, available) = (status.replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
+fn is_complete(observed: &Observed<'_>) -> bool {
+    let Counts { asked, updated, former, leaving, ready, .. } = Counts::of(observed);
     // A node that fails later is missing, not a rollout.
-    let through = available >= asked
-        || condition(deployment, "Progressing").is_some_and(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable"));
-    seen && updated == asked && all == asked && through
+    let through = ready >= asked || observed.before.revision.as_deref() == Some(observed.revision);
+    observed.replica_set.is_some() && updated == asked && former == 0 && leaving == 0 && through
 }
 
 /// What all pods run, once a rollout is through.
-pub(super) fn version(deployment: Option<&Deployment>) -> Option<String> {
-    let deployment = deployment.filter(|deployment| is_complete(Some(deployment)))?;
-    let labels = deployment.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref()?;
-    labels.get("app.kubernetes.io/version").cloned()
+pub(super) fn version(observed: &Observed<'_>) -> Option<String> {
+    let set = observed.replica_set.filter(|_| is_complete(observed))?;
+    set.metadata.labels.as_ref()?.get(VERSION).cloned()
 }
 
-fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {
-    deployment.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == type_)
-}
-
-fn counts(observed: &Observed<'_>) -> (i32, i32) {
-    let status = observed.deployment.and_then(|deployment| deployment.status.as_ref());
-    (status.and_then(|status| status.ready_replicas).unwrap_or_default(), observed.cluster.spec.replicas)
+/// Of which kind all pods are, once a rollout is through.
+pub(super) fn revision(observed: &Observed<'_>) -> Option<String> {
+    is_complete(observed).then(|| observed.revision.to_owned())
 }
 
 /// Whether clients find a node; if not, the first of `why` that knows a reason gives it.
 pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding {
-    let (ready, asked) = counts(observed);
+    let Counts { asked, ready, .. } = Counts::of(observed);
     let words = format!("{ready} of {asked} nodes take clients");
     if ready > 0 {
         return Finding::yes(Reason::NodesReady, words);
@@ -62,25 +91,29 @@ pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding 
 
 /// Whether a change is on its way.
 pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
-    let Some(deployment) = observed.deployment else {
-        return Finding::new("Unknown", Reason::Unknown, "there is no Deployment yet");
-    };
-    if is_complete(Some(deployment)) {
+    if observed.replica_set.is_none() {
+        return Finding::new("Unknown", Reason::Unknown, "there are no pods yet");
+    }
+    if is_complete(observed) {
         return Finding::no(Reason::RolloutComplete, "");
     }
-    let status = deployment.status.clone().unwrap_or_default();
-    let (ready, asked) = counts(observed);
-    let updated = status.updated_replicas.unwrap_or_default();
+    let Counts { asked, ready, updated, former, leaving, .. } = Counts::of(observed);
     let words = format!(
-        "{updated} of {asked} pods are as asked for, {} of an earlier kind are left, {ready} take clients",
-        status.replicas.unwrap_or_default() - updated,
+        "{updated} of {asked} pods are as asked for, {former} of an earlier kind are left, {leaving} too many, {ready} take clients"
     );
-    match condition(deployment, "Progressing") {
-        Some(c) if c.reason.as_deref() == Some("ProgressDeadlineExceeded") => {
-            Finding::no(Reason::RolloutStalled, words)
-        }
-        _ => Finding::yes(Reason::RollingOut, words),
+    if ready < asked && is_stalled(observed) {
+        return Finding::no(Reason::RolloutStalled, words);
     }
+    Finding::yes(Reason::RollingOut, words)
+}
+
+/// Whether no node has come for long, and none is about to make room for one.
+fn is_stalled(observed: &Observed<'_>) -> bool {
+    let current = || observed.fleet.staying().filter(|node| node.revision == observed.revision);
+    let made = observed.fleet.sets.iter().find(|set| set.revision == observed.revision).map(|set| set.created);
+    let Some(last) = current().flat_map(|node| [node.since, node.changed]).chain(made).max() else { return false };
+    let drains = observed.fleet.handing_over(observed.now.0) > 0;
+    !drains && observed.now.0.duration_since(last) > STALLED
 }
 
 /// What is wrong, if anything.
@@ -93,18 +126,40 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     {
         return Finding::yes(reason, words);
     }
-    if let Some(failure) = observed
-        .deployment
-        .and_then(|deployment| condition(deployment, "ReplicaFailure"))
-        .filter(|condition| condition.status == "True")
+    let conditions = observed.replica_set.and_then(|set| set.status.as_ref()?.conditions.as_ref());
+    if let Some(failure) = conditions
+        .into_iter()
+        .flatten()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
     {
         let words = failure.message.clone().unwrap_or_default();
         let quota = words.contains("exceeded quota");
         return Finding::yes(if quota { Reason::QuotaExceeded } else { Reason::PodsRefused }, words);
     }
-    let (ready, asked) = counts(observed);
-    if is_complete(observed.deployment) && ready < asked {
+    let Counts { asked, ready, .. } = Counts::of(observed);
+    if is_complete(observed) && ready < asked {
         return Finding::yes(Reason::NodesMissing, format!("{ready} of {asked} nodes take clients"));
     }
     Finding::no(Reason::AsExpected, "")
+}
+
+/// Whether there may not be as many nodes as are asked for.
+pub(super) fn scaling_limited(observed: &Observed<'_>) -> Finding {
+    let (reason, words) = observed.size.limit.clone();
+    match reason {
+        Reason::NotAutoscaled | Reason::WithinLimits => Finding::no(reason, words),
+        Reason::Unknown => Finding::new("Unknown", reason, words),
+        _ => Finding::yes(reason, words),
+    }
+}
+
+/// Whether a node goes that has not handed over all its clients.
+pub(super) fn drain_stalled(observed: &Observed<'_>) -> Finding {
+    match observed.fleet.nodes.iter().find(|node| node.state == State::TimedOut) {
+        None => Finding::no(Reason::DrainsComplete, ""),
+        Some(node) => {
+            let words = format!("pod {}: it still had clients when its time to drain was over", node.name);
+            Finding::yes(Reason::DrainTimedOut, words)
+        }
+    }
 }

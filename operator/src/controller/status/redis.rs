@@ -27,8 +27,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     if says(AWAY) {
         return Finding::no(Reason::RedisUnreachable, AWAY);
     }
-    let ready = observed.deployment.and_then(|d| d.status.as_ref()).and_then(|status| status.ready_replicas);
-    if ready.unwrap_or_default() > 0 {
+    if observed.fleet.staying().any(|node| node.ready) {
         Finding::yes(Reason::RedisAnswers, "")
     } else {
         Finding::new("Unknown", Reason::Unknown, "no node has said yet")

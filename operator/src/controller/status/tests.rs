@@ -2,25 +2,26 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::controller::fleet::{Node, State};
 
 /// What was found, in JSON.
 struct Found {
     cluster: ChatCluster,
-    deployment: Option<Deployment>,
+    fleet: Fleet,
     pods: Vec<Arc<Pod>>,
     words: Vec<String>,
     before: ChatClusterStatus,
 }
 
 impl Found {
-    fn with(spec: Value, deployment: Value) -> Self {
+    fn with(spec: Value, fleet: Fleet) -> Self {
         let cluster = json!({
             "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
             "metadata": {"name": "chat", "namespace": "here", "uid": "u", "generation": 3}, "spec": spec,
         });
         Self {
             cluster: serde_json::from_value(cluster).unwrap(),
-            deployment: serde_json::from_value(deployment).unwrap(),
+            fleet,
             pods: Vec::new(),
             words: Vec::new(),
             before: ChatClusterStatus::default(),
@@ -35,10 +36,15 @@ impl Found {
     }
 
     fn assess(&self, second: i64) -> ChatClusterStatus {
+        let labels = json!({"labels": {"app.kubernetes.io/version": "0.1.0"}});
+        let set: ReplicaSet = serde_json::from_value(json!({"metadata": labels})).unwrap();
         assess(&Observed {
             cluster: &self.cluster,
             before: &self.before,
-            deployment: self.deployment.as_ref(),
+            fleet: &self.fleet,
+            revision: "new",
+            size: &Size::as_asked(&self.cluster.spec, None),
+            replica_set: Some(&set),
             stateful_set: None,
             service: None,
             ingress: None,
@@ -58,14 +64,22 @@ fn external() -> Value {
     json!({"replicas": 2, "redis": {"external": {"endpoints": ["r:1"]}}})
 }
 
-fn deployment(ready: i32, updated: i32) -> Value {
-    json!({
-        "metadata": {"generation": 5}, "spec": {"replicas": 2, "selector": {}, "template": {"metadata": {"labels": {"app.kubernetes.io/version": "0.1.0"}}}},
-        "status": {
-            "observedGeneration": 5, "replicas": 2, "updatedReplicas": updated, "readyReplicas": ready,
-            "availableReplicas": ready,
-        },
-    })
+/// Two nodes, of which so many take clients, and so many are as asked for.
+fn nodes(ready: usize, updated: usize) -> Fleet {
+    let node = |number: usize| Node {
+        name: format!("chat-{number}"),
+        revision: if number < updated { "new" } else { "old" }.into(),
+        state: State::Serving,
+        since: Timestamp::from_second(1_800_000_000).unwrap(),
+        ready: number < ready,
+        changed: Timestamp::from_second(1_800_000_000).unwrap(),
+        runs: true,
+        ends: None,
+        skip: false,
+        stale_marks: false,
+        report: None,
+    };
+    Fleet { nodes: (0..2).map(node).collect(), sets: Vec::new() }
 }
 
 fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
@@ -75,7 +89,7 @@ fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
 
 #[test]
 fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
-    let status = Found::with(external(), deployment(2, 2)).assess(0);
+    let status = Found::with(external(), nodes(2, 2)).assess(0);
     assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
     assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
     assert_eq!(said(&status, ConditionType::RedisReady), ("True", "RedisAnswers"));
@@ -85,7 +99,7 @@ fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
 
 #[test]
 fn during_a_rollout_the_version_is_the_one_before() {
-    let mut found = Found::with(external(), deployment(2, 1));
+    let mut found = Found::with(external(), nodes(2, 1));
     found.before.version = Some("0.0.9".to_owned());
     let status = found.assess(0);
     assert_eq!(said(&status, ConditionType::Progressing), ("True", "RollingOut"));
@@ -101,7 +115,7 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
         ),
         ("waiting for the broker: the broker is unavailable: Redis can't be reached\n", "RedisUnreachable"),
     ] {
-        let mut found = Found::with(external(), deployment(0, 2));
+        let mut found = Found::with(external(), nodes(0, 2));
         found.words = vec![words.to_owned()];
         let status = found.assess(0);
         assert_eq!(said(&status, ConditionType::RedisReady), ("False", reason));
@@ -121,7 +135,7 @@ fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
             "name": "chat-server", "image": "i", "imageID": "", "ready": false, "restartCount": 3,
             "state": state, "lastState": ended,
         });
-        let status = Found::with(external(), deployment(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
+        let status = Found::with(external(), nodes(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
         assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
         assert_eq!(said(&status, ConditionType::Available), ("False", "ContainerCrashing"));
         let message = &status.conditions[0].message;
@@ -131,18 +145,38 @@ fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
 
 #[test]
 fn a_node_that_fails_later_is_missing_and_no_rollout() {
-    let mut failed = deployment(1, 2);
-    failed["status"]["conditions"] =
-        json!([{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]);
-    let status = Found::with(external(), failed).assess(0);
+    let mut found = Found::with(external(), nodes(1, 2));
+    found.before.revision = Some("new".into());
+    let status = found.assess(0);
     assert_eq!(said(&status, ConditionType::Degraded), ("True", "NodesMissing"));
     assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
     assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
 }
 
 #[test]
+fn a_rollout_without_a_new_node_for_long_is_stuck_unless_one_drains() {
+    let mut found = Found::with(external(), nodes(0, 2));
+    assert_eq!(said(&found.assess(600), ConditionType::Progressing), ("True", "RollingOut"));
+    assert_eq!(said(&found.assess(601), ConditionType::Progressing), ("False", "RolloutStalled"));
+    found.fleet.nodes[0].state = State::Draining;
+    assert_eq!(said(&found.assess(601), ConditionType::Progressing), ("True", "RollingOut"));
+}
+
+#[test]
+fn nodes_on_their_way_out_are_not_counted_and_one_that_ran_out_of_time_is_told() {
+    let mut found = Found::with(external(), nodes(2, 2));
+    found.before = found.assess(0);
+    found.fleet.nodes[0].state = State::TimedOut;
+    let status = found.assess(1);
+    assert_eq!((status.replicas, status.ready_replicas), (1, 1));
+    assert_eq!(said(&status, ConditionType::DrainStalled), ("True", "DrainTimedOut"));
+    let told: Vec<_> = turns(&found.before, &status).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
+    assert_eq!(told, [(true, "DrainTimedOut".to_owned())]);
+}
+
+#[test]
 fn the_same_again_is_the_same_status_whatever_the_time() {
-    let mut found = Found::with(external(), deployment(2, 2));
+    let mut found = Found::with(external(), nodes(2, 2));
     found.before = found.assess(0);
     assert_eq!(found.assess(60), found.before);
     assert_eq!(turns(&found.before, &found.assess(60)), []);
@@ -150,13 +184,13 @@ fn the_same_again_is_the_same_status_whatever_the_time() {
 
 #[test]
 fn an_event_tells_each_turn_once() {
-    let mut found = Found::with(external(), deployment(0, 2));
+    let mut found = Found::with(external(), nodes(0, 2));
     found.before = found.assess(0);
-    found.deployment = serde_json::from_value(deployment(2, 2)).unwrap();
+    found.fleet = nodes(2, 2);
     let well = found.assess(1);
     let told: Vec<_> = turns(&found.before, &well).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
     assert_eq!(told, [(false, "NodesReady".to_owned())]);
     found.before = well;
-    found.deployment = serde_json::from_value(deployment(1, 2)).unwrap();
+    found.fleet = nodes(1, 2);
     assert_eq!(turns(&found.before, &found.assess(2)), [], "one of two nodes is no reason to warn");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMap, ConfigMapEnvSource, Container, ContainerPort, EnvFromSource, HTTPGetAction, Lifecycle, LifecycleHandler,
     LocalObjectReference, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SecretVolumeSource, SleepAction,
@@ -11,12 +11,13 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sha2::{Digest, Sha256};
 
 use super::hash::ConfigHash;
 use super::{env, meta, security, service};
 use crate::api::spec::Image;
 use crate::api::spec::pod::Resources;
-use crate::controller::names::Component;
+use crate::controller::names::{Component, REVISION};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
 /// The user that the image has for it.
@@ -31,60 +32,60 @@ const PRE_STOP_SECONDS: i64 = 5;
 /// What the server may need at its end beyond its time to drain (docs/configuration.md), and a little more.
 const END_SECONDS: i64 = 15;
 
+/// The label with the version of a pod.
+pub(crate) const VERSION: &str = "app.kubernetes.io/version";
 /// The name of the nodes' container.
 pub(crate) const CONTAINER: &str = "chat-server";
 
-/// The nodes' Deployment.
-pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap) -> Deployment {
-    let version = BTreeMap::from([("app.kubernetes.io/version".to_owned(), version(&cluster.image))]);
-    let mut metadata = meta::object(cluster, Component::Node, cluster.names.node());
-    metadata.labels.get_or_insert_default().extend(version.clone());
+/// The ReplicaSet of the nodes of the asked-for kind. Those of former kinds are left to themselves until their nodes
+/// have drained: a Deployment would end them as soon as new ones are there.
+pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap, replicas: usize) -> ReplicaSet {
+    let (revision, mut template) = template(cluster, config);
+    let of_revision = [(REVISION.to_owned(), revision.clone())];
+    template.metadata.get_or_insert_default().labels.get_or_insert_default().extend(of_revision.clone());
 
+    let mut metadata = meta::object(cluster, Component::Node, cluster.names.replica_set(&revision));
+    let labels = metadata.labels.get_or_insert_default();
+    labels.extend(of_revision.clone());
+    labels.insert(VERSION.into(), version(&cluster.image));
+    let mut selector = cluster.names.label_selector(Component::Node);
+    selector.match_labels.get_or_insert_default().extend(of_revision);
+
+    ReplicaSet {
+        metadata,
+        spec: Some(ReplicaSetSpec {
+            replicas: i32::try_from(replicas).ok(),
+            selector,
+            template: Some(template),
+            ..ReplicaSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The kind of pods that is asked for.
+pub(super) fn revision(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
+    template(cluster, config).0
+}
+
+/// The pods, and the name of their kind: it changes with everything about them.
+fn template(cluster: &ValidatedCluster, config: &ConfigMap) -> (String, PodTemplateSpec) {
     let mut labels = cluster.pod.labels.clone();
     labels.extend(cluster.names.labels(Component::Node));
-    labels.extend(version);
+    labels.insert(VERSION.into(), version(&cluster.image));
     let mut annotations = cluster.pod.annotations.clone();
     annotations.insert(meta::CONFIG_HASH.into(), config_hash(cluster, config));
-
-    Deployment {
-        metadata,
-        spec: Some(DeploymentSpec {
-            replicas: Some(cluster.replicas),
-            revision_history_limit: Some(3),
-            selector: cluster.names.label_selector(Component::Node),
-            strategy: Some(strategy(cluster)),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(annotations),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(cluster)),
-            },
-            ..DeploymentSpec::default()
-        }),
-        ..Deployment::default()
-    }
+    let metadata = ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() };
+    let template = PodTemplateSpec { metadata: Some(metadata), spec: Some(pod(cluster)) };
+    // Its keys are in order, so that the same pods have the same name.
+    let text = serde_json::to_value(&template).map(|value| value.to_string()).unwrap_or_default();
+    let hash = Sha256::digest(text);
+    (hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect(), template)
 }
 
 /// A label may have at most 63 characters, and a tag 128.
 fn version(image: &Image) -> String {
     image.tag.chars().take(63).collect::<String>().trim_matches(['-', '_', '.']).to_owned()
-}
-
-/// New nodes come before old ones go. But a node that has everything in its memory is alone: two of
-/// them would be two chats.
-fn strategy(cluster: &ValidatedCluster) -> DeploymentStrategy {
-    match cluster.redis {
-        ValidatedRedis::Embedded => DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None },
-        ValidatedRedis::Managed { .. } | ValidatedRedis::External { .. } => DeploymentStrategy {
-            type_: Some("RollingUpdate".into()),
-            rolling_update: Some(RollingUpdateDeployment {
-                max_surge: Some(IntOrString::String("25%".into())),
-                max_unavailable: Some(IntOrString::Int(0)),
-            }),
-        },
-    }
 }
 
 /// Everything that a node reads at its start.
@@ -234,7 +235,7 @@ fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
         max_skew: 1,
         when_unsatisfiable: "ScheduleAnyway".into(),
         label_selector: Some(cluster.names.label_selector(Component::Node)),
-        match_label_keys: Some(vec!["pod-template-hash".into()]),
+        match_label_keys: Some(vec![REVISION.into()]),
         ..TopologySpreadConstraint::default()
     };
     vec![over("topology.kubernetes.io/zone"), over("kubernetes.io/hostname")]

@@ -1,0 +1,97 @@
+//! How nodes are replaced and taken away.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How a change of the pods is carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rollout {
+    /// How many pods there may be beyond spec.replicas while they are replaced: a number, or a share of
+    /// spec.replicas such as 25%. With fewer than all, the first new pods bear more than the last.
+    pub max_surge: Surge,
+}
+
+/// A number of pods, or a share of those that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Surge(pub String);
+
+impl Default for Surge {
+    fn default() -> Self {
+        Self("100%".into())
+    }
+}
+
+impl Surge {
+    /// How many pods that is where so many are asked for: one at least, or nothing could be replaced.
+    #[must_use]
+    pub fn of(&self, replicas: usize) -> usize {
+        let number = |text: &str| text.parse::<usize>().unwrap_or(usize::MAX);
+        let pods = match self.0.strip_suffix('%') {
+            Some(percent) => number(percent).saturating_mul(replicas).div_ceil(100),
+            None => number(&self.0),
+        };
+        pods.max(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Surge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::pod::Amount::deserialize(deserializer).map(|super::pod::Amount(text)| Self(text))
+    }
+}
+
+impl JsonSchema for Surge {
+    fn schema_name() -> Cow<'static, str> {
+        "Surge".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": "^[0-9]{1,4}%?$",
+            "minimum": 1,
+            "maximum": 1000,
+        })
+    }
+}
+
+/// How a node hands its clients over before it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Drain {
+    /// Within how many seconds all of them are, however many.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub timeout_seconds: i32,
+    /// How many a second one node does.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub connections_per_second: i32,
+    /// How many a second all nodes together do: so many nodes are drained at a time as this allows.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_reconnects_per_second: i32,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { timeout_seconds: 600, connections_per_second: 100, max_reconnects_per_second: 200 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_up_and_never_nothing() {
+        let of = |text: &str, replicas| Surge(text.into()).of(replicas);
+        assert_eq!((of("25%", 4), of("25%", 5), of("1%", 3), of("0%", 3)), (1, 2, 1, 1));
+        assert_eq!((of("100%", 5), of("2", 5), of("0", 5)), (5, 2, 1));
+    }
+}

@@ -1,0 +1,280 @@
+//! A cluster in miniature: ReplicaSets that make and take away pods as Kubernetes' own controller does, nodes that
+//! drain, an operator that sees all of it late and dies between any two writes.
+
+use super::*;
+
+/// How long people change their minds, in steps; then all has to come to rest.
+const RESTLESS: u64 = 250;
+/// How long that may take.
+const PATIENCE: u64 = 4_000;
+
+/// A pod as it is, or as the operator saw it.
+#[derive(Debug, Clone)]
+struct Pod {
+    node: Node,
+    /// Whether it is the first of its set to go.
+    first: bool,
+    /// Whether it was let go before its process ran. Clients that find it all the same, in the moment until its set
+    /// is made smaller, are handed over when it is told to end.
+    early: bool,
+    /// When it was made: the later, the sooner it goes.
+    born: u64,
+    version: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Owner {
+    set: Set,
+    version: u64,
+}
+
+/// Everything that is, and what the operator has heard of it.
+pub(super) struct World {
+    random: u64,
+    step: u64,
+    pods: BTreeMap<String, Pod>,
+    heard_pods: BTreeMap<String, Pod>,
+    owners: BTreeMap<String, Owner>,
+    heard_owners: BTreeMap<String, Owner>,
+    rules: Rules,
+    log: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let at_a_time = if seed.is_multiple_of(2) { 1 } else { 2 };
+        Self {
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            step: 0,
+            pods: BTreeMap::new(),
+            heard_pods: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            heard_owners: BTreeMap::new(),
+            rules: Rules { revision: "r0".into(), at_a_time, timeout: SignedDuration::from_hours(9), ..rules(2) },
+            log: vec![format!("seed {seed}")],
+        }
+    }
+
+    fn dice(&mut self, sides: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % sides
+    }
+
+    fn one_of(&mut self, count: usize) -> usize {
+        usize::try_from(self.dice(u64::try_from(count).unwrap())).unwrap()
+    }
+
+    fn now(&self) -> Timestamp {
+        at(i64::try_from(self.step).unwrap())
+    }
+
+    /// Until all is at rest, as it was asked for.
+    pub(super) fn live(mut self) {
+        loop {
+            self.step += 1;
+            let people = self.step < RESTLESS;
+            match self.dice(if people { 24 } else { 23 }) {
+                0..=6 => self.operate(),
+                7..=12 => self.hear(),
+                13..=17 => self.control(),
+                18..=22 => self.serve(),
+                _ => self.change_minds(),
+            }
+            if !people && self.is_at_rest() {
+                return;
+            }
+            assert!(
+                self.step < RESTLESS + PATIENCE,
+                "no rest: {:?}\n{:?}\n{}",
+                self.pods,
+                self.owners,
+                self.last_words()
+            );
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let seed = self.log.first().cloned().unwrap_or_default();
+        format!("{seed}, step {}\n{}", self.step, self.log[self.log.len().saturating_sub(60)..].join("\n"))
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let fits = |pod: &Pod| pod.node.serves() && pod.node.revision == self.rules.revision && !pod.first;
+        self.pods.len() == self.rules.wanted && self.pods.values().all(fits) && self.owners.len() == 1
+    }
+
+    fn change_minds(&mut self) {
+        if self.dice(3) == 0 {
+            self.rules.revision = format!("r{}", self.dice(3));
+        } else {
+            self.rules.wanted = 1 + self.one_of(5);
+            self.rules.surge = 1 + self.one_of(5);
+        }
+        self.log.push(format!("{}: {} of {}", self.step, self.rules.wanted, self.rules.revision));
+    }
+
+    /// Some of what happened reaches the operator; of one kind it may know more than of the other.
+    fn hear(&mut self) {
+        if self.dice(3) > 0 {
+            self.heard_pods = self.pods.clone();
+        }
+        if self.dice(3) > 0 {
+            self.heard_owners = self.owners.clone();
+        }
+    }
+
+    /// One look of the operator, which may die in the middle.
+    fn operate(&mut self) {
+        // What a node says is asked for at once; the rest was heard.
+        let running = |name: &str| self.pods.get(name).filter(|pod| pod.node.runs);
+        let asked = |name: &str| running(name).and_then(|pod| pod.node.report.clone());
+        let nodes = self.heard_pods.iter().map(|(name, pod)| Node { report: asked(name), ..pod.node.clone() });
+        let sets = self.heard_owners.values().map(|owner| owner.set.clone());
+        let fleet = Fleet { nodes: nodes.collect(), sets: sets.collect() };
+        let plan = plan(&fleet, &self.rules, self.now());
+        self.log.push(format!("{}: {plan:?}", self.step));
+        let mut left = if self.dice(4) == 0 { self.dice(5) } else { u64::MAX };
+        let mut lives = || {
+            left = left.saturating_sub(1);
+            left > 0
+        };
+        let revision = self.rules.revision.clone();
+        if lives() {
+            self.resize(&revision, plan.replicas);
+        }
+        let mut unmarked = Vec::new();
+        for (name, state) in &plan.marks {
+            if !lives() || !self.mark(name, *state) {
+                unmarked.push(name);
+            }
+        }
+        for (name, command) in plan.commands.iter().filter(|(name, _)| !unmarked.contains(&name)) {
+            if lives() {
+                self.tell(name, *command);
+            }
+        }
+        for (name, replicas) in plan.former.iter().filter(|_| lives()) {
+            let revision = self.heard_owners[name].set.revision.clone();
+            self.resize(&revision, *replicas);
+        }
+        for name in plan.empty.iter().filter(|_| lives()) {
+            self.owners.remove(name);
+            self.heard_owners.remove(name);
+        }
+    }
+
+    /// A write that makes a set smaller is refused if the set has changed since.
+    fn resize(&mut self, revision: &str, replicas: usize) {
+        let name = format!("chat-{revision}");
+        let made = Owner { set: set(revision, 0, 0), version: 0 };
+        let heard = self.heard_owners.get(&name).map(|owner| owner.version);
+        let owner = self.owners.entry(name.clone()).or_insert(made);
+        if replicas == owner.set.replicas || (replicas < owner.set.replicas && heard != Some(owner.version)) {
+            return;
+        }
+        owner.set.replicas = replicas;
+        owner.set.observed = false;
+        owner.version += 1;
+        self.heard_owners.insert(name, owner.clone());
+    }
+
+    /// A pod that has changed since is not marked.
+    fn mark(&mut self, name: &str, state: State) -> bool {
+        let heard = self.heard_pods.get(name).map(|pod| pod.version);
+        let now = self.now();
+        let Some(pod) = self.pods.get_mut(name) else { return false };
+        if state == State::Serving {
+            let report = pod.node.report.as_mut().unwrap();
+            // A drain is for good.
+            if report.state.as_deref() == Some("draining") {
+                return false;
+            }
+            report.state = Some("serving".into());
+        }
+        if Some(pod.version) != heard {
+            return false;
+        }
+        pod.early |= state == State::Drained && !pod.node.runs;
+        pod.node.state = state;
+        pod.node.since = now;
+        pod.first = !matches!(state, State::Serving | State::Cordoned);
+        pod.version += 1;
+        self.heard_pods.insert(name.into(), pod.clone());
+        true
+    }
+
+    fn tell(&mut self, name: &str, command: Command) {
+        let Some(pod) = self.pods.get_mut(name).filter(|pod| pod.node.runs) else { return };
+        let report = pod.node.report.as_mut().unwrap();
+        if report.state.as_deref() != Some("draining") {
+            let state = if command == Command::Drain { "draining" } else { "cordoned" };
+            report.state = Some(state.into());
+        }
+    }
+
+    /// Kubernetes' controller looks at one set.
+    fn control(&mut self) {
+        if self.owners.is_empty() {
+            return;
+        }
+        let place = self.one_of(self.owners.len());
+        let name = self.owners.keys().nth(place).unwrap().clone();
+        let Set { revision, replicas, .. } = self.owners[&name].set.clone();
+        let own = self.pods.values().filter(|pod| pod.node.revision == revision);
+        let mut ranks: Vec<_> =
+            own.map(|pod| (pod.node.ready, !pod.first, u64::MAX - pod.born, pod.node.name.clone())).collect();
+        ranks.sort();
+        self.log.push(format!("{}: {name} has {} of {replicas}", self.step, ranks.len()));
+        for number in ranks.len()..replicas {
+            let name = format!("{revision}-{}-{number}", self.step);
+            let node = Node { ready: false, runs: false, since: self.now(), ..node(&name, &revision, 0) };
+            self.pods.insert(name, Pod { node, first: false, early: false, born: self.step, version: 0 });
+        }
+        let early = self.pods.values().any(|pod| pod.early && pod.node.revision == revision);
+        for (_, _, _, name) in ranks.iter().take(ranks.len().saturating_sub(replicas)) {
+            let pod = self.pods.remove(name).unwrap();
+            let lost = pod.node.sockets();
+            assert!(lost == 0 || early, "{name} had {lost} clients: {pod:?}\n{}", self.last_words());
+        }
+        let existing = self.pods.values().filter(|pod| pod.node.revision == revision).count();
+        let owner = self.owners.get_mut(&name).unwrap();
+        if owner.set.existing != existing || !owner.set.observed {
+            owner.set.existing = existing;
+            owner.set.observed = true;
+            owner.version += 1;
+        }
+    }
+
+    /// Time passes on one node.
+    fn serve(&mut self) {
+        if self.pods.is_empty() {
+            return;
+        }
+        let (place, comes) = (self.one_of(self.pods.len()), self.dice(3));
+        let pod = self.pods.values_mut().nth(place).unwrap();
+        if !pod.node.runs {
+            pod.node.runs = true;
+            pod.version += 1;
+            return;
+        }
+        let report = pod.node.report.as_mut().unwrap();
+        let ready = match report.state.as_deref() {
+            Some("draining") => {
+                report.sockets = report.sockets.saturating_sub(2);
+                false
+            }
+            Some("cordoned") => false,
+            // Clients come to where it is ready.
+            _ => {
+                report.sockets += if pod.node.ready { comes } else { 0 };
+                true
+            }
+        };
+        if pod.node.ready != ready {
+            pod.node.ready = ready;
+            pod.version += 1;
+        }
+    }
+}
