@@ -41,6 +41,7 @@ mod operator_env;
 mod operator_ingress;
 mod operator_install;
 mod operator_kubelet;
+mod operator_metrics;
 mod operator_repair;
 mod operator_rest;
 mod operator_trouble;

@@ -1,4 +1,5 @@
-//! A real control plane — etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy — in a network of its own.
+//! A real control plane — etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy — in a network of
+//! its own, with a StorageClass and a `metrics.k8s.io` of the harness.
 //!
 //! The *cluster network* is a network namespace: every port is free there, and whatever a scenario opens or starts
 //! inside of [`run`] is in it. All tests of this binary share one control plane and keep to namespaces of their own;
@@ -8,11 +9,13 @@
 mod audit;
 mod certificates;
 mod kubectl;
+mod metrics;
 mod namespace;
 mod network;
 mod objects;
 mod processes;
 mod storage;
+mod tls;
 mod waiting;
 
 use std::path::Path;
@@ -85,8 +88,10 @@ impl Cluster {
                     objects::create(&client).await;
                     storage::start(client.clone(), &path);
                     let kubelet = Kubelet::start(client.clone(), &path, holder).await;
+                    metrics::start(client.clone(), kubelet.usages(), &path).await;
                     processes.start_proxy(Kubelet::FIRST_NODE).await;
                     objects::settled(&client).await;
+                    metrics::available(&client).await;
                     (processes, kubelet)
                 });
                 started.await.unwrap_or_else(|error| {

@@ -19,6 +19,7 @@ mod process;
 mod sandbox;
 mod security;
 mod status;
+mod usage;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ use hosts::Hosts;
 use network::Addresses;
 pub(crate) use network::link;
 use process::Pids;
+pub(crate) use usage::{PodUsage, Usages};
 
 /// The kubelet of all nodes.
 pub(crate) struct Kubelet(Arc<Host>);
@@ -57,6 +59,7 @@ struct Host {
     changes: broadcast::Sender<String>,
     /// By namespace and name, also of Pods that are gone: the newest of that name.
     pods: Mutex<BTreeMap<(String, String), Arc<Known>>>,
+    usages: Arc<Usages>,
 }
 
 /// What is known of a Pod outside of its worker.
@@ -82,11 +85,13 @@ impl Kubelet {
             hosts: Hosts::default(),
             changes: broadcast::channel(1024).0,
             pods: Mutex::default(),
+            usages: Arc::default(),
         });
         tokio::spawn(hosts::watch(Arc::clone(&host)));
         tokio::spawn(watch_changes::<Secret>(Arc::clone(&host)));
         tokio::spawn(watch_changes::<ConfigMap>(Arc::clone(&host)));
         tokio::spawn(watch_pods(Arc::clone(&host)));
+        tokio::spawn(usage::measure(Arc::clone(&host)));
         for number in 1..=node::NODES {
             node::register(&host, number).await;
         }
@@ -116,6 +121,11 @@ impl Kubelet {
     /// The ids of the main processes of a Pod that run now, by container.
     pub(crate) fn pids(&self, namespace: &str, pod: &str) -> BTreeMap<String, u32> {
         self.known(namespace, pod).map(|known| known.pids.all()).unwrap_or_default()
+    }
+
+    /// What the containers of all Pods use.
+    pub(crate) fn usages(&self) -> Arc<Usages> {
+        Arc::clone(&self.0.usages)
     }
 
     /// Sends a signal (`KILL`, `STOP`, …) to the main process of the one container of a Pod, as from outside of it.

@@ -8,6 +8,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
+use super::metrics;
 use super::network::{API_SERVER, API_SERVICE};
 
 /// Users by their file names, with their groups. RBAC knows the controller manager, the scheduler and kube-proxy.
@@ -21,7 +22,7 @@ pub(super) const USERS: [(&str, &str, Option<&str>); 6] = [
     ("front-proxy", "front-proxy", None),
 ];
 
-/// Writes `NAME.crt` and `NAME.key` for the authority, the API server and all users, and the keys of service accounts.
+/// Writes `NAME.crt` and `NAME.key` for the authority, the servers and all users, and the keys of service accounts.
 pub(super) fn write(folder: &Path) {
     let mut params = params("chatcluster-tests");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -39,6 +40,11 @@ pub(super) fn write(folder: &Path) {
     }
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     issue(folder, "kube-apiserver", server, &authority);
+
+    let mut server = self::params(metrics::SERVICE);
+    server.subject_alt_names.push(SanType::DnsName(metrics::SERVER_NAME.try_into().expect("a name")));
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    issue(folder, metrics::SERVICE, server, &authority);
 
     for (file, user, group) in USERS {
         let mut client = self::params(user);
