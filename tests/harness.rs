@@ -1,5 +1,6 @@
 //! What the scenarios stand on: processes that are started and surely stopped, and clients that miss nothing.
 
+pub(crate) mod api_proxy;
 pub(crate) mod bus_proxy;
 pub(crate) mod client;
 pub(crate) mod cluster;

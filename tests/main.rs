@@ -44,5 +44,6 @@ mod operator_kubelet;
 mod operator_metrics;
 mod operator_repair;
 mod operator_rest;
+mod operator_sweep;
 mod operator_trouble;
 mod tidy;

@@ -7,10 +7,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::ListParams;
 use operator::api::spec::ChatCluster;
-use operator::api::status::ConditionType;
 
 use crate::harness::control_plane::{AuditEntry, AuditMark, Cluster, Namespace, run, run_within, until_object};
-use crate::harness::operator::{Operator, faked_chat, replica_set};
+use crate::harness::operator::{Operator, faked_chat, is_settled, replica_set};
 use crate::harness::{INTERVAL, is_full, until};
 
 /// How long a rest is: long enough for every look that the operator takes by itself.
@@ -27,19 +26,9 @@ async fn faked(cluster: &Cluster) -> Namespace {
 /// whole test is bounded.
 async fn all_available(cluster: &Cluster, namespace: &str, count: usize) {
     let chats: Api<ChatCluster> = Api::namespaced(cluster.client().await, namespace);
-    let settled = |chat: &ChatCluster, type_: ConditionType, status: &str| {
-        let conditions = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == status)
-    };
-    let is = |chat: &ChatCluster| {
-        settled(chat, ConditionType::Available, "True")
-            && settled(chat, ConditionType::RedisReady, "True")
-            && settled(chat, ConditionType::Progressing, "False")
-            && chat.status.as_ref().is_some_and(|status| status.ready_replicas == chat.spec.replicas)
-    };
     loop {
         let all = chats.list(&ListParams::default()).await.expect("ChatClusters");
-        if all.items.len() == count && all.iter().all(is) {
+        if all.items.len() == count && all.iter().all(is_settled) {
             return;
         }
         tokio::time::sleep(INTERVAL * 8).await;

@@ -7,9 +7,12 @@ use std::process::Stdio;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use operator::api::spec::ChatCluster;
+use operator::api::status::ConditionType;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::api_proxy::ApiProxy;
 use super::cluster::binary;
 use super::control_plane::{Cluster, until_list, until_object};
 use super::{Node, ports, signal, until};
@@ -69,9 +72,22 @@ impl Operator {
 
     /// The same, under the definition that is there.
     pub(crate) async fn replica_as_is(cluster: &Cluster, namespace: &str, identity: &str) -> Self {
-        install_roles(cluster).await;
-        cluster.apply(&bindings(namespace)).await;
-        let kubeconfig = cluster.service_account_kubeconfig(namespace, "chat-operator").await;
+        let kubeconfig = kubeconfig(cluster, namespace).await;
+        Self::with(kubeconfig, namespace, identity)
+    }
+
+    /// Starts the only replica for one namespace, which reaches the API server through a proxy only, and waits until it
+    /// works.
+    pub(crate) async fn start_through(cluster: &Cluster, namespace: &str, proxy: &ApiProxy) -> Self {
+        install_definition(cluster, DEFINITION).await;
+        let kubeconfig = kubeconfig(cluster, namespace).await;
+        proxy.lead(&kubeconfig);
+        let operator = Self::with(kubeconfig, namespace, "operator-0");
+        operator.works().await;
+        operator
+    }
+
+    fn with(kubeconfig: PathBuf, namespace: &str, identity: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
         let port = ports::free().port();
@@ -148,6 +164,13 @@ impl Drop for Operator {
     }
 }
 
+/// The kubeconfig of the operator's ServiceAccount in a namespace, with the rights that it needs.
+async fn kubeconfig(cluster: &Cluster, namespace: &str) -> PathBuf {
+    install_roles(cluster).await;
+    cluster.apply(&bindings(namespace)).await;
+    cluster.service_account_kubeconfig(namespace, "chat-operator").await
+}
+
 fn spawn(kubeconfig: &Path, namespace: &str, identity: &str, port: u16, log: &Path) -> Child {
     let log: File = OpenOptions::new().create(true).append(true).open(log).expect("a log");
     Command::new(binary("operator"))
@@ -220,7 +243,6 @@ pub(crate) async fn replica_set(cluster: &Cluster, namespace: &str, name: &str) 
 
 /// Waits until a condition of a ChatCluster is as told.
 pub(crate) async fn until_condition(cluster: &Cluster, namespace: &str, name: &str, type_: &str, is: (&str, &str)) {
-    use operator::api::spec::ChatCluster;
     let api: kube::Api<ChatCluster> = kube::Api::namespaced(cluster.client().await, namespace);
     let what = format!("{type_} is {} because of {}", is.0, is.1);
     until_object(&api, name, &what, |chat| {
@@ -231,6 +253,18 @@ pub(crate) async fn until_condition(cluster: &Cluster, namespace: &str, name: &s
             .any(|condition| condition.type_ == type_ && condition.status == is.0 && condition.reason == is.1)
     })
     .await;
+}
+
+/// Whether it is available and nothing of it is on its way.
+pub(crate) fn is_settled(chat: &ChatCluster) -> bool {
+    let Some(status) = &chat.status else { return false };
+    let is = |type_: ConditionType, value: &str| {
+        status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == value)
+    };
+    is(ConditionType::Available, "True")
+        && is(ConditionType::RedisReady, "True")
+        && is(ConditionType::Progressing, "False")
+        && status.ready_replicas == chat.spec.replicas
 }
 
 /// The nodes of a ChatCluster that take clients, as the harness's clients know them: once there are so many and no
