@@ -6,7 +6,8 @@ use crate::harness::cluster::binary;
 use crate::harness::run_within;
 use crate::history::judge::Check;
 use crate::history::ledger::offences;
-use crate::history::run::{self, Plan, run};
+use crate::history::outcome;
+use crate::history::run::{Plan, run};
 use crate::history::schedule::Kind;
 use crate::history::stage::Planted;
 
@@ -146,6 +147,6 @@ fn soak() {
 #[ignore = "needs the accounts that a run has kept"]
 fn judge_again() {
     let accounts = std::env::var_os("ACCOUNTS").expect("ACCOUNTS: the folder that the run has named");
-    let verdict = run::judge_again(accounts.as_ref());
+    let verdict = outcome::judge_again(accounts.as_ref());
     assert!(verdict.offences.is_empty(), "\n{}", offences(&verdict));
 }

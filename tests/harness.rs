@@ -2,12 +2,14 @@
 
 pub(crate) mod api_proxy;
 pub(crate) mod bus_proxy;
+pub(crate) mod chat;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod control_plane;
 pub(crate) mod deployment;
 pub(crate) mod dialogue;
+pub(crate) mod front;
 pub(crate) mod helm;
 pub(crate) mod inbox;
 pub(crate) mod kubelet;
@@ -28,7 +30,7 @@ pub(crate) use bus_proxy::BusProxy;
 pub(crate) use client::Client;
 pub(crate) use cluster::{Bus, Cluster, Node, Plan};
 pub(crate) use connect::{Connect, Refusal};
-pub(crate) use redis::Redis;
+pub(crate) use redis::{Redis, RedisAt};
 pub(crate) use spread::Spread;
 
 /// How long a test waits for one thing that must happen. Generous: the machines are slow and shared.

@@ -6,10 +6,14 @@ pub(crate) mod crowd;
 pub(crate) mod faults;
 pub(crate) mod judge;
 pub(crate) mod ledger;
+pub(crate) mod outcome;
 pub(crate) mod proxy;
+pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod scene;
 pub(crate) mod schedule;
 pub(crate) mod stage;
+pub(crate) mod talk;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

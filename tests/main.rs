@@ -44,6 +44,7 @@ mod operator_kubelet;
 mod operator_metrics;
 mod operator_repair;
 mod operator_rest;
+mod operator_scale;
 mod operator_sweep;
 mod operator_trouble;
 mod tidy;

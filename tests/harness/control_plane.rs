@@ -38,7 +38,7 @@ pub(crate) use namespace::Namespace;
 pub(crate) use network::API_SERVICE;
 use network::Network;
 use processes::Processes;
-pub(crate) use waiting::{until_gone, until_list, until_object};
+pub(crate) use waiting::{until_gone, until_list, until_list_within, until_object};
 
 /// What all tests share. The process takes it along when it ends.
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);

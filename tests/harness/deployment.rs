@@ -225,11 +225,7 @@ impl Processes {
         let nodes = Vec::new();
         let mut processes = Self { nginx_at, nodes, args, node_port, hosts, dnsmasq, nginx, _redis: redis, dir };
         processes.scale(NODES).await;
-        until("nginx reaches a node", || async {
-            let answer = reqwest::get(format!("http://{nginx_at}/socket.io/?EIO=4&transport=polling")).await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
+        reaches_a_node(nginx_at).await;
         processes
     }
 
@@ -244,7 +240,7 @@ impl Processes {
         }
         let addresses = self.nodes.iter().map(|node| node.authority().parse().expect("an address"));
         fs::write(&self.hosts, hosts(addresses)).expect("the list of nodes");
-        signal(self.dnsmasq.0.id(), "HUP");
+        self.dnsmasq.read_again();
     }
 
     /// Where the chat is.
@@ -305,6 +301,13 @@ impl Processes {
 /// A program in the background; asked to end when dropped (nginx then ends its workers by itself).
 pub(crate) struct Service(Child);
 
+impl Service {
+    /// Has the name server read its list again.
+    pub(crate) fn read_again(&self) {
+        signal(self.0.id(), "HUP");
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) {
@@ -318,11 +321,7 @@ impl Drop for Processes {
     fn drop(&mut self) {
         self.stop();
         if std::thread::panicking() {
-            for log in ["nginx.log", "dnsmasq.log"] {
-                let text = fs::read_to_string(self.dir.path().join(log)).unwrap_or_default();
-                let lines: Vec<&str> = text.lines().collect();
-                eprintln!("--- {log}\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
-            }
+            eprintln!("{}", last_words(self.dir.path()));
         }
     }
 }
@@ -395,6 +394,25 @@ pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: 
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start nginx ({error})"));
     Service(child)
+}
+
+/// Waits until this nginx finds a node that takes clients.
+pub(crate) async fn reaches_a_node(nginx: SocketAddr) {
+    until("nginx reaches a node", || async {
+        let answer = reqwest::get(format!("http://{nginx}/socket.io/?EIO=4&transport=polling")).await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+}
+
+/// The last that nginx and the name server of this folder have logged.
+pub(crate) fn last_words(dir: &Path) -> String {
+    let log = |name: &str| {
+        let text = fs::read_to_string(dir.join(name)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("--- {name}\n{}", lines[lines.len().saturating_sub(30)..].join("\n"))
+    };
+    ["nginx.log", "dnsmasq.log"].map(log).join("\n")
 }
 
 /// Where administrators' programs are too.

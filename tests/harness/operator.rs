@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,8 +15,8 @@ use tokio::process::{Child, Command};
 
 use super::api_proxy::ApiProxy;
 use super::cluster::binary;
-use super::control_plane::{Cluster, until_list, until_object};
-use super::{Node, ports, signal, until};
+use super::control_plane::{Cluster, until_list, until_list_within, until_object};
+use super::{DEADLINE, Node, ports, signal, until};
 
 /// The definition and the roles, as people apply them.
 const DEFINITION: &str = include_str!("../../k8s/crd.yaml");
@@ -270,12 +271,24 @@ pub(crate) fn is_settled(chat: &ChatCluster) -> bool {
 /// The nodes of a ChatCluster that take clients, as the harness's clients know them: once there are so many and no
 /// other pod.
 pub(crate) async fn nodes(cluster: &Cluster, namespace: &str, name: &str, count: usize) -> Vec<Node> {
+    nodes_within(DEADLINE, cluster, namespace, name, count).await
+}
+
+/// The same where it may take so long, such as until nodes that go have handed their people over.
+pub(crate) async fn nodes_within(
+    limit: Duration,
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    count: usize,
+) -> Vec<Node> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(cluster.client().await, namespace);
     let labels = format!("app.kubernetes.io/instance={name},app.kubernetes.io/component=chat-server");
-    let ready = until_list(&pods, &labels, "so many nodes take clients, and no other pod is there", |pods| {
-        pods.len() == count && pods.iter().all(is_ready)
-    })
-    .await;
+    let ready =
+        until_list_within(limit, &pods, &labels, "so many nodes take clients, and no other pod is there", |pods| {
+            pods.len() == count && pods.iter().all(is_ready)
+        })
+        .await;
     let node = |(index, pod): (usize, &Pod)| {
         let address = cluster.kubelet().pod_address(namespace, &pod.name_any()).expect("an address");
         Node::at(index, (address, 3000).into(), Vec::new(), Path::new("/nowhere"))

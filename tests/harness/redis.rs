@@ -13,6 +13,52 @@ use super::{ports, signal, until};
 /// The folder of its append-only files.
 const FILES: &str = "appendonlydir";
 
+/// A Redis that somebody else started.
+pub(crate) struct RedisAt {
+    pub(crate) addr: SocketAddr,
+    pub(crate) password: Option<String>,
+}
+
+impl RedisAt {
+    /// Asks one command on a connection of its own; lists in the answer are flat, nothing is an empty text.
+    pub(crate) async fn ask(&self, command: &[&str]) -> Vec<String> {
+        let mut stream = BufReader::new(TcpStream::connect(self.addr).await.expect("redis takes connections"));
+        if let Some(password) = &self.password {
+            converse(&mut stream, &["AUTH", password]).await;
+        }
+        converse(&mut stream, command).await
+    }
+}
+
+/// Sends a command, and reads the answer to it.
+async fn converse(stream: &mut BufReader<TcpStream>, command: &[&str]) -> Vec<String> {
+    let mut request = format!("*{}\r\n", command.len());
+    for word in command {
+        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    stream.get_mut().write_all(request.as_bytes()).await.expect("redis takes a command");
+    let (mut answer, mut left) = (Vec::new(), 1_usize);
+    while left > 0 {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.expect("redis answers");
+        let (kind, rest) = line.trim_end().split_at(1);
+        left -= 1;
+        match kind {
+            "*" => left += rest.parse::<usize>().expect("a length"),
+            "$" => {
+                let length = rest.parse::<usize>().unwrap_or(0);
+                let mut text = vec![0; if rest == "-1" { 0 } else { length + 2 }];
+                stream.read_exact(&mut text).await.expect("redis answers");
+                text.truncate(length);
+                answer.push(String::from_utf8(text).expect("UTF-8"));
+            }
+            "-" => panic!("redis refuses {}: {rest}", command[0]),
+            _ => answer.push(rest.to_owned()),
+        }
+    }
+    answer
+}
+
 /// One `redis-server`, on a loopback port and in a folder of its own; stopped when dropped.
 pub(crate) struct Redis {
     addr: SocketAddr,
@@ -93,32 +139,12 @@ impl Redis {
 
     /// Asks one command on a connection of its own; lists in the answer are flat, nothing is an empty text.
     pub(crate) async fn ask(&self, command: &[&str]) -> Vec<String> {
-        let mut stream = BufReader::new(TcpStream::connect(self.addr).await.expect("redis takes connections"));
-        let mut request = format!("*{}\r\n", command.len());
-        for word in command {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        stream.get_mut().write_all(request.as_bytes()).await.expect("redis takes a command");
-        let (mut answer, mut left) = (Vec::new(), 1_usize);
-        while left > 0 {
-            let mut line = String::new();
-            stream.read_line(&mut line).await.expect("redis answers");
-            let (kind, rest) = line.trim_end().split_at(1);
-            left -= 1;
-            match kind {
-                "*" => left += rest.parse::<usize>().expect("a length"),
-                "$" => {
-                    let length = rest.parse::<usize>().unwrap_or(0);
-                    let mut text = vec![0; if rest == "-1" { 0 } else { length + 2 }];
-                    stream.read_exact(&mut text).await.expect("redis answers");
-                    text.truncate(length);
-                    answer.push(String::from_utf8(text).expect("UTF-8"));
-                }
-                "-" => panic!("redis refuses {command:?}: {rest}"),
-                _ => answer.push(rest.to_owned()),
-            }
-        }
-        answer
+        self.asked().ask(command).await
+    }
+
+    /// The same for who only asks.
+    pub(crate) fn asked(&self) -> RedisAt {
+        RedisAt { addr: self.addr, password: None }
     }
 
     /// Where it listens.

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::account::{self, Line};
-use super::stage::Stage;
+use super::account::{self, Line, Person};
 use crate::harness::dialogue::Dialogue;
 use crate::harness::stock;
 
 /// People in one process.
 const MOST_EACH: u32 = 50;
-/// One of so many polls, the others use WebSocket.
+/// One of so many polls.
 const POLLING: u32 = 12;
 /// Rooms that a person is in, besides the lobby.
 const ROOMS_EACH: u32 = 2;
@@ -28,38 +28,64 @@ pub(crate) struct Status {
     pub(crate) entered: u32,
     /// Sends without an ack.
     pub(crate) waiting: u32,
+    /// Messages that were acked, by all of them, since the beginning.
+    pub(crate) acked: u32,
     /// How often somebody is not where the room is.
     pub(crate) behind: u32,
     /// One of them.
     pub(crate) example: String,
 }
 
+/// Where people talk, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    /// Where they connect.
+    pub(crate) urls: Vec<String>,
+    /// The rooms, the lobby last.
+    pub(crate) rooms: Vec<String>,
+    /// How often each of them says something.
+    pub(crate) every: Duration,
+    pub(crate) seed: u64,
+}
+
 /// All people; their processes end when dropped.
 pub(crate) struct Crowd {
+    manner: Manner,
+    folder: PathBuf,
+    people: u32,
     processes: Vec<Mutex<Dialogue>>,
     accounts: Vec<PathBuf>,
 }
 
 impl Crowd {
-    /// So many people, each of whom talks about that often; their accounts are written to the folder.
-    pub(crate) fn start(people: u32, every_ms: u64, seed: u64, stage: &Stage, accounts: &std::path::Path) -> Self {
+    /// Nobody, yet. Accounts will be written to the folder.
+    pub(crate) fn new(manner: Manner, folder: PathBuf) -> Self {
+        Self { manner, folder, people: 0, processes: Vec::new(), accounts: Vec::new() }
+    }
+
+    /// So many more people.
+    pub(crate) fn come(&mut self, people: u32) {
         let modules = stock::node_modules("clients/js");
-        let rooms = u32::try_from(stage.rooms.len() - 1).expect("few rooms");
-        let numbers: Vec<u32> = (0..people).collect();
-        let mut crowd = Self { processes: Vec::new(), accounts: Vec::new() };
-        for (place, numbers) in numbers.chunks(MOST_EACH as usize).enumerate() {
-            let account = accounts.join(format!("people-{place}.ndjson"));
-            let people: Vec<Value> = numbers.iter().map(|&number| described(number, rooms, stage)).collect();
+        let Manner { urls, rooms, every, seed } = &self.manner;
+        let numbers: Vec<Person> = (self.people..self.people + people).collect();
+        for numbers in numbers.chunks(MOST_EACH as usize) {
+            let account = self.folder.join(format!("people-{}.ndjson", self.processes.len()));
+            let people: Vec<Value> = numbers.iter().map(|&number| described(number, rooms)).collect();
             let plan = json!({
-                "account": account, "urls": stage.urls(), "people": people, "seed": seed,
-                "everyMs": every_ms, "lobbyShare": 0.04,
+                "account": account, "urls": urls, "people": people, "seed": seed,
+                "everyMs": every.as_millis(), "lobbyShare": 0.04,
             });
             let mut command = Command::new("node");
             command.arg(stock::source("clients/js/crowd.cjs")).arg(plan.to_string()).env("NODE_PATH", &modules);
-            crowd.processes.push(Mutex::new(Dialogue::start(command)));
-            crowd.accounts.push(account);
+            self.processes.push(Mutex::new(Dialogue::start(command)));
+            self.accounts.push(account);
         }
-        crowd
+        self.people += people;
+    }
+
+    /// How many there are.
+    pub(crate) fn people(&self) -> u32 {
+        self.people
     }
 
     async fn ask(&self, command: &Value) -> Vec<Value> {
@@ -70,7 +96,7 @@ impl Crowd {
         answers
     }
 
-    /// Lets them talk.
+    /// Lets those talk who don't yet.
     pub(crate) async fn talk(&self) {
         self.ask(&json!({"do": "talk"})).await;
     }
@@ -88,13 +114,14 @@ impl Crowd {
 
     /// How they all are; the targets say up to where each room's log goes.
     pub(crate) async fn status(&self, targets: &Value) -> Status {
-        let mut sum = Status { open: 0, entered: 0, waiting: 0, behind: 0, example: String::new() };
+        let mut sum = Status { open: 0, entered: 0, waiting: 0, acked: 0, behind: 0, example: String::new() };
         for answer in self.ask(&json!({"do": "status", "targets": targets})).await {
-            let Status { open, entered, waiting, behind, example } =
+            let Status { open, entered, waiting, acked, behind, example } =
                 serde_json::from_value(answer).expect("a status of the people");
             sum.open += open;
             sum.entered += entered;
             sum.waiting += waiting;
+            sum.acked += acked;
             sum.behind += behind;
             if sum.example.is_empty() {
                 sum.example = example;
@@ -114,14 +141,20 @@ impl Crowd {
     }
 }
 
+/// Whether a person polls; the others use WebSocket.
+pub(crate) fn polls(number: Person) -> bool {
+    number % POLLING == 5
+}
+
 /// Every third is in the first room, which is the busy one; the others spread over the rest.
-fn described(number: u32, rooms: u32, stage: &Stage) -> Value {
-    let mut of_person: Vec<u32> = (0..ROOMS_EACH).map(|place| 1 + (number + place * 7) % (rooms - 1)).collect();
+fn described(number: Person, rooms: &[String]) -> Value {
+    let others = u32::try_from(rooms.len() - 2).expect("few rooms");
+    let mut of_person: Vec<u32> = (0..ROOMS_EACH).map(|place| 1 + (number + place * 7) % others).collect();
     if number.is_multiple_of(3) {
         of_person = vec![0];
     }
     of_person.dedup();
-    let rooms: Vec<&String> = of_person.iter().map(|&room| &stage.rooms[room as usize]).collect();
-    let transport = if number % POLLING == 5 { "polling" } else { "websocket" };
+    let rooms: Vec<&String> = of_person.iter().map(|&room| &rooms[room as usize]).collect();
+    let transport = if polls(number) { "polling" } else { "websocket" };
     json!({"number": number, "transport": transport, "rooms": rooms})
 }

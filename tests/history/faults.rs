@@ -1,6 +1,5 @@
 //! Carries out what the schedule says, and notes what it hit.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::crowd::Crowd;
 use super::now;
 use super::proxy::{Mode, Proxy};
 use super::schedule::{Dice, Fault, Kind, Lane};
-use super::stage::{Head, Stage};
+use super::stage::{Heads, Stage};
 use crate::harness::until;
 
 /// How late a delayed link is.
@@ -37,7 +36,7 @@ pub(crate) struct Happened {
 pub(crate) struct Outage {
     pub(crate) down: Millis,
     pub(crate) up: Millis,
-    pub(crate) heads: BTreeMap<String, Head>,
+    pub(crate) heads: Heads,
 }
 
 /// All that was carried out.

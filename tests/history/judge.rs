@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Line, Millis, Person, What};
 use super::faults::{Happened, Outage};
-use super::stage::Head;
+use super::stage::{Head, Heads};
 
 mod member;
 mod order;
@@ -63,7 +63,7 @@ pub(crate) struct Offence {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Store {
     pub(crate) outages: Vec<Outage>,
-    pub(crate) heads: BTreeMap<String, Head>,
+    pub(crate) heads: Heads,
 }
 
 impl Store {

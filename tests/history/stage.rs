@@ -12,13 +12,39 @@ use tokio::sync::Mutex;
 
 use super::proxy::Proxy;
 use crate::harness::deployment::{Service, hosts, node_address, start_dnsmasq, start_nginx};
-use crate::harness::{Client, Node, Redis, ports};
+use crate::harness::{Client, Node, Redis, RedisAt, ports};
 
 /// Where a room's log is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) epoch: String,
     pub(crate) top: u64,
+}
+
+/// By room.
+pub(crate) type Heads = BTreeMap<String, Head>;
+
+/// Where the logs of the rooms are, as a Redis has it.
+pub(crate) async fn heads(rooms: &[String], redis: &RedisAt) -> Heads {
+    let mut heads = Heads::new();
+    for room in rooms {
+        let answer = redis.ask(&["HMGET", &format!("chat:{{room:{room}}}:h"), "epoch", "top"]).await;
+        let top = answer[1].parse().unwrap_or(0);
+        heads.insert(room.clone(), Head { epoch: answer[0].clone(), top });
+    }
+    heads
+}
+
+/// Makes so many rooms; answers their names and the lobby's, which is the last.
+pub(crate) async fn make_rooms(node: &Node, rooms: usize) -> Vec<String> {
+    let host = Client::guest(node, "Host").await;
+    let mut names = Vec::new();
+    for number in 0..rooms {
+        names.push(host.create(&format!("room {number}"), "public").await);
+    }
+    host.close().await;
+    names.push("lobby".to_owned());
+    names
 }
 
 /// The program that the nodes are.
@@ -69,13 +95,7 @@ impl Stage {
             buses.push(bus);
             running.push(node);
         }
-        let host = Client::guest(&running[0], "Host").await;
-        let mut names = Vec::new();
-        for number in 0..rooms {
-            names.push(host.create(&format!("room {number}"), "public").await);
-        }
-        host.close().await;
-        names.push("lobby".to_owned());
+        let names = make_rooms(&running[0], rooms).await;
         let nginx = behind_nginx.then(|| Nginx::start(dir.path(), port, &links));
         let nodes = running.into_iter().map(Mutex::new).collect();
         Self { nodes, redis: Mutex::new(redis), links, buses, rooms: names, nginx, dir }
@@ -95,14 +115,8 @@ impl Stage {
     }
 
     /// Where the logs of the rooms are, as this Redis has it.
-    pub(crate) async fn heads(&self, redis: &Redis) -> BTreeMap<String, Head> {
-        let mut heads = BTreeMap::new();
-        for room in &self.rooms {
-            let answer = redis.ask(&["HMGET", &format!("chat:{{room:{room}}}:h"), "epoch", "top"]).await;
-            let top = answer[1].parse().unwrap_or(0);
-            heads.insert(room.clone(), Head { epoch: answer[0].clone(), top });
-        }
-        heads
+    pub(crate) async fn heads(&self, redis: &Redis) -> Heads {
+        heads(&self.rooms, &redis.asked()).await
     }
 
     /// What the nodes said last.

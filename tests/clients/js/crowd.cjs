@@ -351,6 +351,7 @@ let talking = [];
 
 const commands = {
   talk() {
+    if (talking.length > 0) return {};
     talking = people.map((person) => {
       const next = () => {
         person.talk();
@@ -364,6 +365,7 @@ const commands = {
   },
   quiet() {
     for (const person of talking) clearTimeout(person.timer);
+    talking = [];
     return {};
   },
   sleep: ({ people, ms }) => ({ hit: people.filter((number) => by_number.get(number)?.sleep(ms)).length }),
@@ -374,6 +376,7 @@ const commands = {
       open: people.filter((person) => person.open).length,
       entered: people.filter((person) => person.entered).length,
       waiting: people.reduce((sum, person) => sum + person.outbox.size, 0),
+      acked: people.reduce((sum, person) => sum + person.acked.length, 0),
       behind: behind.length,
       example: behind[0] ?? "",
     };

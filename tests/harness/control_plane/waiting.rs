@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -23,7 +24,7 @@ where
 {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let what = format!("{name}: {what}");
-    let mut objects = until_stream(api, config, &what, |objects: &[K]| is(objects.first())).await;
+    let mut objects = until_stream(api, config, DEADLINE, &what, |objects: &[K]| is(objects.first())).await;
     objects.pop()
 }
 
@@ -40,11 +41,31 @@ pub(crate) async fn until_list<K>(api: &Api<K>, labels: &str, what: &str, is: im
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let config = watcher::Config { label_selector: Some(labels.to_owned()), ..watcher::Config::default() };
-    until_stream(api, config, what, is).await
+    until_list_within(DEADLINE, api, labels, what, is).await
 }
 
-async fn until_stream<K>(api: &Api<K>, config: watcher::Config, what: &str, mut is: impl FnMut(&[K]) -> bool) -> Vec<K>
+/// The same where it may take so long.
+pub(crate) async fn until_list_within<K>(
+    limit: Duration,
+    api: &Api<K>,
+    labels: &str,
+    what: &str,
+    is: impl FnMut(&[K]) -> bool,
+) -> Vec<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = watcher::Config { label_selector: Some(labels.to_owned()), ..watcher::Config::default() };
+    until_stream(api, config, limit, what, is).await
+}
+
+async fn until_stream<K>(
+    api: &Api<K>,
+    config: watcher::Config,
+    limit: Duration,
+    what: &str,
+    mut is: impl FnMut(&[K]) -> bool,
+) -> Vec<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -81,8 +102,8 @@ where
             }
         }
     };
-    if tokio::time::timeout(DEADLINE, search).await.is_err() {
-        panic!("waited {DEADLINE:?} in vain: {what} ({problem:?}); last seen:\n{seen:#?}");
+    if tokio::time::timeout(limit, search).await.is_err() {
+        panic!("waited {limit:?} in vain: {what} ({problem:?}); last seen:\n{seen:#?}");
     }
     seen
 }
