@@ -1,14 +1,21 @@
 //! A ChatCluster that people reach: a namespace, its operator, and our nginx before the Service.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use http::HeaderName;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::Api;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 
-use super::control_plane::{Cluster, Namespace, until_list};
+use super::control_plane::{Cluster, Namespace, until_list, until_list_within};
 use super::front::Front;
 use super::operator::{Operator, chat_cluster, is_ready, nodes_within};
-use super::{Node, RedisAt};
+use super::{Connect, Node, RedisAt, until};
+
+/// What nginx tells people apart by.
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The name of the ChatCluster, and so of its Service.
 const NAME: &str = "chat";
@@ -51,6 +58,46 @@ impl Chat {
         let replicas = format!("--replicas={nodes}");
         self.kubectl(&["scale", "chatcluster", NAME, &replicas]).await;
         self.nodes(nodes).await;
+    }
+
+    /// Waits until nginx sends people to so many nodes: it looks for them from time to time.
+    pub(crate) async fn found(&self, nodes: usize) {
+        let front = self.front.node();
+        let found = Mutex::new((0_u8, BTreeSet::new()));
+        until("nginx knows all nodes", || async {
+            let number = {
+                let mut found = found.lock().unwrap();
+                found.0 = found.0.wrapping_add(1);
+                found.0
+            };
+            let address = format!("10.2.{number}.1");
+            let client = Connect::guest("Scout").header(FORWARDED, &address).try_to(&front).await.ok()?;
+            let node = client.session["node"].as_str().expect("a node").to_owned();
+            client.close().await;
+            let mut found = found.lock().unwrap();
+            found.1.insert(node);
+            (found.1.len() >= nodes).then_some(())
+        })
+        .await;
+    }
+
+    /// Changes the spec by a merge patch, in JSON.
+    pub(crate) async fn patch(&self, spec: &str) {
+        let patch = format!("{{\"spec\": {spec}}}");
+        self.kubectl(&["patch", "chatcluster", NAME, "--type=merge", "-p", &patch]).await;
+    }
+
+    /// Has all pods replaced; waits until so many others take clients and the former ones are gone.
+    pub(crate) async fn roll(&self, nodes: usize) {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client().await, &self.namespace);
+        let labels = format!("app.kubernetes.io/instance={NAME},app.kubernetes.io/component=chat-server");
+        let former = pods.list(&ListParams::default().labels(&labels)).await.expect("pods").items;
+        let former: BTreeSet<String> = former.iter().map(ResourceExt::name_any).collect();
+        self.patch(r#"{"pod": {"annotations": {"restarted": "once"}}}"#).await;
+        until_list_within(PATIENCE, &pods, &labels, "all pods are others", |pods| {
+            pods.len() == nodes && pods.iter().all(|pod| is_ready(pod) && !former.contains(&pod.name_any()))
+        })
+        .await;
     }
 
     /// The real kubectl, in the namespace of the chat; it must succeed.

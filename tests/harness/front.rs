@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::control_plane::{Cluster, until_list};
 use super::deployment::{Service, hosts, last_words, reaches_a_node, start_dnsmasq, start_nginx};
-use super::ports;
+use super::{Node, ports};
 
 /// The list that the name server reads, in the folder of a front.
 const LIST: &str = "hosts";
@@ -57,6 +57,11 @@ impl Front {
     /// Where the chat is.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.at)
+    }
+
+    /// The same, as the harness's clients know a node.
+    pub(crate) fn node(&self) -> Node {
+        Node::at(0, self.at, Vec::new(), self.dir.path())
     }
 }
 

@@ -216,6 +216,8 @@ impl Fleet {
     #[must_use]
     pub fn handing_over(&self, now: Timestamp) -> usize {
         let hands_over = |node: &&Node| match node.ends {
+            // It was let go because it has none left.
+            Some(_) if node.state == State::Drained => false,
             // One whose time is over is on a machine that is lost.
             Some(end) => now < end,
             None => node.state == State::Draining,
