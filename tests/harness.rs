@@ -1,6 +1,7 @@
 //! What the scenarios stand on: processes that are started and surely stopped, and clients that miss nothing.
 
 pub(crate) mod api_proxy;
+pub(crate) mod browser;
 pub(crate) mod bus_proxy;
 pub(crate) mod chat;
 pub(crate) mod client;

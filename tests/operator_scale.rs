@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::harness::browser::play;
+use crate::harness::chat::Chat;
 use crate::harness::control_plane::{Cluster, run_within};
 use crate::harness::is_full;
 use crate::history::scene::{Scene, Setting};
@@ -66,7 +68,10 @@ fn the_number_of_nodes_follows_the_sockets_and_loses_nothing() {
         };
         let (mut scene, people) =
             scene(&cluster, "sockets", 2, &format!(", autoscaling: {}", autoscaling(people / 5))).await;
-        scene.come(people).await;
+        scene.come(people / 2).await;
+        scene.chat.nodes(3).await;
+        scene.chat.found(3).await;
+        scene.come(people - people / 2).await;
         scene.chat.nodes(5).await;
         scene.talks_on(1).await;
         // Were each of them to bear all people, two would do, as the least that there may be.
@@ -74,8 +79,7 @@ fn the_number_of_nodes_follows_the_sockets_and_loses_nothing() {
         scene.chat.patch(&fewer).await;
         scene.chat.nodes(2).await;
         scene.talks_on(2).await;
-        let (outcome, _) = scene.end().await;
-        outcome.must_be_clean();
+        end(scene).await;
     });
 }
 
@@ -111,5 +115,17 @@ fn a_rolling_update_moves_each_of_those_on_a_web_socket_once_and_loses_nothing()
         let once: usize = report.websocket.iter().filter(|(moves, _)| **moves <= 1).map(|(_, people)| people).sum();
         assert!(once * 100 >= all * 99, "{once} of {all} were moved once at most");
         assert!(report.moved() * 10 >= all * 9, "all were on nodes that went");
+    });
+}
+
+#[test]
+fn people_in_browsers_do_not_notice_a_rolling_update() {
+    run_within(PATIENCE, async move |cluster| {
+        let chat = Chat::start(&cluster, "page", 3, size().2).await;
+        play("rolling.mjs", &[&chat.url(), "3", "all"], async |what, which| match what {
+            "replace" => chat.roll(3).await,
+            _ => panic!("@{what} {which}?"),
+        })
+        .await;
     });
 }

@@ -1,14 +1,15 @@
-// Nobody who chats notices that one node after the other is restarted.
+// Nobody who chats notices that one node after the other is restarted, or that all are replaced.
 //
-//   NODE_PATH=…/node_modules node rolling.mjs URL NODES
+//   NODE_PATH=…/node_modules node rolling.mjs URL NODES [all]
 //
-// Asks for `@restart NODE`: SIGTERM, and a start after its end. Otherwise as chat.mjs.
+// Asks for `@restart NODE`: SIGTERM, and a start after its end. With `all` asks for `@replace all` instead: a rolling
+// update that ends with other nodes, and nobody moved more than once. Otherwise as chat.mjs.
 import assert from "node:assert/strict";
 
 import { nodeOf, openLane } from "./lane.mjs";
 import { askFor, onStage, Person, shown, until } from "./stage.mjs";
 
-const [url, count] = process.argv.slice(2);
+const [url, count, all] = process.argv.slice(2);
 const PAUSE_MS = 150;
 /** Far less than it takes to come back from a lost connection, far more than a busy machine takes to paint. */
 const SILENCE_MS = 2_500;
@@ -73,6 +74,12 @@ async function main(browser) {
   assert.notEqual(await ada.node(), await bob.node());
 
   const restarts = (async () => {
+    if (all) {
+      await until("both have said more", () => people.every(({ said }) => said.length >= 10) || undefined);
+      await askFor("replace all");
+      for (const person of people) await until(`${person.name} is elsewhere`, async () => !nodes.includes(await person.node()));
+      return;
+    }
     for (const node of nodes) {
       await until("both have said more", () => {
         const enough = people.every(({ said }) => said.length >= 10 * (1 + nodes.indexOf(node)));
@@ -98,6 +105,7 @@ async function main(browser) {
     assert.deepEqual(banners, [], `banners that ${hearer.name} saw`);
     assert.deepEqual(states.slice(states.indexOf("online")), ["online"], `states of ${hearer.name}'s connection`);
     assert.ok(hearer.sockets >= 2, `${hearer.name} was never handed over`);
+    if (all) assert.equal(hearer.sockets, 2, `the sockets of ${hearer.name}`);
     assert.deepEqual(hearer.errors, [], `errors in the page of ${hearer.name}`);
   }
   const [hers, his] = await Promise.all(people.map((person) => person.texts()));

@@ -20,7 +20,7 @@ const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The name of the ChatCluster, and so of its Service.
 const NAME: &str = "chat";
 /// How long it may take until there are as many nodes as were asked for: those that go hand their people over before.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running chat with a managed Redis. It goes, and its namespace with it, when dropped.
 pub(crate) struct Chat {

@@ -57,9 +57,13 @@ impl Sandbox {
 
     fn root(&self, command: &mut Command) {
         command.args(["--tmpfs", "/"]);
+        // A debug build reads the page from where it was built.
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/dist").replace("tests/dist", "chat-server/web/dist");
         // Bubblewrap would make what leads to a mount for root alone.
         let mounted = self.mounts.iter().map(|mount| mount.to.as_str());
-        for place in mounted.chain(["/usr/lib", "/usr/local/bin/program"]).filter(|place| !place.starts_with("/etc/")) {
+        for place in
+            mounted.chain(["/usr/lib", "/usr/local/bin/program", &page]).filter(|place| !place.starts_with("/etc/"))
+        {
             for (at, _) in place.match_indices('/').skip(1) {
                 command.args(["--perms", "0755", "--dir", &place[..at]]);
             }
@@ -76,6 +80,7 @@ impl Sandbox {
         }
         if let Some((here, there)) = &self.image.program {
             command.arg("--ro-bind").arg(here).arg(there);
+            command.args(["--ro-bind-try", &page, &page]);
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--dir", "/tmp"]);
         if self.image.workdir != "/" {
