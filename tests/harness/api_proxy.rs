@@ -95,7 +95,7 @@ impl ApiProxy {
     }
 
     /// All that the API server was asked to write so far, `VERB RESOURCE NAME/SUBRESOURCE` in the order of its answers:
-    /// `patch deployments chat`, `create events`, `patch chatclusters chat/status`. Without Leases, and without
+    /// `patch replicasets chat-1a2b`, `create events`, `patch chatclusters chat/status`. Without Leases, and without
     /// reviews, which store nothing.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().writes.clone()
