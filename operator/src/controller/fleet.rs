@@ -216,8 +216,8 @@ impl Fleet {
     #[must_use]
     pub fn handing_over(&self, now: Timestamp) -> usize {
         let hands_over = |node: &&Node| match node.ends {
-            // It was let go because it has none left.
-            Some(_) if node.state == State::Drained => false,
+            // It was let go because it has none left, and may be past saying so.
+            Some(_) if node.state == State::Drained && node.report.as_ref().is_none_or(|it| it.sockets == 0) => false,
             // One whose time is over is on a machine that is lost.
             Some(end) => now < end,
             None => node.state == State::Draining,
