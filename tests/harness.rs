@@ -12,6 +12,7 @@ pub(crate) mod deployment;
 pub(crate) mod dialogue;
 pub(crate) mod front;
 pub(crate) mod helm;
+pub(crate) mod herd;
 pub(crate) mod inbox;
 pub(crate) mod kubelet;
 pub(crate) mod operator;

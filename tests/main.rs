@@ -38,6 +38,7 @@ mod operator_admission;
 mod operator_chart;
 mod operator_control_plane;
 mod operator_env;
+mod operator_herd;
 mod operator_ingress;
 mod operator_install;
 mod operator_kubelet;

@@ -15,7 +15,7 @@ use super::operator::{Operator, chat_cluster, is_ready, nodes_within};
 use super::{Connect, Node, RedisAt, until};
 
 /// What nginx tells people apart by.
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The name of the ChatCluster, and so of its Service.
 const NAME: &str = "chat";
@@ -46,6 +46,16 @@ impl Chat {
     /// Where people connect.
     pub(crate) fn url(&self) -> String {
         self.front.url()
+    }
+
+    /// The same, as the harness's clients know a node.
+    pub(crate) fn front(&self) -> Node {
+        self.front.node()
+    }
+
+    /// `kill -9` of the process of a node, which is named as its pod.
+    pub(crate) fn kill(&self, node: &str) {
+        self.cluster.kubelet().kill_container(&self.namespace, node, "KILL");
     }
 
     /// The nodes, once there are so many and no other pod.
