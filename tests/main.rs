@@ -37,6 +37,7 @@ mod history;
 mod operator_admission;
 mod operator_chart;
 mod operator_control_plane;
+mod operator_drain;
 mod operator_env;
 mod operator_herd;
 mod operator_ingress;

@@ -58,7 +58,7 @@ async fn addresses(front: &Node) -> BTreeMap<String, Vec<String>> {
     addresses
 }
 
-/// Sessions that are in the room. They come and go before anybody listens, or each of them would hear of all that follow.
+/// Sessions that are in the room. They come and go before anybody listens, or each would hear of all that follow.
 async fn enrol(front: &Node, room: &str, count: usize) -> Vec<String> {
     let enrolled = stream::iter(0..count).map(async |number| {
         let client = Connect::guest(&format!("Member {number}")).to(front).await;

@@ -23,7 +23,7 @@ const DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// How long it waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a connection keeps to read into; a hundredth of what it would by itself, for there are thousands.
+/// What a connection keeps to read into: there are thousands, and by itself each would keep 128 KiB.
 const READ_BUFFER: usize = 2 * 1024;
 
 /// Who a member is, and where it goes.
