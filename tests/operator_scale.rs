@@ -86,15 +86,16 @@ fn the_number_of_nodes_follows_the_sockets_and_loses_nothing() {
 #[test]
 fn the_number_of_nodes_follows_their_use_of_the_cpu_and_loses_nothing() {
     run_within(PATIENCE, async move |cluster| {
-        let beside = ", pod: {resources: {requests: {cpu: 10m}}}, autoscaling: {minReplicas: 2, maxReplicas: 4, \
+        let beside = ", pod: {resources: {requests: {cpu: 20m}}}, autoscaling: {minReplicas: 2, maxReplicas: 4, \
             targetCPUUtilizationPercentage: 50, scaleDown: {stabilizationSeconds: 5}}";
         let (mut scene, people) = scene(&cluster, "cpu", 2, beside).await;
-        scene.come(people).await;
+        scene.come(people / 2).await;
         scene.chat.nodes(4).await;
+        scene.chat.found(4).await;
+        scene.come(people - people / 2).await;
         scene.talks_on(1).await;
-        scene.chat.patch(r#"{"autoscaling": {"targetCPUUtilizationPercentage": 1000, "minReplicas": 1}}"#).await;
-        scene.chat.patch(r#"{"pod": {"resources": {"requests": {"cpu": "1"}}}}"#).await;
-        scene.chat.nodes(1).await;
+        scene.chat.patch(r#"{"autoscaling": {"targetCPUUtilizationPercentage": 1000}}"#).await;
+        scene.chat.nodes(2).await;
         scene.talks_on(2).await;
         end(scene).await;
     });
