@@ -20,9 +20,9 @@ pub(crate) struct Report {
     /// How often each kind of promise was broken.
     broken: Vec<(&'static str, usize)>,
     /// How many of those who use WebSocket were moved how often: their sessions after the first.
-    pub(crate) websocket: Histogram,
+    websocket: Histogram,
     /// The same of those who poll.
-    pub(crate) polling: Histogram,
+    polling: Histogram,
     /// Why connections ended, and how many.
     closed: BTreeMap<String, usize>,
     /// Sessions after the first, by second of the talk.
@@ -36,9 +36,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// How many people were moved at all.
-    pub(crate) fn moved(&self) -> usize {
-        [&self.websocket, &self.polling].into_iter().flatten().filter(|(moves, _)| **moves > 0).map(|(_, of)| of).sum()
+    /// How many people there were.
+    pub(crate) fn people(&self) -> usize {
+        [&self.websocket, &self.polling].into_iter().flat_map(Histogram::values).sum()
+    }
+
+    /// How many people were moved more than so many times.
+    pub(crate) fn moved_more_than(&self, times: usize) -> usize {
+        let all = [&self.websocket, &self.polling].into_iter().flatten();
+        all.filter(|(moves, _)| **moves > times).map(|(_, people)| people).sum()
     }
 }
 
@@ -181,7 +187,8 @@ mod tests {
         assert_eq!(report.polling, [(2, 1)].into());
         assert_eq!(report.seconds, [(0, 1), (1, 3)].into());
         assert_eq!(report.peak, 3, "from 1.9 s until before 2.9 s");
-        assert_eq!(report.moved(), 2);
+        assert_eq!((report.people(), report.moved_more_than(0)), (2, 2));
+        assert_eq!(report.moved_more_than(2), 0);
     }
 
     #[test]

@@ -124,7 +124,9 @@ class Person {
       transports: [this.transport],
       forceNew: true,
       reconnectionDelayMax: 2_000,
-      // nginx tells people apart by their addresses; it is told that this one is a proxy.
+      // A browser keeps cookies of itself.
+      withCredentials: true,
+      // Without a cookie nginx tells people apart by their addresses; it is told that this one is a proxy.
       extraHeaders: { "X-Forwarded-For": `10.1.${this.number % 251}.1` },
       auth: (give) => give(this.auth()),
     });
