@@ -31,7 +31,8 @@ test: setup web-test ## all tests, with a real Redis, nginx, Chromium, Kubernete
 	cargo build --workspace --locked --features chat-server/planted-bugs
 	cp "$${CARGO_TARGET_DIR:-target}/debug/chat-server" "$${CARGO_TARGET_DIR:-target}/debug/chat-server-planted"
 	cargo build --workspace --locked
-	cargo test --workspace --locked
+	@# Scenarios wait more than they work.
+	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked
 
 # `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only, NGINX=1 for people who
 # connect through nginx.
