@@ -1,13 +1,13 @@
-//! The TCP connections of clients, owned so far that a node can see what was written and end one.
+//! The TCP connections of clients, owned so far that a node can write to one, see what waits on it, and end it.
 //!
-//! The transport of Socket.IO offers neither: it can only say goodbye, which stock clients take as
+//! The transport of Socket.IO offers none of these: it queues, and can only say goodbye, which stock clients take as
 //! "do not come back".
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,11 @@ use axum::serve::{IncomingStream, Listener};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+use out::Out;
+
+pub mod out;
+pub mod wire;
 
 /// How much the kernel keeps for a client that does not read, in bytes.
 const SEND_BUFFER: usize = 256 * 1024;
@@ -28,7 +33,8 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     stream: TcpStream,
     address: SocketAddr,
-    flushes: AtomicU64,
+    /// What goes out of one that is a WebSocket.
+    out: Mutex<Out>,
     begun: Instant,
     /// When something came last, in milliseconds since it began.
     heard: AtomicU64,
@@ -39,12 +45,6 @@ impl Connection {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
-    }
-
-    /// How often all that was handed to the connection had been taken by the kernel.
-    #[must_use]
-    pub fn flushes(&self) -> u64 {
-        self.0.flushes.load(Ordering::Acquire)
     }
 
     /// How long nothing has come from the other end.
@@ -107,8 +107,8 @@ impl Listener for Connections {
         if let Err(error) = self.tune(&stream) {
             tracing::debug!(%error, "a connection could not be tuned");
         }
-        let (flushes, begun, heard) = (AtomicU64::new(0), Instant::now(), AtomicU64::new(0));
-        (Io(Connection(Arc::new(Inner { stream, address, flushes, begun, heard }))), address)
+        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
+        (Io(Connection(Arc::new(Inner { stream, address, out: Mutex::default(), begun, heard }))), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -116,7 +116,7 @@ impl Listener for Connections {
     }
 }
 
-/// The bytes of a connection.
+/// The bytes of a connection that speaks HTTP.
 #[derive(Debug)]
 pub struct Io(Connection);
 
@@ -167,8 +167,7 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written is with the kernel already; whoever comes here has no more.
-        self.0.0.flushes.fetch_add(1, Ordering::Release);
+        // What was written is with the kernel already.
         Poll::Ready(Ok(()))
     }
 

@@ -37,20 +37,6 @@ pub const fn shows(_: Bug, _: u64) -> bool {
     false
 }
 
-/// Whether an event is kept from a socket for now.
-#[cfg(not(feature = "planted-bugs"))]
-#[must_use]
-pub const fn hold_back(_: &str, _: &str) -> bool {
-    false
-}
-
-/// What was kept from a socket.
-#[cfg(not(feature = "planted-bugs"))]
-#[must_use]
-pub const fn held_back(_: &str) -> Option<Box<serde_json::value::RawValue>> {
-    None
-}
-
 #[cfg(feature = "planted-bugs")]
 pub use on_purpose::{Saboteur, held_back, hold_back, is_planted, shows};
 

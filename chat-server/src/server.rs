@@ -28,7 +28,7 @@ use crate::socket::deliver::Hub;
 use crate::socket::handover::{self, Pace, Which};
 use crate::socket::outbox::Outboxes;
 use crate::socket::polling::{self, Polling};
-use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT};
+use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT, upgrade};
 
 /// How long it waits for transports to close that were not handed over.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -68,7 +68,7 @@ pub async fn run(
     let metrics = Metrics::new()?;
     let lifecycle = Arc::new(Lifecycle::default());
     let context = Arc::new(context(&config, node.clone(), broker.clone(), metrics.clone(), lifecycle.clone()));
-    let (layer, io) = socket::build(context.clone());
+    let (service, io) = socket::build(context.clone());
 
     // Whatever way this function ends, so do they.
     let mut tasks = JoinSet::new();
@@ -97,9 +97,9 @@ pub async fn run(
         .layer(gate::cors(origins))
         .layer(from_fn_with_state(gate, gate::guard))
         .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::split_long_answers))
-        .layer(layer);
+        .layer(from_fn_with_state(service.clone(), upgrade::take_over));
     let public = Router::new()
-        .route("/socket.io/", axum::routing::any(async || axum::http::StatusCode::NOT_FOUND))
+        .route_service("/socket.io/", service)
         .layer(sockets)
         .fallback_service(Router::new().fallback(web::page).layer(CompressionLayer::new()))
         .layer(CatchPanicLayer::new())

@@ -7,15 +7,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::Router;
 use axum::extract::ConnectInfo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{State, StateNotFound};
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts};
-use socketioxide::layer::SocketIoLayer;
+use socketioxide::service::SocketIoService;
 use socketioxide::socket::Socket;
 use socketioxide::{ParserConfig, SocketIo};
 use socketioxide_core::Value;
 use tokio::sync::mpsc;
+use tower::Layer;
 
 use crate::broker::Broker;
 use crate::connection::Connection;
@@ -38,6 +40,7 @@ mod auth;
 pub mod client;
 mod connect;
 pub mod deliver;
+pub mod event;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod handover;
@@ -47,6 +50,7 @@ pub mod polling;
 mod protocol;
 mod rooms;
 mod typing;
+pub mod upgrade;
 mod worker;
 
 /// How often a ping goes to each client. Both sides take each other for gone when nothing came for
@@ -118,13 +122,17 @@ enum Then {
     Added(RoomId, Offset),
 }
 
-/// Sets up Socket.IO for a node. The layer serves `/socket.io/`; the handle closes everything.
-pub fn build(context: Arc<Context>) -> (SocketIoLayer<LocalAdapter>, SocketIo) {
+/// What serves `/socket.io/`.
+pub type SocketService = SocketIoService<Router>;
+
+/// Sets up Socket.IO for a node. The handle closes everything.
+pub fn build(context: Arc<Context>) -> (SocketService, SocketIo) {
     let limits = context.limits;
     let (layer, io) = SocketIo::builder()
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
+        .upgrade_timeout(upgrade::UPGRADE_TIMEOUT)
         .max_buffer_size(outbox::TRANSPORT_QUEUE)
         .max_payload(limits.max_payload as u64)
         .ws_max_message_size(limits.max_payload)
@@ -135,7 +143,7 @@ pub fn build(context: Arc<Context>) -> (SocketIoLayer<LocalAdapter>, SocketIo) {
         .with_state(context)
         .build_layer();
     io.ns("/", connected.with(authenticate));
-    (layer, io)
+    (layer.layer(Router::new()), io)
 }
 
 /// The node's context and the socket itself, for the connect handlers.
@@ -184,6 +192,8 @@ async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -
     if let Some(connection) = own_connection(&socket) {
         outbox.connected(connection);
     }
+    // The transport's own word that the socket is connected, which comes next, is before all of ours.
+    outbox.admit(0);
     let client = Arc::new(Client::new(identity, socket.clone(), outbox, jobs));
     socket.extensions.insert(Inbox(client.clone()));
     socket.on_fallback(async |_: Queued| {});

@@ -14,12 +14,17 @@ use socketioxide::{SendError, SocketError, TransportType};
 use socketioxide_core::Value;
 use tokio::sync::mpsc;
 
+use crate::connection::Connection;
+use crate::connection::out::Gone;
 use crate::domain::id::{RoomId, UserId};
+#[cfg(feature = "planted-bugs")]
 use crate::planted::{self, Bug};
+#[cfg(feature = "planted-bugs")]
 use crate::room::message::MESSAGE_NEW;
 use crate::room::{Access, Notice, Signal};
 use crate::session::Identity;
 use crate::socket::deliver::{NotQueued, Outlet};
+use crate::socket::event::{Event, answer_frame, raw};
 use crate::socket::outbox::Outbox;
 use crate::socket::protocol::Request;
 
@@ -176,9 +181,9 @@ impl Client {
 
     /// Sends an event, waiting while too much waits for the socket. False if the socket is gone.
     pub(crate) async fn send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> bool {
-        let Some(payload) = raw(payload) else { return true };
+        let Some(event) = Event::of(event, payload) else { return true };
         loop {
-            match self.emit(event, &payload) {
+            match self.emit_one(&event) {
                 Ok(()) => return true,
                 Err(NotQueued::Closed) => return false,
                 Err(NotQueued::Full) => tokio::time::sleep(FULL_RETRY).await,
@@ -188,12 +193,15 @@ impl Client {
 
     /// Sends an event that may be missed.
     pub(crate) fn try_send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
-        if let Some(payload) = raw(payload) {
-            let _ = self.emit(event, &payload);
+        if let Some(event) = Event::of(event, payload) {
+            let _ = self.emit_one(&event);
         }
     }
 
     fn try_ack(&self, ack: i64, answer: &RawValue) -> Result<(), NotQueued> {
+        if let Some(connection) = self.direct() {
+            return all_sent(connection.send([&answer_frame(ack, answer)]), 1).1.map_or(Ok(()), Err);
+        }
         self.queue(answer.get().len(), || {
             match AckSender::from_message_parts(&self.socket, &mut Value::Str("".into(), None), &Some(ack)) {
                 Ok(sender) => sender.send(answer),
@@ -202,25 +210,72 @@ impl Client {
         })
     }
 
+    fn emit_one(&self, event: &Event) -> Result<(), NotQueued> {
+        self.emit(std::slice::from_ref(event)).1.map_or(Ok(()), Err)
+    }
+
+    fn direct(&self) -> Option<&Connection> {
+        self.outbox.direct(|| self.is_polling())
+    }
+
+    fn emit_all(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+        if let Some(connection) = self.direct() {
+            return all_sent(connection.send(events.iter().map(Event::frame)), events.len());
+        }
+        for (sent, event) in events.iter().enumerate() {
+            let bytes = event.frame().len();
+            if let Err(error) = self.queue(bytes, || self.socket.emit(event.name(), event.payload())) {
+                return (sent, Some(error));
+            }
+        }
+        (events.len(), None)
+    }
+
+    /// Gives a packet to the transport.
     fn queue(&self, bytes: usize, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), NotQueued> {
         if !self.outbox.admit(bytes) {
             return if self.is_open() { Err(NotQueued::Full) } else { Err(NotQueued::Closed) };
         }
-        match send() {
-            Ok(()) => Ok(()),
+        let done = match send() {
+            Ok(()) => return Ok(()),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(NotQueued::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(NotQueued::Closed),
             Err(SendError::Serialize(error)) => {
                 tracing::error!(%error, "something could not be written as JSON");
                 Ok(())
             }
+        };
+        self.outbox.took(1);
+        done
+    }
+
+    /// As [`Outlet::emit`], with the bugs that are there on purpose.
+    #[cfg(feature = "planted-bugs")]
+    fn emit_planted(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+        for (sent, event) in events.iter().enumerate() {
+            let (message, me) = (event.name() == MESSAGE_NEW, self.socket.id.as_str());
+            if message && (planted::shows(Bug::DropFrame, 500) || planted::hold_back(me, event.payload().get())) {
+                continue;
+            }
+            let held = if message { planted::held_back(me) } else { None };
+            let held = held.map(|payload| Event::new(event.name().to_owned(), payload));
+            for event in [Some(event), held.as_ref()].into_iter().flatten() {
+                if let (_, Some(error)) = self.emit_all(std::slice::from_ref(event)) {
+                    return (sent, Some(error));
+                }
+            }
         }
+        (events.len(), None)
     }
 }
 
-fn raw<T: Serialize + ?Sized>(value: &T) -> Option<Box<RawValue>> {
-    let raw = serde_json::value::to_raw_value(value);
-    raw.inspect_err(|error| tracing::error!(%error, "something could not be written as JSON")).ok()
+/// What a connection took of so many frames, as an outlet says it.
+fn all_sent(sent: Result<usize, Gone>, of: usize) -> (usize, Option<NotQueued>) {
+    match sent {
+        Ok(sent) if sent == of => (sent, None),
+        Ok(sent) => (sent, Some(NotQueued::Full)),
+        Err(Gone) => (0, Some(NotQueued::Closed)),
+    }
 }
 
 impl Outlet for Client {
@@ -232,21 +287,14 @@ impl Outlet for Client {
         &self.identity.user.id
     }
 
-    fn emit(&self, event: &str, payload: &RawValue) -> Result<(), NotQueued> {
-        let message = event == MESSAGE_NEW;
-        if message
-            && (planted::shows(Bug::DropFrame, 500) || planted::hold_back(self.socket.id.as_str(), payload.get()))
-        {
-            return Ok(());
-        }
-        let done = self.queue(event.len() + payload.get().len(), || self.socket.emit(event, payload));
-        if message && let Some(held) = planted::held_back(self.socket.id.as_str()) {
-            return self.queue(held.get().len(), || self.socket.emit(event, &held));
-        }
-        done
+    fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+        #[cfg(feature = "planted-bugs")]
+        return self.emit_planted(events);
+        #[cfg(not(feature = "planted-bugs"))]
+        self.emit_all(events)
     }
 
-    fn emit_signal(&self, signal: &Signal) {
+    fn emit_signal(&self, signal: &Signal, event: &Event) {
         if let (Some(version), Some(about)) = (signal.version, &signal.except) {
             let mut seen = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.get(about).is_some_and(|last| *last >= version) {
@@ -258,6 +306,6 @@ impl Outlet for Client {
             seen.insert(about.clone(), version);
         }
         // What passes may be missed: a socket that is full has other worries.
-        self.try_send(&signal.event, &signal.payload);
+        let _ = self.emit_one(event);
     }
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use socketioxide::socket::Sid;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::planted::{self, Bug};
 use crate::room::{Notice, Signal};
 use crate::socket::client::{Client, Job};
+use crate::socket::event::Event;
 use probe::Probe;
 
 mod feed;
@@ -47,10 +47,11 @@ pub trait Outlet: Send + Sync + 'static {
     fn id(&self) -> Sid;
     /// Who is behind it.
     fn user(&self) -> &UserId;
-    /// Puts an event into the socket's queue; never waits.
-    fn emit(&self, event: &str, payload: &RawValue) -> Result<(), NotQueued>;
-    /// Puts a passing event into it; dropped where the queue is full.
-    fn emit_signal(&self, signal: &Signal);
+    /// Puts events into the socket's queue, one after the other, until one does not get in; never waits. Answers
+    /// how many did, and why not all.
+    fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>);
+    /// Puts a passing event into it, `event` being what is told; dropped where the queue is full.
+    fn emit_signal(&self, signal: &Signal, event: &Event);
 }
 
 /// What becomes of a socket that hears the room already.

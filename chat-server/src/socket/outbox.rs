@@ -1,27 +1,24 @@
-//! How much of what a socket was sent still waits in the transport.
+//! The way out to one client, and how much waits on it.
 //!
-//! The transport's queue only says that it is full, and by then it is too late: a ping that finds
-//! no room closes the connection. So an [`Outbox`] counts what goes in, sees what the connection
-//! wrote, and says stop long before.
+//! What a socket is sent goes through the transport at first. Once its client has a WebSocket and the transport has
+//! nothing more of ours, it goes to the connection itself, for good: so nothing overtakes anything. The transport's
+//! queue only says that it is full, and by then it is too late, as a ping that finds no room closes the connection; so an
+//! [`Outbox`] counts what goes in and what came out, and says stop long before.
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use socketioxide::socket::Sid;
 use tokio::sync::Notify;
 
 use crate::connection::Connection;
+use crate::connection::out::{BYTES, FRAMES};
 
-/// Packets that the transport's queue has room for: far more than an outbox ever admits, as one
-/// that is slightly behind with its counting may admit twice as much. Costs nothing while empty.
-pub(super) const TRANSPORT_QUEUE: usize = 4 * PACKETS;
-/// Packets that may wait.
-const PACKETS: usize = 1024;
-/// And their size, in bytes: no more than the WebSocket writer gathers before it writes, so that
-/// each of its flushes stands for as much as an outbox may hold.
-const BYTES: usize = 128 * 1024;
+/// Packets that the transport's queue has room for: more than an outbox ever admits, as there are pings too.
+/// Costs nothing while empty.
+pub(super) const TRANSPORT_QUEUE: usize = 2 * FRAMES;
 
 /// How often it is looked for connections on which nothing comes any more.
 const SILENCE_CHECK: Duration = Duration::from_secs(5);
@@ -29,50 +26,39 @@ const SILENCE_CHECK: Duration = Duration::from_secs(5);
 /// The way out to one client.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// The connection, once everything goes there.
+    direct: OnceLock<Connection>,
     state: Mutex<State>,
     over: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the transport writes to; `None` for one that polls.
+    /// The WebSocket that the client has, or is about to have.
     connection: Option<Connection>,
-    /// What waits, and what of it was there when the connection last flushed.
-    waiting: Load,
-    before: Load,
-    flushes: u64,
-    /// It flushed once, and may have nothing left to write: one packet more finds out.
-    may_be_idle: bool,
+    /// What it had passed when that was last looked at.
+    passed: u64,
+    /// What waits in the transport: packets, and about so many bytes.
+    packets: usize,
+    bytes: usize,
     handed_over: bool,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Load {
-    packets: usize,
-    bytes: usize,
-}
-
-impl Load {
-    fn less(self, other: Self) -> Self {
-        Self { packets: self.packets.saturating_sub(other.packets), bytes: self.bytes.saturating_sub(other.bytes) }
-    }
-}
-
 impl State {
-    /// Counts off what the connection has written since.
-    ///
-    /// A flush ends after the queue was emptied, but something may be queued while it goes on. So
-    /// one flush stands for what waited at the flush before it, and two for all that waited.
+    /// Counts off what came out of the transport.
+    fn took(&mut self, packets: usize) {
+        self.packets = self.packets.saturating_sub(packets);
+        if self.packets == 0 {
+            self.bytes = 0;
+        }
+    }
+
     fn settle(&mut self) {
         let Some(connection) = &self.connection else { return };
-        let flushes = connection.flushes();
-        if flushes == self.flushes {
-            return;
-        }
-        self.waiting = if flushes >= self.flushes + 2 { Load::default() } else { self.waiting.less(self.before) };
-        self.before = self.waiting;
-        self.flushes = flushes;
-        self.may_be_idle = true;
+        let passed = connection.passed();
+        let new = usize::try_from(passed - self.passed).unwrap_or(usize::MAX);
+        self.passed = passed;
+        self.took(new);
     }
 }
 
@@ -81,32 +67,44 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The transport writes to this connection from now on.
+    /// The transport writes to this connection from now on, or will as soon as the client has changed to it.
     pub(super) fn connected(&self, connection: Connection) {
         let mut state = self.state();
-        state.flushes = connection.flushes();
-        state.before = Load::default();
+        state.passed = connection.passed();
         state.connection = Some(connection);
     }
 
-    /// Takes in a packet that is about to be queued; false if too much waits. One that is larger than
-    /// all that may wait is let through when nothing waits.
+    /// The connection to which everything goes, if that is so by now; `polls`: the client has no WebSocket yet.
+    pub(super) fn direct(&self, polls: impl FnOnce() -> bool) -> Option<&Connection> {
+        if let Some(connection) = self.direct.get() {
+            return Some(connection);
+        }
+        let mut state = self.state();
+        state.settle();
+        if state.packets > 0 || polls() {
+            return None;
+        }
+        let connection = state.connection.clone()?;
+        Some(self.direct.get_or_init(|| connection))
+    }
+
+    /// Takes in a packet that is about to be given to the transport; false if too much waits. One that is larger
+    /// than all that may wait is let through when nothing waits.
     pub(super) fn admit(&self, bytes: usize) -> bool {
         let mut state = self.state();
         state.settle();
-        let room = state.may_be_idle || (state.waiting.packets < PACKETS && state.waiting.bytes < BYTES);
+        let behind = state.connection.as_ref().is_some_and(|connection| !connection.has_room());
+        let room = !behind && (state.packets == 0 || (state.packets < FRAMES && state.bytes < BYTES));
         if room {
-            state.waiting.packets += 1;
-            state.waiting.bytes += bytes;
-            state.may_be_idle = false;
+            state.packets += 1;
+            state.bytes += bytes;
         }
         room
     }
 
-    /// A poll took so much.
-    pub(super) fn polled(&self, packets: usize, bytes: usize) {
-        let mut state = self.state();
-        state.waiting = state.waiting.less(Load { packets, bytes });
+    /// Polls took so many packets; or the transport did not take one that was admitted.
+    pub(super) fn took(&self, packets: usize) {
+        self.state().took(packets);
     }
 
     /// Ends the transport in a way that makes the client connect anew.
@@ -130,9 +128,9 @@ impl Outbox {
         }
     }
 
-    /// Whether something waits. Of a connection it is known late: see [`Outbox::admit`].
+    /// Whether something waits for a client that polls.
     pub(super) fn holds_something(&self) -> bool {
-        self.state().waiting.packets > 0
+        self.state().packets > 0
     }
 
     /// Ends a connection on which nothing came for longer than this. The transport's own heartbeat can't,
@@ -197,13 +195,13 @@ mod tests {
     fn a_client_that_polls_has_room_again_once_it_polled() {
         let outbox = Outbox::default();
         while outbox.admit(1_000) {}
-        outbox.polled(1, 1_000);
-        assert!(outbox.admit(1_000_000), "one that is too large goes as the last");
-        assert!(!outbox.admit(1));
+        outbox.took(1);
+        assert!(!outbox.admit(1), "what is left is still too much");
         assert!(outbox.holds_something());
-        outbox.polled(usize::MAX, usize::MAX);
+        outbox.took(usize::MAX);
         assert!(!outbox.holds_something());
-        assert!(outbox.admit(1));
+        assert!(outbox.admit(1_000_000), "one that is too large goes alone");
+        assert!(!outbox.admit(1));
     }
 
     #[tokio::test]
@@ -216,7 +214,7 @@ mod tests {
     #[test]
     fn many_small_packets_are_too_many_long_before_the_transport_is_full() {
         let outbox = Outbox::default();
-        assert_eq!(std::iter::repeat_with(|| outbox.admit(1)).take_while(|admitted| *admitted).count(), PACKETS);
-        const { assert!(2 * PACKETS < TRANSPORT_QUEUE) };
+        assert_eq!(std::iter::repeat_with(|| outbox.admit(1)).take_while(|admitted| *admitted).count(), FRAMES);
+        const { assert!(FRAMES < TRANSPORT_QUEUE) };
     }
 }

@@ -17,12 +17,13 @@ use socketioxide::socket::Sid;
 
 use super::outbox::Outboxes;
 use crate::connection::Connection;
+use crate::connection::wire::is_counted;
 
 /// Most packets in an answer.
 const PACKETS: usize = 16;
 const SEPARATOR: u8 = 0x1e;
 /// The packet by which a client closes its session.
-const ENGINE_CLOSE: &str = "1";
+pub(super) const ENGINE_CLOSE: &str = "1";
 /// What nobody fetched in this time belongs to a session that is gone.
 const STALE: Duration = Duration::from_secs(60);
 /// How often an upgrade looks whether the rest was fetched.
@@ -168,7 +169,7 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
     match to_bytes(body, usize::MAX).await {
         Ok(body) => {
             if let Some(outbox) = outbox {
-                outbox.polled(1 + body.iter().filter(|byte| **byte == SEPARATOR).count(), body.len());
+                outbox.took(body.split(|byte| *byte == SEPARATOR).filter(|packet| is_counted(packet)).count());
             }
             let body = leftovers.split(&sid, body.into());
             parts.headers.remove(header::CONTENT_LENGTH);

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use socketioxide::socket::Sid;
 use tokio::sync::mpsc;
@@ -17,11 +16,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Attach, Handle, Hub, LINGER, Mail, NotQueued, Outlet};
 use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
-use crate::domain::id::{RoomId, UserId};
+use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Lineage, Offset, Position};
-use crate::room::history::render;
-use crate::room::room_topic;
+use crate::room::{Signal, room_topic};
+use crate::socket::event::Event;
+use batch::{Batch, Line};
+use listeners::{Listener, Listeners, State};
 
+mod batch;
+mod listeners;
 #[cfg(test)]
 mod tests;
 
@@ -37,29 +40,11 @@ const RETRY: Duration = Duration::from_millis(20);
 const HEAL_RETRY: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 200;
 
-/// An entry, ready to be sent.
-struct Line {
-    offset: Offset,
-    event: String,
-    json: Box<RawValue>,
-    /// Who left, if this says so.
-    left: Option<UserId>,
-}
-
-struct Listener {
-    outlet: Arc<dyn Outlet>,
-    state: State,
-}
-
-enum State {
-    /// Attached; waits for [`Mail::Ready`].
-    Waiting,
-    /// Has everything up to `has`, and is to get the rest. `undone`: it also has entries after `has`
-    /// which the log lost, and is told so.
-    Behind { has: Offset, undone: bool },
-    /// Has everything.
-    Live,
-}
+/// What comes sooner than this after a delivery waits for what follows, and goes with it: most of the cost of a
+/// delivery is that of a write, whatever it holds.
+const TICK: Duration = Duration::from_millis(2);
+/// Sockets delivered to in one go; then it is the turn of other rooms.
+const TURN: usize = 64;
 
 pub(super) struct Feed {
     hub: Hub,
@@ -70,7 +55,9 @@ pub(super) struct Feed {
     /// Lives that the store lost as a whole, and up to where they were what the log is now.
     lost: HashMap<Epoch, Offset>,
     position: Position,
-    listeners: HashMap<Sid, Listener>,
+    listeners: Listeners,
+    /// Applied, and not delivered yet.
+    batch: Batch,
     kept: VecDeque<Line>,
     kept_bytes: usize,
     /// What the hub knows of this feed.
@@ -86,7 +73,8 @@ impl Feed {
             lineage: Lineage::default(),
             lost: HashMap::new(),
             position: Position::default(),
-            listeners: HashMap::new(),
+            listeners: Listeners::default(),
+            batch: Batch::default(),
             kept: VecDeque::new(),
             kept_bytes: 0,
             handle,
@@ -105,8 +93,9 @@ impl Feed {
         // A time, not a pause that begins anew with each entry: a busy room must not starve those
         // who are behind.
         let mut retry_at = Instant::now();
+        let mut quiet_until = Instant::now();
         loop {
-            let behind = self.listeners.values().any(|listener| matches!(listener.state, State::Behind { .. }));
+            let behind = self.listeners.iter().any(Listener::is_behind);
             let missed = self.handle.missed.load(Ordering::Relaxed);
             let idle = self.listeners.is_empty();
             tokio::select! {
@@ -116,7 +105,18 @@ impl Feed {
                     retry_at = Instant::now() + RETRY;
                 }
                 mail = mailbox.recv() => match mail {
-                    Some(mail) => self.receive(mail).await,
+                    Some(mail) => {
+                        if matches!(mail, Mail::Entry(_)) {
+                            sleep_until(quiet_until).await;
+                        }
+                        self.receive(mail).await;
+                        while let Ok(mail) = mailbox.try_recv() {
+                            self.receive(mail).await;
+                        }
+                        if self.deliver().await {
+                            quiet_until = Instant::now() + TICK;
+                        }
+                    }
                     None => break,
                 },
                 () = sleep_until(heal_at), if missed => {
@@ -183,6 +183,9 @@ impl Feed {
     }
 
     async fn receive(&mut self, mail: Mail) {
+        if !matches!(mail, Mail::Entry(_)) {
+            self.deliver().await;
+        }
         match mail {
             Mail::Attach { outlet, at_least, how, reply } => {
                 let answer = self.attach(outlet, at_least, how).await;
@@ -190,18 +193,21 @@ impl Feed {
             }
             Mail::Ready { socket, position } => self.ready(socket, &position).await,
             Mail::Detach { socket } => {
-                self.listeners.remove(&socket);
+                self.listeners.remove(socket);
                 self.forget_kept();
             }
             Mail::Entry(entry) => self.entry(entry).await,
-            Mail::Signal(signal) => {
-                for listener in self.listeners.values() {
-                    if signal.except.as_ref() != Some(listener.outlet.user()) {
-                        listener.outlet.emit_signal(&signal);
-                    }
-                }
-            }
+            Mail::Signal(signal) => self.signal(&signal),
             Mail::Check => self.heal(None).await,
+        }
+    }
+
+    fn signal(&self, signal: &Signal) {
+        let Some(event) = Event::of(&signal.event, &signal.payload) else { return };
+        for listener in self.listeners.iter() {
+            if signal.except.as_ref() != Some(listener.outlet.user()) {
+                listener.outlet.emit_signal(signal, &event);
+            }
         }
     }
 
@@ -215,14 +221,14 @@ impl Feed {
             self.try_heal(None).await?;
         }
         // One who is behind and has not come to the joining may still have a leaving before it.
-        let heard = self.listeners.get(&outlet.id()).is_some_and(|listener| match listener.state {
+        let heard = self.listeners.get(outlet.id()).is_some_and(|listener| match listener.state {
             State::Waiting | State::Live => true,
             State::Behind { has, .. } => has >= at_least,
         });
         if heard && how == Attach::UnlessHeard {
             return Ok(None);
         }
-        self.listeners.insert(outlet.id(), Listener { outlet, state: State::Waiting });
+        self.listeners.insert(outlet);
         Ok(Some(self.position.clone()))
     }
 
@@ -233,7 +239,7 @@ impl Feed {
         }
         let shared = self.lineage.shared_with(&position.epoch);
         let shared = shared.or_else(|| self.lost.get(&position.epoch).copied()).unwrap_or(0);
-        if let Some(listener) = self.listeners.get_mut(&socket) {
+        if let Some(listener) = self.listeners.get_mut(socket) {
             let has = position.offset.min(shared);
             listener.state = State::Behind { has, undone: position.offset > shared };
             self.catch_up(socket);
@@ -242,6 +248,9 @@ impl Feed {
     }
 
     async fn entry(&mut self, entry: Entry) {
+        if self.batch.is_full() {
+            self.deliver().await;
+        }
         if entry.epoch != self.position.epoch {
             self.heal(None).await;
             return;
@@ -257,6 +266,7 @@ impl Feed {
     /// Fills what is missing from the log, up to `before` or to its top. Where the broker can't
     /// be reached, it stays marked as missed and is tried again.
     async fn heal(&mut self, before: Option<Offset>) {
+        self.deliver().await;
         // Cleared first: what is missed while the log is read is missed after it. Only a reading up
         // to the top makes up for all that was missed.
         if before.is_none() {
@@ -293,7 +303,11 @@ impl Feed {
                 if entry.offset == self.position.offset + 1 {
                     self.apply(entry);
                 }
+                if self.batch.is_full() {
+                    self.deliver().await;
+                }
             }
+            self.deliver().await;
             if self.position.offset > after {
                 self.hub.0.metrics.gaps_healed.inc();
             }
@@ -319,7 +333,7 @@ impl Feed {
         let had = self.position.offset;
         self.position = Position { epoch: lineage.epoch.clone(), offset: top };
         self.lineage = lineage;
-        for listener in self.listeners.values_mut() {
+        for listener in self.listeners.iter_mut() {
             let (has, undone) = match listener.state {
                 State::Waiting => continue,
                 State::Live => (had, false),
@@ -336,55 +350,70 @@ impl Feed {
         self.kept.clear();
         self.kept_bytes = 0;
         self.position.offset = to;
-        for listener in self.listeners.values_mut() {
-            if matches!(listener.state, State::Live) {
+        for listener in self.listeners.iter_mut() {
+            if listener.is_live() {
                 listener.state = State::Behind { has: from - 1, undone: false };
             }
         }
         self.catch_up_all();
     }
 
-    /// Applies the entry that comes next.
+    /// Applies the entry that comes next; [`Feed::deliver`] sends it.
     fn apply(&mut self, entry: &Entry) {
         self.position.offset = entry.offset;
-        let json = match render(&self.room, entry) {
-            Ok(json) => json,
-            Err(error) => {
-                tracing::error!(%error, offset = entry.offset, "an entry can't be delivered");
-                return;
-            }
-        };
-        let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
-        let line = Line { offset: entry.offset, event: entry.event.clone(), json, left };
-        let mut delivered = 0;
-        let mut keep = false;
-        self.listeners.retain(|_, listener| {
-            if matches!(listener.state, State::Live) {
-                match listener.outlet.emit(&line.event, &line.json) {
-                    Ok(()) => delivered += 1,
-                    Err(NotQueued::Full) => listener.state = State::Behind { has: line.offset - 1, undone: false },
-                    Err(NotQueued::Closed) => return false,
-                }
-            }
-            let live = matches!(listener.state, State::Live);
-            keep |= !live;
-            // One's own leaving is the last one hears; who is behind hears it later.
-            !(live && line.left.as_ref() == Some(listener.outlet.user()))
-        });
-        self.hub.0.metrics.deliveries.inc_by(delivered);
-        if keep {
-            self.kept_bytes += line.json.get().len();
-            self.kept.push_back(line);
-            while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
-                let Some(dropped) = self.kept.pop_front() else { break };
-                self.kept_bytes -= dropped.json.get().len();
-            }
+        match Line::of(&self.room, entry) {
+            Ok(line) => self.batch.push(line),
+            Err(error) => tracing::error!(%error, offset = entry.offset, "an entry can't be delivered"),
         }
     }
 
+    /// Sends what was applied to all who have what was before; false if that was nothing.
+    async fn deliver(&mut self) -> bool {
+        if self.batch.is_empty() {
+            return false;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let (mut delivered, mut keep) = (0, false);
+        // From the last to the first: whoever takes the place of one who is gone had their turn.
+        for place in (0..self.listeners.len()).rev() {
+            if place % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            let Some(listener) = self.listeners.at(place) else { continue };
+            if !listener.is_live() {
+                keep = true;
+                continue;
+            }
+            let (events, leaves) = batch.of(listener.outlet.user());
+            let (sent, stopped) = listener.outlet.emit(events);
+            delivered += sent as u64;
+            match stopped {
+                None if leaves => self.listeners.remove_at(place),
+                None => {}
+                Some(NotQueued::Closed) => self.listeners.remove_at(place),
+                Some(NotQueued::Full) => {
+                    listener.state = State::Behind { has: batch.offset(sent).saturating_sub(1), undone: false };
+                    keep = true;
+                }
+            }
+        }
+        self.hub.0.metrics.deliveries.inc_by(delivered);
+        if keep {
+            for line in batch.into_lines() {
+                self.kept_bytes += line.event.frame().len();
+                self.kept.push_back(line);
+            }
+            while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
+                let Some(dropped) = self.kept.pop_front() else { break };
+                self.kept_bytes -= dropped.event.frame().len();
+            }
+        }
+        true
+    }
+
     fn catch_up_all(&mut self) {
-        let behind = self.listeners.iter().filter(|(_, listener)| matches!(listener.state, State::Behind { .. }));
-        for socket in behind.map(|(socket, _)| *socket).collect::<Vec<_>>() {
+        let behind = self.listeners.iter().filter(|listener| listener.is_behind());
+        for socket in behind.map(|listener| listener.outlet.id()).collect::<Vec<_>>() {
             self.catch_up(socket);
         }
         self.forget_kept();
@@ -392,19 +421,19 @@ impl Feed {
 
     /// Sends a socket what it lacks, as far as it takes it.
     fn catch_up(&mut self, socket: Sid) {
-        let Some(listener) = self.listeners.get_mut(&socket) else { return };
+        let Some(listener) = self.listeners.get_mut(socket) else { return };
         let State::Behind { mut has, undone } = listener.state else { return };
         let outlet = listener.outlet.clone();
         let covered = self.kept.front().is_some_and(|line| line.offset <= has + 1);
         if undone || (has < self.position.offset && !covered) {
-            match outlet.emit("gap", &gap(&self.room, &self.position, has + 1)) {
-                Ok(()) => {
+            match outlet.emit(&[gap(&self.room, &self.position, has + 1)]).1 {
+                None => {
                     self.hub.0.metrics.slow_sockets.inc();
                     has = self.position.offset;
                 }
-                Err(NotQueued::Full) => return,
-                Err(NotQueued::Closed) => {
-                    self.listeners.remove(&socket);
+                Some(NotQueued::Full) => return,
+                Some(NotQueued::Closed) => {
+                    self.listeners.remove(socket);
                     return;
                 }
             }
@@ -412,24 +441,24 @@ impl Feed {
         let mut delivered = 0;
         let lacking = self.kept.iter().filter(|line| line.offset > has).collect::<Vec<_>>();
         for line in lacking {
-            match outlet.emit(&line.event, &line.json) {
-                Ok(()) => {
+            match outlet.emit(std::slice::from_ref(&line.event)).1 {
+                None => {
                     delivered += 1;
                     has = line.offset;
                 }
-                Err(NotQueued::Full) => break,
-                Err(NotQueued::Closed) => {
-                    self.listeners.remove(&socket);
+                Some(NotQueued::Full) => break,
+                Some(NotQueued::Closed) => {
+                    self.listeners.remove(socket);
                     return;
                 }
             }
             if line.left.as_ref() == Some(outlet.user()) {
-                self.listeners.remove(&socket);
+                self.listeners.remove(socket);
                 break;
             }
         }
         self.hub.0.metrics.deliveries.inc_by(delivered);
-        if let Some(listener) = self.listeners.get_mut(&socket) {
+        if let Some(listener) = self.listeners.get_mut(socket) {
             // Entries that could not be rendered leave no line; nothing more is to be had.
             let last = self.kept.back().map_or(has, |line| line.offset);
             // One who has more than this node heard so far must not get it again.
@@ -439,27 +468,15 @@ impl Feed {
     }
 
     fn forget_kept(&mut self) {
-        if self.listeners.values().all(|listener| matches!(listener.state, State::Live)) {
+        if self.listeners.iter().all(Listener::is_live) {
             self.kept.clear();
             self.kept_bytes = 0;
         }
     }
 }
 
-fn gap(room: &RoomId, position: &Position, from: Offset) -> Box<RawValue> {
+fn gap(room: &RoomId, position: &Position, from: Offset) -> Event {
     let Position { epoch, offset } = position;
     let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","from":{from},"to":{offset}}}"#);
-    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-fn who_left(json: &RawValue) -> Option<UserId> {
-    #[derive(Deserialize)]
-    struct Left {
-        user: Who,
-    }
-    #[derive(Deserialize)]
-    struct Who {
-        id: UserId,
-    }
-    serde_json::from_str::<Left>(json.get()).ok().map(|left| left.user.id)
+    Event::new("gap".to_owned(), RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
 }

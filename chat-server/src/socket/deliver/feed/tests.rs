@@ -12,6 +12,7 @@ use super::*;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Append, Broker, Commit, Heard, Retention};
 use crate::domain::id::NodeId;
+use crate::domain::id::UserId;
 use crate::domain::rate_limit::Rate;
 use crate::metrics::Metrics;
 use crate::room::Signal;
@@ -42,13 +43,24 @@ impl Outlet for Probe {
         &self.user
     }
 
-    fn emit(&self, event: &str, payload: &RawValue) -> Result<(), NotQueued> {
-        if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1)).is_err() {
-            return Err(NotQueued::Full);
+    fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+        for (sent, event) in events.iter().enumerate() {
+            if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1)).is_err() {
+                return (sent, Some(NotQueued::Full));
+            }
+            self.check(event);
         }
-        let payload: serde_json::Value = serde_json::from_str(payload.get()).unwrap();
+        (events.len(), None)
+    }
+
+    fn emit_signal(&self, _: &Signal, _: &Event) {}
+}
+
+impl Probe {
+    fn check(&self, event: &Event) {
+        let payload: serde_json::Value = serde_json::from_str(event.payload().get()).unwrap();
         let mut at = self.at.lock().unwrap();
-        if event == "gap" {
+        if event.name() == "gap" {
             assert_eq!(payload["from"], *at + 1, "a gap begins after what was received");
             let to = payload["to"].as_u64().unwrap();
             assert!(to > *at, "an empty gap");
@@ -58,10 +70,7 @@ impl Outlet for Probe {
             assert_eq!(payload["offset"], *at + 1, "the next offset");
             *at += 1;
         }
-        Ok(())
     }
-
-    fn emit_signal(&self, _: &Signal) {}
 }
 
 #[derive(Debug, Clone)]
@@ -131,6 +140,10 @@ impl Stage {
                 for _ in 0..times {
                     self.feed.receive(Mail::Entry(entry.clone())).await;
                 }
+                // Some go together.
+                if self.heard.len().is_multiple_of(3) {
+                    self.feed.deliver().await;
+                }
                 self.heard.push(entry);
             }
             Step::Repeat(back) => {
@@ -157,7 +170,10 @@ impl Stage {
                     probe.room.fetch_add(room, Ordering::Relaxed);
                 }
             }
-            Step::Retry => self.feed.catch_up_all(),
+            Step::Retry => {
+                self.feed.deliver().await;
+                self.feed.catch_up_all();
+            }
             Step::Check => self.feed.receive(Mail::Check).await,
         }
     }
@@ -199,6 +215,7 @@ proptest! {
             for _ in 0..after {
                 stage.take(Step::Say(1)).await;
             }
+            stage.feed.deliver().await;
             let probe = &stage.sockets[0];
             assert_eq!(*probe.at.lock().unwrap(), (before + sleep + after) as Offset);
             assert_eq!(*probe.missed.lock().unwrap(), sleep as u64);

@@ -1,0 +1,161 @@
+//! What goes out of a WebSocket: frames of the node's own, and among them those of the transport.
+//!
+//! An event for many is one frame, made once, that each of their connections only refers to; and whoever sends it also
+//! writes it. The transport's own way costs a copy, a queue and the waking of a task for each of them.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::{MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::{Buf, Bytes};
+use tokio::net::TcpStream;
+
+use super::Connection;
+
+/// Frames that may wait for the kernel to take them.
+pub const FRAMES: usize = 1024;
+/// And their size, in bytes, unless one alone is larger.
+pub const BYTES: usize = 128 * 1024;
+/// Frames given to the kernel at a time.
+const AT_ONCE: usize = 64;
+/// What a queue that was long keeps allocated, in frames.
+const KEPT: usize = 16;
+
+/// The connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// The way out.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    /// What the kernel has not taken.
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// A task waits until the kernel takes more.
+    awaited: bool,
+    gone: bool,
+    /// Packets of Socket.IO that came through the transport.
+    pub(super) passed: u64,
+    /// Who waits until all is written.
+    pub(super) waker: Option<Waker>,
+}
+
+impl Out {
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.frames.is_empty() || (self.frames.len() < FRAMES && self.bytes < BYTES)
+    }
+
+    pub(super) fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Writes what the kernel takes; false if it takes no more for now.
+    pub(super) fn write(&mut self, stream: &TcpStream) -> bool {
+        while !self.frames.is_empty() {
+            match self.try_write(stream) {
+                Ok(written) if written > 0 => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                _ => {
+                    self.gone = true;
+                    self.frames = VecDeque::new();
+                    self.bytes = 0;
+                }
+            }
+        }
+        self.frames.shrink_to(KEPT);
+        true
+    }
+
+    fn try_write(&self, stream: &TcpStream) -> io::Result<usize> {
+        if let [frame] = self.frames.as_slices().0 {
+            return stream.try_write(frame);
+        }
+        let mut slices = [IoSlice::new(&[]); AT_ONCE];
+        let count = self.frames.len().min(AT_ONCE);
+        slices.iter_mut().zip(&self.frames).for_each(|(slice, frame)| *slice = IoSlice::new(frame));
+        stream.try_write_vectored(&slices[..count])
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written.min(self.bytes);
+        while let Some(frame) = self.frames.front_mut() {
+            if frame.len() > written {
+                frame.advance(written);
+                return;
+            }
+            written -= frame.len();
+            self.frames.pop_front();
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn out(&self) -> MutexGuard<'_, Out> {
+        self.0.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends frames, each after the one before it, until one finds no room. Answers how many found it; never waits.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send<'a>(&self, frames: impl IntoIterator<Item = &'a Bytes>) -> Result<usize, Gone> {
+        let mut frames = frames.into_iter().peekable();
+        let mut sent = 0;
+        let mut out = self.out();
+        while !out.gone && frames.peek().is_some() && out.has_room() {
+            while out.has_room()
+                && let Some(frame) = frames.next()
+            {
+                out.push(frame.clone());
+                sent += 1;
+            }
+            if !out.awaited && !out.write(&self.0.stream) {
+                self.await_room(&mut out);
+            }
+        }
+        if out.gone { Err(Gone) } else { Ok(sent) }
+    }
+
+    /// How many packets of Socket.IO came through the transport since the connection is a WebSocket.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.out().passed
+    }
+
+    /// Whether frames find room. They do not wait for ever: the kernel ends a connection that takes nothing.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.out().has_room()
+    }
+
+    /// Lets a task write the rest when the kernel takes more.
+    pub(super) fn await_room(&self, out: &mut Out) {
+        if std::mem::replace(&mut out.awaited, true) {
+            return;
+        }
+        let connection = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let broken = connection.0.stream.writable().await.is_err();
+                let mut out = connection.out();
+                if out.write(&connection.0.stream) || broken {
+                    out.awaited = false;
+                    if let Some(waker) = out.waker.take() {
+                        waker.wake();
+                    }
+                    return;
+                }
+            }
+        });
+    }
+}

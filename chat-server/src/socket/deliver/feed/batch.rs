@@ -1,0 +1,92 @@
+//! Entries that are delivered together.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::broker::{BrokerError, Entry};
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::position::Offset;
+use crate::room::history::render;
+use crate::socket::event::Event;
+
+/// Entries delivered together, and their size in bytes.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// An entry that somebody may still need.
+pub(super) struct Line {
+    pub(super) offset: Offset,
+    pub(super) event: Event,
+    /// Who left, if this says so.
+    pub(super) left: Option<UserId>,
+}
+
+impl Line {
+    /// The entry, as it is delivered.
+    pub(super) fn of(room: &RoomId, entry: &Entry) -> Result<Self, BrokerError> {
+        let json = render(room, entry)?;
+        let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
+        Ok(Self { offset: entry.offset, event: Event::new(entry.event.clone(), json), left })
+    }
+}
+
+fn who_left(json: &RawValue) -> Option<UserId> {
+    #[derive(Deserialize)]
+    struct Left {
+        user: Who,
+    }
+    #[derive(Deserialize)]
+    struct Who {
+        id: UserId,
+    }
+    serde_json::from_str::<Left>(json.get()).ok().map(|left| left.user.id)
+}
+
+/// Entries that were applied, and are to be delivered together.
+#[derive(Default)]
+pub(super) struct Batch {
+    offsets: Vec<Offset>,
+    events: Vec<Event>,
+    bytes: usize,
+    /// Who left, and at which place.
+    left: Vec<(usize, UserId)>,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, line: Line) {
+        let Line { offset, event, left } = line;
+        self.left.extend(left.map(|user| (self.events.len(), user)));
+        self.bytes += event.frame().len();
+        self.offsets.push(offset);
+        self.events.push(event);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The offset of the one at this place.
+    pub(super) fn offset(&self, place: usize) -> Offset {
+        self.offsets.get(place).copied().unwrap_or_default()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.events.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    /// What one gets who has all that was before: their own leaving is the last they hear.
+    pub(super) fn of(&self, user: &UserId) -> (&[Event], bool) {
+        match self.left.iter().find(|(_, who)| who == user) {
+            Some((last, _)) => (&self.events[..=*last], true),
+            None => (&self.events, false),
+        }
+    }
+
+    pub(super) fn into_lines(self) -> impl Iterator<Item = Line> {
+        let mut left = self.left.into_iter().peekable();
+        self.offsets.into_iter().zip(self.events).enumerate().map(move |(place, (offset, event))| {
+            let left = left.next_if(|(at, _)| *at == place).map(|(_, user)| user);
+            Line { offset, event, left }
+        })
+    }
+}
