@@ -42,10 +42,19 @@ soak: setup ## many stock clients while everything fails, for SECONDS (600) by t
 	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) NGINX=$(NGINX) \
 		cargo test --locked -p tests --test suite -- --ignored --exact --nocapture cluster_history::soak
 
+# `make bench QUICK=1` takes 8 minutes at most; `SCENARIOS=big-fixed,idle` some only (`target/release/bench --list`).
+.PHONY: bench
+bench: setup $(WEB)/dist/index.html ## chat-server beside its peers: costs, latencies, memory, losses; 45 minutes, into target/bench
+	@# Each by itself, or the peers' features of shared crates would be chat-server's, too.
+	cargo build --release --locked -p chat-server
+	cargo build --release --locked -p tests --features bench --bins
+	QUICK=$(QUICK) "$${CARGO_TARGET_DIR:-target}/release/bench" --scenarios "$(SCENARIOS)"
+
 .PHONY: lint
 lint: setup $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p tests --bins --features bench --locked -- -D warnings
 	cargo deny --locked check licenses bans sources
 	@# Compose reads the file without an engine; where there is not even the command, CI has it.
 	@if docker compose version >/dev/null 2>&1; then \

@@ -6,16 +6,19 @@
 mod contender;
 mod crowd;
 mod dialect;
+mod driver;
 mod frame;
 mod histogram;
 mod ledger;
-mod measure;
 mod options;
 #[path = "../harness/ports.rs"]
 #[allow(clippy::panic, reason = "shared with the tests, which report by panicking")]
 mod ports;
 mod process;
 mod redis;
+mod report;
+mod results;
+mod scenario;
 mod servers;
 mod shape;
 mod stamp;
@@ -27,76 +30,39 @@ use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use contender::Contender;
-use measure::{Figures, Times};
 use options::Options;
+use scenario::{Extent, Scenario};
 use servers::Stage;
-use shape::Shape;
-
-/// A little more than this is too busy to say how fast the servers are.
-const TOO_BUSY: f64 = 0.9;
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if options.list {
         contender::ALL.iter().for_each(|contender| println!("{}: {}", contender.name, contender.title));
-        shape::ALL.iter().for_each(|shape| println!("{}: {}", shape.name, shape.title));
+        Scenario::all().iter().for_each(|scenario| println!("{}: {}", scenario.name(), scenario.title()));
         return Ok(());
     }
     raise_limit()?;
-    let stage = Stage::set(&options.out)?;
-    let Some(only) = &options.only else { bail!("only --only is there so far") };
-    run_only(&stage, &options, only)
+    let mut extent = Extent::of(options.quick);
+    if let Some(seconds) = options.seconds {
+        extent.measured = Duration::from_secs_f64(seconds);
+    }
+    let stage = Stage::set(&options.out, options.only.is_some())?;
+    match &options.only {
+        Some(only) => run_only(&stage, &extent, only),
+        None => driver::run(&stage, &extent, &options),
+    }
 }
 
 /// One run, and its figures on one line.
-fn run_only(stage: &Stage, options: &Options, only: &str) -> anyhow::Result<()> {
-    let (contender, shape) = only.split_once(',').context("--only CONTENDER,SHAPE")?;
+fn run_only(stage: &Stage, extent: &Extent, only: &str) -> anyhow::Result<()> {
+    let (contender, scenario) = only.split_once(',').context("--only CONTENDER,SCENARIO")?;
     let contender = Contender::of(contender).with_context(|| format!("no contender {contender}: see --list"))?;
-    let shape = Shape::of(shape).with_context(|| format!("no shape {shape}: see --list"))?;
+    let scenario = Scenario::of(scenario).with_context(|| format!("no scenario {scenario}: see --list"))?;
     if let Some(lack) = stage.lacks(&contender) {
         bail!("{}: {lack}", contender.name);
     }
-    let figures = measure::run(stage, &contender, &shape, times(options))?;
-    println!("{},{}: {}", contender.name, shape.name, line(&figures));
+    println!("{only}: {}", report::line(&scenario.run(stage, &contender, extent)?));
     Ok(())
-}
-
-fn times(options: &Options) -> Times {
-    let measured = options.seconds.unwrap_or(if options.quick { 2.0 } else { 4.0 });
-    Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs_f64(measured) }
-}
-
-/// The figures of one run, for people.
-fn line(figures: &Figures) -> String {
-    let Figures { cpu_us_per_delivery: cpu, redis_us_per_delivery: redis, .. } = figures;
-    let mut line = format!(
-        "{cpu:.2} µs a delivery (Redis {redis:.2}), {:.0} deliveries/s, p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms, \
-         servers {:.0} %, generator {:.0} %, {:.1} Redis commands a message, {:.1} MiB",
-        figures.deliveries_per_second,
-        figures.p50_ms,
-        figures.p99_ms,
-        figures.max_ms,
-        figures.servers_share * 100.0,
-        figures.generator_share * 100.0,
-        figures.redis_commands_per_message,
-        figures.rss_mib,
-    );
-    for (what, count) in [
-        ("lost", figures.lost),
-        ("duplicated", figures.duplicated),
-        ("out of order", figures.disordered),
-        ("refused", figures.refused),
-        ("gaps", figures.gaps),
-        ("connections ended", figures.ended),
-    ] {
-        if count > 0 {
-            line.push_str(&format!(", {count} {what} (of {} deliveries)", figures.delivered));
-        }
-    }
-    if figures.generator_share > TOO_BUSY {
-        line.push_str(", BOUND BY THE GENERATOR");
-    }
-    line
 }
 
 /// Thousands of connections are as many open files, of this process and of the servers, who inherit the limit.

@@ -11,7 +11,7 @@ use clap::builder::FalseyValueParser;
 #[command(name = "bench")]
 pub(crate) struct Options {
     /// One run only, its figures on one line of stdout; without it, everything
-    #[arg(long, value_name = "CONTENDER,SHAPE")]
+    #[arg(long, value_name = "CONTENDER,SCENARIO")]
     pub(crate) only: Option<String>,
 
     /// Shorter, and one round instead of three
@@ -22,11 +22,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) seconds: Option<f64>,
 
+    /// Only these scenarios, separated by commas
+    #[arg(long, value_name = "SCENARIOS", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
+
     /// Where results and logs go
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     pub(crate) out: PathBuf,
 
-    /// Which contenders and shapes there are
+    /// Says which contenders and scenarios there are
     #[arg(long)]
     pub(crate) list: bool,
 }

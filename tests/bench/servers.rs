@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     programs: PathBuf,
     /// The modules that the peers on Node.js need, if they are installed.
     modules: Option<PathBuf>,
+    /// Whether to say which processes were started.
+    says_pids: bool,
 }
 
 /// One chat.
@@ -49,14 +51,14 @@ fn root() -> &'static Path {
 
 impl Stage {
     /// With the programs beside this one. Logs go into `folder`.
-    pub(crate) fn set(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn set(folder: &Path, says_pids: bool) -> anyhow::Result<Self> {
         let folder = folder.join("logs");
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let folder = std::fs::canonicalize(&folder)?;
         let programs = std::env::current_exe()?.parent().map(Path::to_owned).context("a folder of programs")?;
         // What it installs, it installs on all cores: before this process keeps to one.
         let modules = modules();
-        Ok(Self { core: take_core()?, folder, programs, modules })
+        Ok(Self { core: take_core()?, folder, programs, modules, says_pids })
     }
 
     /// Why a contender can't be started here; nothing if it can.
@@ -84,6 +86,9 @@ impl Stage {
             let process = self.start_one(contender, number, addr, url.as_deref())?;
             servers.addrs.push(addr);
             servers.nodes.push(process);
+        }
+        if self.says_pids {
+            eprintln!("bench: {}: processes {:?}", contender.name, servers.pids());
         }
         Ok(servers)
     }
@@ -153,8 +158,8 @@ impl Servers {
         self.nodes.iter().map(Process::resident_kib).sum()
     }
 
-    /// Their process ids, for who wants to look at them meanwhile.
-    pub(crate) fn pids(&self) -> Vec<u32> {
+    /// Their process ids, for who wants to look at them with a profiler.
+    fn pids(&self) -> Vec<u32> {
         self.nodes.iter().chain(self.redis.as_ref().map(|redis| &redis.process)).map(Process::pid).collect()
     }
 }

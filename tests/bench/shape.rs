@@ -37,11 +37,6 @@ const fn shape(name: &'static str, title: &'static str, layout: (usize, usize), 
 }
 
 impl Shape {
-    /// The one of this name.
-    pub(crate) fn of(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|shape| shape.name == name)
-    }
-
     /// Its rooms and members.
     pub(crate) fn layout(&self) -> Layout {
         let (rooms, members) = self.layout;

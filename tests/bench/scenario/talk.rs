@@ -1,27 +1,26 @@
-//! One contender in one shape, measured once.
+//! People talk: what a delivery costs, and how long it takes.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contender::Contender;
 use crate::crowd::Crowd;
 use crate::servers::Stage;
 use crate::shape::{Pace, Shape};
 
+use super::Extent;
+
+/// Above this share of its core, it is the generator that bounds, and not the servers.
+pub(crate) const TOO_BUSY: f64 = 0.9;
+
 /// How long what still travels may take after the last message.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long each part takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    pub(crate) warm_up: Duration,
-    pub(crate) measured: Duration,
-}
-
 /// What one run gave.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Figures {
     /// Of all servers and their Redis.
     pub(crate) cpu_us_per_delivery: f64,
@@ -49,20 +48,19 @@ pub(crate) struct Figures {
 }
 
 /// Starts the servers and a crowd, and measures.
-pub(crate) fn run(stage: &Stage, contender: &Contender, shape: &Shape, times: Times) -> anyhow::Result<Figures> {
+pub(super) fn run(stage: &Stage, contender: &Contender, shape: &Shape, extent: &Extent) -> anyhow::Result<Figures> {
     let servers = stage.start(contender, contender.processes)?;
     let mut crowd = Crowd::new(contender.dialect(), shape.layout(), servers.addrs.clone(), shape.text)?;
     crowd.arrive()?;
-    eprintln!("bench: {},{}: processes {:?}", contender.name, shape.name, servers.pids());
     match shape.pace {
         Pace::PerSecond(rate) => crowd.pace(rate),
         Pace::Full(window) => crowd.full_speed(window),
     }
-    crowd.run_for(times.warm_up)?;
+    crowd.run_for(extent.warm_up)?;
 
     let (used, tally, own, start) = (servers.used()?, crowd.tally(), own_seconds(), Instant::now());
     crowd.measure(true);
-    crowd.run_for(times.measured)?;
+    crowd.run_for(extent.measured)?;
     let latencies = crowd.measure(false);
     let (used_then, tally_then, own_then, seconds) =
         (servers.used()?, crowd.tally(), own_seconds(), start.elapsed().as_secs_f64());
@@ -96,6 +94,39 @@ pub(crate) fn run(stage: &Stage, contender: &Contender, shape: &Shape, times: Ti
         figures.max_ms = latencies.longest_millis();
     }
     Ok(figures)
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.2} µs a delivery (Redis {:.2}), {:.0} deliveries/s, p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms, \
+             servers {:.0} %, generator {:.0} %, {:.1} Redis commands a message, {:.1} MiB",
+            self.cpu_us_per_delivery,
+            self.redis_us_per_delivery,
+            self.deliveries_per_second,
+            self.p50_ms,
+            self.p99_ms,
+            self.max_ms,
+            self.servers_share * 100.0,
+            self.generator_share * 100.0,
+            self.redis_commands_per_message,
+            self.rss_mib,
+        )?;
+        for (what, count) in [
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("out of order", self.disordered),
+            ("refused", self.refused),
+            ("gaps", self.gaps),
+            ("connections ended", self.ended),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what} (of {} deliveries)", self.delivered)?;
+            }
+        }
+        if self.generator_share > TOO_BUSY { write!(f, ", BOUND BY THE GENERATOR") } else { Ok(()) }
+    }
 }
 
 /// Seconds of CPU that this process used so far.
