@@ -58,9 +58,10 @@ impl Connection {
         self.0.heard.store(now, Ordering::Relaxed);
     }
 
-    /// Ends the connection as a network would: what the kernel took is still sent, and a client
+    /// Ends the connection as a network would: what the kernel takes is still sent, and a client
     /// takes it as a reason to connect anew.
     pub fn end(&self) {
+        self.flush();
         // A connection that is gone already is what was wanted.
         let _ = SockRef::from(&self.0.stream).shutdown(Shutdown::Both);
     }

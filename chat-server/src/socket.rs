@@ -252,14 +252,19 @@ struct Inbox(Arc<Client>);
 /// Queues a request, in the order in which the socket sent it.
 struct Queued;
 
+/// The request is queued: there is nothing left for a handler to do, and none is started.
+#[derive(Debug, thiserror::Error)]
+#[error("queued")]
+struct Done;
+
 impl FromMessageParts<LocalAdapter> for Queued {
-    type Error = std::convert::Infallible;
+    type Error = Done;
 
     fn from_message_parts(socket: &Arc<Socket>, value: &mut Value, ack: &Option<i64>) -> Result<Self, Self::Error> {
         if let (Some(inbox), Value::Str(text, attachments)) = (socket.extensions.get::<Inbox>(), &*value) {
             inbox.receive(text, attachments.is_some(), *ack);
         }
-        Ok(Self)
+        Err(Done)
     }
 }
 

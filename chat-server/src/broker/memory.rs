@@ -147,7 +147,6 @@ impl State {
 #[async_trait]
 impl Broker for MemoryBroker {
     async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
-        let candidate = super::new_epoch()?;
         let now = now();
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
@@ -167,7 +166,7 @@ impl Broker for MemoryBroker {
         }
         let kept = state.topic_or_new(topic, now);
         if kept.epoch.as_str().is_empty() {
-            kept.epoch = candidate;
+            kept.epoch = super::new_epoch()?;
         }
         for (name, value) in commit.set {
             match value {

@@ -126,6 +126,35 @@ impl Connection {
         if out.gone { Err(Gone) } else { Ok(sent) }
     }
 
+    /// Puts a frame behind what waits, to go with what follows it or with [`Connection::flush`]; false if it finds no
+    /// room.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn queue(&self, frame: Bytes) -> Result<bool, Gone> {
+        let mut out = self.out();
+        let room = out.has_room();
+        if room {
+            out.push(frame);
+        }
+        if out.gone { Err(Gone) } else { Ok(room) }
+    }
+
+    /// Whether something is queued that nobody writes yet.
+    #[must_use]
+    pub fn wants_flush(&self) -> bool {
+        let out = self.out();
+        !out.awaited && !out.frames.is_empty()
+    }
+
+    /// Writes what is queued.
+    pub fn flush(&self) {
+        let mut out = self.out();
+        if !out.awaited && !out.write(&self.0.stream) {
+            self.await_room(&mut out);
+        }
+    }
+
     /// How many packets of Socket.IO came through the transport since the connection is a WebSocket.
     #[must_use]
     pub fn passed(&self) -> u64 {

@@ -34,6 +34,8 @@ pub(crate) const QUEUED_REQUESTS: usize = 1024;
 const QUEUED_BYTES: usize = 1 << 20;
 /// Requests over these that are still answered.
 const REFUSED_REQUESTS: usize = 16_384;
+/// How often other work goes first before an answer is sent by itself.
+const ROUNDS: u32 = 3;
 /// How soon a full socket is tried again by one who must not lose what it sends.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence a socket remembers, so as not to tell it twice.
@@ -170,11 +172,31 @@ impl Client {
         self.outbox.hand_over();
     }
 
-    /// Answers a request. Waits while too much waits for the socket; an answer is never dropped
-    /// while the socket is there.
+    /// Whether answers wait for [`Client::flush`].
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.direct().is_some_and(Connection::wants_flush)
+    }
+
+    /// Lets answers go out: with what comes to the socket in the next moments, or else by themselves. The news of what
+    /// one said mostly comes along with the answer to it.
+    pub(crate) async fn flush(&self) {
+        for _ in 0..ROUNDS {
+            tokio::task::yield_now().await;
+            if !self.wants_flush() {
+                return;
+            }
+        }
+        if let Some(connection) = self.direct() {
+            connection.flush();
+        }
+    }
+
+    /// Answers a request; [`Client::flush`] follows. Waits while too much waits for the socket; an answer is never
+    /// dropped while the socket is there.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
         let (Some(ack), Some(answer)) = (ack, raw(answer)) else { return };
         while self.try_ack(ack, &answer) == Err(NotQueued::Full) {
+            self.flush().await;
             tokio::time::sleep(FULL_RETRY).await;
         }
     }
@@ -200,7 +222,11 @@ impl Client {
 
     fn try_ack(&self, ack: i64, answer: &RawValue) -> Result<(), NotQueued> {
         if let Some(connection) = self.direct() {
-            return all_sent(connection.send([&answer_frame(ack, answer)]), 1).1.map_or(Ok(()), Err);
+            return match connection.queue(answer_frame(ack, answer)) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(NotQueued::Full),
+                Err(Gone) => Err(NotQueued::Closed),
+            };
         }
         self.queue(answer.get().len(), || {
             match AckSender::from_message_parts(&self.socket, &mut Value::Str("".into(), None), &Some(ack)) {

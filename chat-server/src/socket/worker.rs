@@ -66,23 +66,38 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
     keep_alive.tick().await;
     loop {
         tokio::select! {
-            job = jobs.recv() => match job {
-                Some(Job::Request { request, ack, bytes }) => {
-                    serve(context, client, bucket, request, ack).await;
-                    client.dequeued(bytes);
-                    refuse_overflow(context, client).await;
-                }
-                Some(Job::Notice(notice)) => heed(context, client, notice).await,
-                Some(Job::Review) => review(context, client).await,
-                None => return,
-            },
+            biased;
             _ = keep_alive.tick() => {
                 let identity = &client.identity;
                 if let Err(error) = context.sessions.keep_alive(&identity.session, &identity.user.id).await {
                     tracing::debug!(%error, "a session could not be prolonged");
                 }
             }
+            job = jobs.recv() => match job {
+                // The answer to the one before waits for nothing that this one waits for.
+                Some(job) => drop(tokio::join!(perform(context, client, bucket, job), flush(client))),
+                None => return flush(client).await,
+            },
+            () = client.flush(), if client.wants_flush() => {}
         }
+    }
+}
+
+async fn perform(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, job: Job) {
+    match job {
+        Job::Request { request, ack, bytes } => {
+            serve(context, client, bucket, request, ack).await;
+            client.dequeued(bytes);
+            refuse_overflow(context, client).await;
+        }
+        Job::Notice(notice) => heed(context, client, notice).await,
+        Job::Review => review(context, client).await,
+    }
+}
+
+async fn flush(client: &Client) {
+    if client.wants_flush() {
+        client.flush().await;
     }
 }
 
@@ -103,6 +118,9 @@ async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, 
     };
     context.metrics.acked(answer.as_ref().err().map(|refusal| refusal.code));
     client.ack(ack_id, &ack(&answer)).await;
+    if !matches!(then, Then::Nothing) {
+        client.flush().await;
+    }
     match then {
         Then::Nothing => {}
         Then::Hear(room, position) => context.hub.ready(client, &room, position).await,

@@ -43,6 +43,9 @@ const READ_AT_ONCE: usize = 200;
 /// What comes sooner than this after a delivery waits for what follows, and goes with it: most of the cost of a
 /// delivery is that of a write, whatever it holds.
 const TICK: Duration = Duration::from_millis(2);
+/// How often a busy node's other work goes first before a delivery, and how long a round of it takes where it is busy.
+const ROUNDS: u32 = 4;
+const BUSY: Duration = Duration::from_micros(100);
 /// Sockets delivered to in one go; then it is the turn of other rooms.
 const TURN: usize = 64;
 
@@ -110,6 +113,7 @@ impl Feed {
                             sleep_until(quiet_until).await;
                         }
                         self.receive(mail).await;
+                        gather().await;
                         while let Ok(mail) = mailbox.try_recv() {
                             self.receive(mail).await;
                         }
@@ -471,6 +475,18 @@ impl Feed {
         if self.listeners.iter().all(Listener::is_live) {
             self.kept.clear();
             self.kept_bytes = 0;
+        }
+    }
+}
+
+/// Lets all that is ready to be done be done first, for as long as that takes its time: what is said meanwhile goes
+/// together. A node that is idle comes back at once.
+async fn gather() {
+    for _ in 0..ROUNDS {
+        let before = Instant::now();
+        tokio::task::yield_now().await;
+        if before.elapsed() < BUSY {
+            return;
         }
     }
 }
