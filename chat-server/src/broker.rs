@@ -37,7 +37,8 @@ pub enum Topic {
 pub struct Retention {
     /// Entries older than this, by the broker's clock, are never returned and removed by and by. 0 keeps them.
     pub max_age_ms: u64,
-    /// At most this many entries a log. 0 keeps all.
+    /// At most this many entries a log. 0 keeps all. Up to a hundredth, and no more than 15, may go
+    /// before their time: to remove some together costs a fraction of removing one with each that comes.
     pub max_entries: u64,
 }
 

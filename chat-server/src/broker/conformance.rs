@@ -16,6 +16,7 @@ use crate::domain::position::{Millis, Offset};
 
 mod bus;
 mod fields;
+mod head;
 mod log;
 mod outage;
 mod presence;

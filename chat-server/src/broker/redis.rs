@@ -100,7 +100,7 @@ impl Scripts {
             Script::from_lua(life + script)
         };
         Self {
-            commit: living(include_str!("redis/commit.lua")),
+            commit: living(concat!(include_str!("redis/trim.lua"), include_str!("redis/commit.lua"))),
             read: living(include_str!("redis/read.lua")),
             top: Script::from_lua(include_str!("redis/top.lua")),
             nonce: Script::from_lua(include_str!("redis/nonce.lua")),

@@ -8,6 +8,7 @@ on_both!(
     a_nonce_is_stored_once,
     a_nonce_goes_with_its_entry,
     only_so_many_entries_are_kept,
+    a_long_log_keeps_little_less_than_it_may,
     old_entries_are_not_told,
     an_old_entry_does_not_hold_its_nonce,
     a_range_is_cut_at_both_ends,
@@ -122,6 +123,21 @@ async fn only_so_many_entries_are_kept(stage: Stage) {
         let slice = node.all(&topic).await;
         assert_eq!((slice.first, slice.top), (i - 4, i));
         assert_eq!(offsets(&slice), (i - 4..=i).collect::<Vec<_>>());
+    }
+}
+
+async fn a_long_log_keeps_little_less_than_it_may(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 300, max_age_ms: 0 }).await;
+    let topic = room("a");
+    for i in 1..=400 {
+        node.say(&topic, nonced("u", "", &format!("n{i}"))).await;
+        let Slice { first, top, .. } = node.read(&topic, 0, None, 0, Keep::Oldest).await;
+        let kept = top + 1 - first;
+        assert!(kept <= 300 && kept >= i.min(297), "{kept} of {i}");
+        for (offset, known) in [(first - 1, false), (first, true)] {
+            let found = node.broker.find_nonce(&topic, &user("u"), &format!("n{offset}")).await.unwrap();
+            assert_eq!(found.is_some(), known, "{offset} of {first} to {top}");
+        }
     }
 }
 

@@ -14,9 +14,10 @@ local sets = tonumber(ARGV[sets_at])
 local append_at = sets_at + 1 + sets * 3
 local event, author, payload, nonce, counted =
   ARGV[append_at], ARGV[append_at + 1], ARGV[append_at + 2], ARGV[append_at + 3], ARGV[append_at + 4]
+local named = nonce ~= '' and author .. nonce
 
-if nonce ~= '' then
-  local offset = redis.call('HGET', nonces, author .. nonce)
+if named then
+  local offset = redis.call('HGET', nonces, named)
   local found = offset and redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
   if found and tonumber(found[2][4]) >= oldest then
     return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
@@ -24,18 +25,21 @@ if nonce ~= '' then
 end
 
 if expected > 0 then
+  local names = {}
+  for i = 1, expected do names[i] = ARGV[4 + i * 3] end
+  local values = redis.call('HMGET', fields, unpack(names))
   local refused = false
-  local values = {'refused'}
-  for i = 0, expected - 1 do
-    local value = redis.call('HGET', fields, ARGV[7 + i * 3])
-    local wanted = ARGV[8 + i * 3] == '1' and ARGV[9 + i * 3] or false
-    if value ~= wanted then refused = true end
-    values[i + 2] = value and '1' .. value or '0'
+  for i = 1, expected do
+    if values[i] ~= (ARGV[5 + i * 3] == '1' and ARGV[6 + i * 3]) then refused = true end
   end
-  if refused then return values end
+  if refused then
+    local answer = {'refused'}
+    for i = 1, expected do answer[i + 1] = values[i] and '1' .. values[i] or '0' end
+    return answer
+  end
 end
 
-local epoch, top, last = live(head, ARGV[1])
+local epoch, top, last, _, first, since, lives, kinds = live(head, ARGV[1])
 if not epoch then
   epoch, top, last = ARGV[1], 0, 0
   begin(head, epoch)
@@ -52,53 +56,64 @@ for i = sets_at + 1, sets_at + sets * 3, 3 do
   end
 end
 
-local result = {'done'}
+local result
+kinds = tonumber(kinds or 0)
 if event ~= '' then
   -- The clock of the system may go back; that of the log does not.
   local time = string.format('%.0f', math.max(now, last))
   local offset = string.format('%.0f', top + 1)
-  redis.call('HSET', head, 'top', offset, 'at', time)
   -- Always these names in this order: the stream stores them once a block, and reads go by place.
   redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
     'l', epoch)
-  if nonce ~= '' then redis.call('HSET', nonces, author .. nonce, offset) end
+  redis.call('HSET', head, 'top', offset, 'at', time)
+  if named then redis.call('HSET', nonces, named, offset) end
   if counted == '1' then
-    redis.call('HINCRBY', counts, 'n', 1)
-    redis.call('HINCRBY', counts, 'a:' .. author, 1)
+    -- Text: a number of Lua takes longer to be written than to be added.
+    redis.call('HINCRBY', counts, 'n', '1')
+    redis.call('HINCRBY', counts, 'a:' .. author, '1')
   end
 
-  -- At most 16 go with each that comes: the log shrinks, and no commit takes long. What goes is
-  -- read before, because its nonces go with it.
-  local over = max_entries > 0 and redis.call('XLEN', log) - max_entries or 0
-  local page = {}
-  if over > 0 or max_age > 0 then
-    page = redis.call('XRANGE', log, '-', '+', 'COUNT', math.min(16, math.max(over, 1)))
-    if max_age > 0 and over < 16 and tonumber(page[1][2][4]) < oldest then
-      page = redis.call('XRANGE', log, '-', '+', 'COUNT', 16)
+  -- What the head says of the first entry may be outdated, or missing, but is never too late: so it
+  -- tells when there is nothing to do.
+  first = tonumber(first or 0)
+  local floor = max_entries > 0 and top + 2 - max_entries or 0
+  local old = tonumber(since or 0) < oldest - math.min(max_age / 100, 60000)
+  if first < floor or old then
+    local spare = math.min(15, math.floor(max_entries / 100))
+    if trim(head, log, nonces, first, floor, spare, old and oldest or 0) and not named then
+      -- They may have been all.
+      kinds = bit.band(kinds, 2)
+      redis.call('HSET', head, 'kinds', kinds)
     end
   end
-  local trimmed = nil
-  for i, entry in ipairs(page) do
-    local values = entry[2]
-    if i > over and tonumber(values[4]) >= oldest then break end
-    trimmed = string.match(entry[1], '^%d+')
-    local name = values[6] .. values[8]
-    if values[8] ~= '' and redis.call('HGET', nonces, name) == trimmed then redis.call('HDEL', nonces, name) end
-  end
-  if trimmed then redis.call('XTRIM', log, 'MINID', string.format('%.0f-0', trimmed + 1)) end
 
-  redis.call('PUBLISH', ARGV[2], table.concat({'e' .. epoch, offset, time, author, event, payload}, '\n'))
+  redis.call('PUBLISH', ARGV[2],
+    'e' .. epoch .. '\n' .. offset .. '\n' .. time .. '\n' .. author .. '\n' .. event .. '\n' .. payload)
   result = {'done', epoch, offset, time}
 end
 
--- A key that was made just now gets the life of the others.
-local ttl = ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', head)
-if tonumber(ttl) >= 0 then
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+-- A key that was made just now gets the life of the others; but log and nonces of entries that have
+-- an age no longer one than the last of them, because a log that goes quiet is trimmed by nobody:
+-- it goes as a whole. They get a minute more, so that not every commit has to see to them. The head
+-- says until when they live (0: as long as the topic), and what else was there and seen to (1: the
+-- nonces, 2: the counts).
+local least = max_age > 0 and now + max_age + 1000 or 0
+local most = least + math.min(max_age, 60000)
+local needed = (named and 1 or 0) + (counted == '1' and 2 or 0)
+lives = tonumber(lives or -1)
+local fresh = lives >= least and lives <= most
+if ARGV[3] ~= '' or event == '' or sets > 0 or not fresh or bit.band(kinds, needed) ~= needed then
+  local ttl = tonumber(ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', head))
+  if ttl >= 0 then
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+  end
+  if event ~= '' then
+    local ends = string.format('%.0f', most)
+    if max_age > 0 and (ttl < 0 or now + ttl > most) then
+      redis.call('PEXPIREAT', log, ends)
+      redis.call('PEXPIREAT', nonces, ends)
+    end
+    redis.call('HSET', head, 'until', ends, 'kinds', fresh and bit.bor(kinds, needed) or needed)
+  end
 end
--- A log that goes quiet is trimmed by nobody: it goes as a whole when its last entry is past its age.
-if event ~= '' and max_age > 0 and (tonumber(ttl) < 0 or tonumber(ttl) > max_age) then
-  redis.call('PEXPIRE', log, max_age + 1000)
-  redis.call('PEXPIRE', nonces, max_age + 1000)
-end
-return result
+return result or {'done'}

@@ -20,7 +20,14 @@
 //! `n` less `a:USER` less `SEEN`: no log has to be read for it.
 //!
 //! All keys of a topic live equally long, but for log and nonces of a topic whose entries have an age:
-//! these live no longer than the last entry. Presence is under one tag of its own:
+//! these live no longer than the last entry and a minute.
+//!
+//! So that most commits need not look, the head also says: `first` and `since`, the offset and time of
+//! the first entry when it was last looked at (the log begins there or later); `until`, up to when log and
+//! nonces live (0: as long as the topic); `kinds`, which other keys were there then and live as long as they
+//! should (1: nonces, 2: counts, 3: both). Any of these may be missing.
+//!
+//! Presence is under one tag of its own:
 //!
 //! | key | type | what |
 //! |---|---|---|

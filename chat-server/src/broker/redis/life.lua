@@ -3,17 +3,24 @@
 -- A Redis that was restarted, or took over from another, may hold less than was acknowledged and
 -- heard. It tells itself from the one that wrote last by its replication id, which is new with
 -- every start and every promotion. Then the log begins a new life, and keeps where the old one
--- ended: what was received before that is still true. To ask costs less than half a microsecond.
+-- ended: what was received before that is still true. To ask costs 3 µs of a commit's 28.
 -- (A primary also takes a new id when its first replica comes: then the new life loses nothing.)
 local LIVES_KEPT = 32
 
--- Answers epoch, top, time of the last entry, and where earlier lives ended ('EPOCH:OFFSET,' each,
--- oldest first); nothing if there is no such log.
+-- The replication id, 40 digits. To look for it with a pattern would take as long as INFO itself.
+local server_id = function()
+  local info = redis.call('INFO', 'replication')
+  local _, before = string.find(info, 'master_replid:', 1, true)
+  return string.sub(info, before + 1, before + 40)
+end
+
+-- Answers epoch, top, time of the last entry, where earlier lives ended ('EPOCH:OFFSET,' each,
+-- oldest first), and what else the head holds, as it stands there; nothing if there is no such log.
 local live = function(head, next_epoch)
-  local known = redis.call('HMGET', head, 'epoch', 'top', 'at', 'server', 'ended')
+  local known = redis.call('HMGET', head, 'epoch', 'top', 'at', 'server', 'ended', 'first', 'since', 'until', 'kinds')
   local epoch, ended = known[1], known[5] or ''
   if not epoch then return end
-  local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local server = server_id()
   if server ~= known[4] then
     ended = ended .. epoch .. ':' .. (known[2] or '0') .. ','
     local _, lives = string.gsub(ended, ',', '')
@@ -21,10 +28,9 @@ local live = function(head, next_epoch)
     epoch = next_epoch
     redis.call('HSET', head, 'epoch', epoch, 'server', server, 'ended', ended)
   end
-  return epoch, tonumber(known[2] or 0), tonumber(known[3] or 0), ended
+  return epoch, tonumber(known[2] or 0), tonumber(known[3] or 0), ended, known[6], known[7], known[8], known[9]
 end
 
 local begin = function(head, epoch)
-  local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  redis.call('HSET', head, 'epoch', epoch, 'server', server)
+  redis.call('HSET', head, 'epoch', epoch, 'server', server_id())
 end

@@ -1,0 +1,90 @@
+//! What the head of a log says in Redis to spare commits some work, and that nothing goes wrong where
+//! it says nothing, or what was so before.
+
+use super::*;
+
+const HEAD: &str = "chat:{room:a}:h";
+const LOG: &str = "chat:{room:a}:l";
+const NONCES: &str = "chat:{room:a}:n";
+
+fn number(answer: &str) -> i64 {
+    answer.strip_prefix(':').unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_costs_redis_twelve_commands() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 86_400_000, max_entries: 1_000 }).await;
+    let topic = room("a");
+    node.broker.commit(&topic, setting(&[("x", Some("1"))])).await.unwrap();
+    let say = async |i: u32| {
+        let expect = pairs(&[("x", Some("1")), ("y", None)]);
+        node.say(&topic, Commit { expect, ..nonced("u", "1", &format!("n{i}")) }).await;
+    };
+    say(0).await;
+    let (count, before) = (500, server.info("stats", "total_commands_processed"));
+    for i in 1..=count {
+        say(i).await;
+    }
+    let each = (server.info("stats", "total_commands_processed") - before) / f64::from(count);
+    // One of them is the script itself, and now and then one asks whether Redis is there.
+    assert!((12.0..12.1).contains(&each), "{each}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_trimmed_whatever_its_head_says_of_it() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 0, max_entries: 3 }).await;
+    let topic = room("a");
+    for i in 1..=5 {
+        node.say(&topic, nonced("u", "", &format!("n{i}"))).await;
+    }
+    // As it was before heads said it; and as one leaves it that does not know of it.
+    for (i, change) in ["HDEL HEAD first since until kinds", "HSET HEAD first 1 since 1"].into_iter().enumerate() {
+        server.ask(&change.replace("HEAD", HEAD));
+        node.say(&topic, nonced("u", "", &format!("m{i}"))).await;
+        let top = i as u64 + 6;
+        assert_eq!(offsets(&node.all(&topic).await), [top - 2, top - 1, top], "{change}");
+        assert_eq!(
+            (server.ask(&format!("XLEN {LOG}")), server.ask(&format!("HLEN {NONCES}"))),
+            (":3".into(), ":3".into())
+        );
+    }
+    // A log that went, and began again further on.
+    assert_eq!(server.ask(&format!("DEL {LOG}")), ":1");
+    for top in 8..=11 {
+        node.say(&topic, message("u", "")).await;
+        assert_eq!(offsets(&node.all(&topic).await), (8.max(top - 2)..=top).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonces_that_are_made_again_end_with_the_topic() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 0, max_entries: 1 }).await;
+    let topic = room("a");
+    node.broker.commit(&topic, Commit { ttl_ms: Some(60_000), ..Commit::default() }).await.unwrap();
+    for round in 0..3 {
+        node.say(&topic, nonced("u", "", &format!("n{round}"))).await;
+        assert!((1..=60_000).contains(&number(&server.ask(&format!("PTTL {NONCES}")))), "round {round}");
+        node.say(&topic, message("u", "")).await;
+        assert_eq!(server.ask(&format!("EXISTS {NONCES}")), ":0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_lives_as_long_as_its_last_entry_and_little_longer() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 20, max_entries: 0 }).await;
+    let (topic, mut ends) = (room("a"), Vec::new());
+    for i in 0..300 {
+        let (_, at) = node.say(&topic, nonced("u", "", &format!("n{i}"))).await;
+        let until = number(&server.ask(&format!("PEXPIRETIME {LOG}")));
+        assert_eq!(number(&server.ask(&format!("PEXPIRETIME {NONCES}"))), until);
+        let longer = until - i64::try_from(at).unwrap();
+        assert!((1_020..=1_040).contains(&longer), "{longer} ms after the entry {i}");
+        ends.push(until);
+    }
+    ends.dedup();
+    assert!((2..150).contains(&ends.len()), "{} renewals for 300 entries", ends.len());
+}
