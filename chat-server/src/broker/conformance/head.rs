@@ -88,3 +88,16 @@ async fn a_log_lives_as_long_as_its_last_entry_and_little_longer() {
     ends.dedup();
     assert!((2..150).contains(&ends.len()), "{} renewals for 300 entries", ends.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_entries_no_longer_have_an_age_stays() {
+    let server = Server::start();
+    let topic = room("a");
+    let before = server.node_with(Retention { max_age_ms: 60_000, max_entries: 0 }).await;
+    before.say(&topic, nonced("u", "", "n1")).await;
+    let now = server.node().await;
+    now.say(&topic, nonced("u", "", "n2")).await;
+    for key in [LOG, NONCES] {
+        assert_eq!(server.ask(&format!("PTTL {key}")), ":-1", "{key}");
+    }
+}

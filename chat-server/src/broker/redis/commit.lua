@@ -112,6 +112,10 @@ if ARGV[3] ~= '' or event == '' or sets > 0 or not fresh or bit.band(kinds, need
     if max_age > 0 and (ttl < 0 or now + ttl > most) then
       redis.call('PEXPIREAT', log, ends)
       redis.call('PEXPIREAT', nonces, ends)
+    elseif max_age == 0 and ttl < 0 and not fresh then
+      -- From when entries had an age.
+      redis.call('PERSIST', log)
+      redis.call('PERSIST', nonces)
     end
     redis.call('HSET', head, 'until', ends, 'kinds', fresh and bit.bor(kinds, needed) or needed)
   end
