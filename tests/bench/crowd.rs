@@ -3,8 +3,11 @@
 mod arrive;
 mod hear;
 mod load;
+mod person;
+mod read;
 mod socket;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,8 @@ use crate::dialect::Dialect;
 use crate::frame;
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
-pub(crate) use load::Load;
+use load::{Load, Sent};
+use person::Person;
 use socket::{Socket, Stage};
 
 /// How much is read at once. Also what a server's burst to one client is cut into.
@@ -63,14 +67,25 @@ pub(crate) struct Tally {
     pub(crate) sent: u64,
     /// Of these, answered that they were taken.
     pub(crate) acked: u64,
-    /// Of these, answered otherwise.
+    /// Of these, answered otherwise, for good.
     pub(crate) refused: u64,
+    /// How often a message was refused for now.
+    pub(crate) put_off: u64,
     /// Messages heard.
     pub(crate) delivered: u64,
     /// How often a server said that it left something out.
     pub(crate) gaps: u64,
     /// Connections that ended without our doing.
     pub(crate) ended: u64,
+    /// Sessions that went on, and that did so without a message being missed.
+    pub(crate) resumed: u64,
+    pub(crate) recovered: u64,
+    /// Answers to questions for history.
+    pub(crate) read: u64,
+    /// The longest time in which nobody heard anything, in nanoseconds.
+    pub(crate) silence: u64,
+    /// When somebody heard something last.
+    heard_at: u64,
 }
 
 /// A room, as its members know it.
@@ -85,6 +100,29 @@ struct Room {
     heard_at: u64,
 }
 
+/// What clients do without being told each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habits {
+    /// They join as soon as they are connected.
+    pub(crate) joins: bool,
+    /// They keep their token and where they are in their room, of which each has one; and who is cut off comes back
+    /// at once, to the next server.
+    pub(crate) returns: bool,
+    /// They send again what was refused for now, and nothing else before that.
+    pub(crate) retries: bool,
+}
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timed {
+    /// From a text's being sent to its being heard.
+    Deliveries,
+    /// From the start to a client's being where it wants to be.
+    Arrivals,
+    /// From a question for history to the answer.
+    Reads,
+}
+
 /// The clients.
 pub(crate) struct Crowd {
     dialect: Dialect,
@@ -92,19 +130,27 @@ pub(crate) struct Crowd {
     servers: Vec<SocketAddr>,
     epoll: OwnedFd,
     sockets: Vec<Socket>,
+    people: Vec<Person>,
     rooms: Vec<Room>,
+    pub(crate) habits: Habits,
     /// How many bytes each text has.
     text: usize,
     load: Load,
     ledger: Ledger,
     tally: Tally,
-    /// Latencies, while they are measured.
-    latencies: Option<Histogram>,
-    /// All messages that were sent: room, sender, number.
-    messages: Vec<(u32, u32, u32)>,
+    /// How long that took, while it is measured.
+    times: Option<(Timed, Histogram)>,
+    /// All messages that were sent.
+    messages: Vec<Sent>,
+    /// What was refused for now: when to send it again, and its number among all.
+    refused: VecDeque<(u64, u32)>,
     /// How many have their namespace, and how many joins and other requests were answered.
     there: usize,
     joined: usize,
+    /// When measuring began.
+    since: u64,
+    /// Whether everyone asks for history, again and again.
+    reads: bool,
     /// Rooms whose window has room again.
     due: Vec<u32>,
     /// Where the last stamp stood in its packet.
@@ -124,16 +170,20 @@ impl Crowd {
         Ok(Self {
             dialect,
             layout,
-            servers,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?,
             sockets: Vec::with_capacity(layout.clients),
+            people: (0..layout.clients).map(|client| Person::at(client % servers.len())).collect(),
+            habits: Habits::default(),
             rooms: (0..layout.rooms).map(|_| Room::default()).collect(),
             text,
             load: Load::None,
-            ledger: Ledger::new(layout.rooms, u32::try_from(layout.members)?, senders),
+            ledger: Ledger::new(layout.rooms, u32::try_from(layout.members)?, senders, dialect == Dialect::Chat),
             tally: Tally::default(),
-            latencies: None,
+            times: None,
             messages: Vec::new(),
+            refused: VecDeque::new(),
+            since: 0,
+            reads: false,
             there: 0,
             joined: 0,
             due: Vec::new(),
@@ -141,6 +191,7 @@ impl Crowd {
             buffer: vec![0; 2 * READ],
             scratch: Vec::new(),
             events: Vec::with_capacity(EVENTS),
+            servers,
             start: Instant::now(),
             failure: None,
         })
@@ -156,9 +207,25 @@ impl Crowd {
         &self.ledger
     }
 
-    /// From now on latencies are recorded; what was recorded so far is given back.
-    pub(crate) fn measure(&mut self, on: bool) -> Option<Histogram> {
-        std::mem::replace(&mut self.latencies, on.then(Histogram::new))
+    /// From now on this is timed.
+    pub(crate) fn measure(&mut self, what: Timed) {
+        self.since = self.now();
+        (self.tally.heard_at, self.tally.silence) = (self.since, 0);
+        self.times = Some((what, Histogram::new()));
+    }
+
+    /// No longer: what it took.
+    pub(crate) fn measured(&mut self) -> Histogram {
+        self.times.take().map_or_else(Histogram::new, |(_, times)| times)
+    }
+
+    /// It took somebody so long.
+    fn time(&mut self, what: Timed, nanos: u64) {
+        if let Some((timed, times)) = &mut self.times
+            && *timed == what
+        {
+            times.record(nanos);
+        }
     }
 
     /// Nanoseconds since the start.
@@ -196,7 +263,7 @@ impl Crowd {
     pub(crate) fn drain(&mut self, patience: Duration) -> anyhow::Result<()> {
         self.load = Load::None;
         let (mut heard, mut since) = (self.tally.delivered, Instant::now());
-        while self.ledger.missing() > 0 && since.elapsed() < patience {
+        while !self.ledger.is_settled() && since.elapsed() < patience {
             self.run_for(Duration::from_millis(50))?;
             if self.tally.delivered != heard {
                 (heard, since) = (self.tally.delivered, Instant::now());
@@ -285,6 +352,9 @@ impl Crowd {
         if self.sockets[client].stage != Stage::Gone {
             self.tally.ended += 1;
             self.sockets[client].close(&self.epoll);
+            if self.habits.returns {
+                self.come_back(client);
+            }
         }
     }
 

@@ -23,8 +23,10 @@ pub(crate) enum Asked {
     Create(u32),
     /// To join it.
     Join(u32),
-    /// Its history.
+    /// The end of its history.
     History(u32),
+    /// A page of its log.
+    Log(u32),
     /// To take the message of this number among all that the generator sent.
     Message(u32),
 }
@@ -33,9 +35,10 @@ impl Asked {
     /// The number that the server is to answer with.
     pub(crate) fn ack(self) -> u64 {
         match self {
-            Self::Create(room) => u64::from(room) * 3,
-            Self::Join(room) => u64::from(room) * 3 + 1,
-            Self::History(room) => u64::from(room) * 3 + 2,
+            Self::Create(room) => u64::from(room) * 4,
+            Self::Join(room) => u64::from(room) * 4 + 1,
+            Self::History(room) => u64::from(room) * 4 + 2,
+            Self::Log(room) => u64::from(room) * 4 + 3,
             Self::Message(number) => FIRST_MESSAGE + u64::from(number),
         }
     }
@@ -44,11 +47,12 @@ impl Asked {
         if let Some(number) = ack.checked_sub(FIRST_MESSAGE) {
             return u32::try_from(number).ok().map(Self::Message);
         }
-        let room = u32::try_from(ack / 3).ok()?;
-        Some(match ack % 3 {
+        let room = u32::try_from(ack / 4).ok()?;
+        Some(match ack % 4 {
             0 => Self::Create(room),
             1 => Self::Join(room),
-            _ => Self::History(room),
+            2 => Self::History(room),
+            _ => Self::Log(room),
         })
     }
 }
@@ -68,8 +72,8 @@ pub(crate) enum Packet<'a> {
     Ack(Asked, &'a [u8]),
     /// `session`, with all that it says.
     Session(&'a [u8]),
-    /// Entries of a room that were not delivered.
-    Gap,
+    /// Entries of a room that were not delivered: which.
+    Gap(&'a [u8]),
     /// Another event.
     Event(&'a [u8]),
     /// Anything else.
@@ -81,10 +85,11 @@ impl<'a> Packet<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
         match bytes {
             [b'4', b'2', event @ ..] => {
-                if event.starts_with(b"[\"session\",") {
-                    Self::Session(&event[b"[\"session\",".len()..event.len() - 1])
-                } else if event.starts_with(b"[\"gap\",") {
-                    Self::Gap
+                let payload = |name: &[u8]| event.strip_prefix(name)?.strip_suffix(b"]");
+                if let Some(session) = payload(b"[\"session\",") {
+                    Self::Session(session)
+                } else if let Some(gap) = payload(b"[\"gap\",") {
+                    Self::Gap(gap)
                 } else {
                     Self::Event(event)
                 }
@@ -106,11 +111,10 @@ impl<'a> Packet<'a> {
 }
 
 impl Dialect {
-    /// Appends what opens the namespace.
-    pub(crate) fn connect(self, out: &mut Vec<u8>, number: usize, resume: Option<&str>) {
-        let _ = match (self, resume) {
+    /// Appends what opens the namespace: as a new guest, or with this `auth`.
+    pub(crate) fn connect(self, out: &mut Vec<u8>, number: usize, auth: Option<&str>) {
+        let _ = match (self, auth) {
             (Self::Bare, _) => write!(out, "40"),
-            // What comes with it is whole JSON: the positions, in the scenarios that have some.
             (Self::Chat, Some(auth)) => write!(out, "40{auth}"),
             (Self::Chat, None) => write!(out, "40{{\"name\":\"guest {number}\"}}"),
         };
@@ -129,6 +133,27 @@ impl Dialect {
             Self::Chat => write!(out, "42{ack}[\"room:join\",{{\"room\":\"{id}\",\"limit\":1}}]"),
             Self::Bare => write!(out, "42{ack}[\"join\",\"{id}\"]"),
         };
+    }
+
+    /// Appends a question for the end of a room's history.
+    pub(crate) fn history(out: &mut Vec<u8>, room: u32, id: &str) {
+        let ack = Asked::History(room).ack();
+        let _ = write!(out, "42{ack}[\"history:get\",{{\"room\":\"{id}\",\"limit\":50}}]");
+    }
+
+    /// Appends a question for what comes after this entry of a room's log.
+    pub(crate) fn log(out: &mut Vec<u8>, room: u32, id: &str, epoch: &str, after: u64) {
+        let ack = Asked::Log(room).ack();
+        let _ = write!(
+            out,
+            "42{ack}[\"log:get\",{{\"room\":\"{id}\",\"epoch\":\"{epoch}\",\"after\":{after},\"limit\":100}}]"
+        );
+    }
+
+    /// Appends a message that nobody counts, to our server.
+    pub(crate) fn hello(out: &mut Vec<u8>, id: &str, nonce: usize) {
+        let _ =
+            write!(out, "42[\"message:send\",{{\"room\":\"{id}\",\"nonce\":\"hello {nonce}\",\"text\":\"hello\"}}]");
     }
 
     /// Appends a message, which is the `number`th of all.
@@ -151,13 +176,19 @@ pub(crate) fn is_ok(ack: &[u8]) -> bool {
     ack.windows(ok.len()).any(|window| window == ok)
 }
 
+/// Whether our server would perhaps take it later.
+pub(crate) fn is_temporary(ack: &[u8]) -> bool {
+    let temporary = b"\"temporary\":true";
+    ack.windows(temporary.len()).any(|window| window == temporary)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_ack_says_what_it_is_for() {
-        for asked in [Asked::Create(7), Asked::Join(9_999), Asked::History(0), Asked::Message(123_456)] {
+        for asked in [Asked::Create(7), Asked::Join(9_999), Asked::History(0), Asked::Log(1), Asked::Message(123_456)] {
             let text = format!("43{}[{{\"ok\":true}}]", asked.ack());
             assert_eq!(Packet::of(text.as_bytes()), Packet::Ack(asked, b"[{\"ok\":true}]"));
         }
@@ -171,7 +202,7 @@ mod tests {
             ("40{\"sid\":\"a\"}", Packet::Connected),
             ("44{\"message\":\"bad_request\"}", Packet::Refused),
             ("42[\"session\",{\"user\":1}]", Packet::Session(b"{\"user\":1}")),
-            ("42[\"gap\",{}]", Packet::Gap),
+            ("42[\"gap\",{}]", Packet::Gap(b"{}")),
             ("42[\"message\",\"a\"]", Packet::Event(b"[\"message\",\"a\"]")),
             ("6", Packet::Other),
         ] {

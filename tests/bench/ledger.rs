@@ -40,7 +40,7 @@ struct Room {
 /// What went wrong, in deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
-    /// That never came, of messages that were not refused.
+    /// That never came, of messages that were not refused and, where a server answers, known to be there.
     pub(crate) lost: u64,
     /// Of these, of messages that were acked.
     pub(crate) lost_acked: u64,
@@ -48,12 +48,16 @@ pub(crate) struct Faults {
     pub(crate) duplicated: u64,
     /// That came after a later one of the same sender, or after one that another member heard later.
     pub(crate) disordered: u64,
+    /// Messages that have no answer, and that nobody heard.
+    pub(crate) unanswered: u64,
 }
 
 /// The account of all rooms, which have the same number of members.
 pub(crate) struct Ledger {
     members: u32,
     senders: u32,
+    /// Whether the server answers each message.
+    acks: bool,
     rooms: Vec<Room>,
     duplicated: u64,
     disordered: u64,
@@ -61,7 +65,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Of so many rooms, with so many members each, the first of whom send.
-    pub(crate) fn new(rooms: usize, members: u32, senders: u32) -> Self {
+    pub(crate) fn new(rooms: usize, members: u32, senders: u32, acks: bool) -> Self {
         let room = || Room {
             messages: (0..senders).map(|_| Vec::new()).collect(),
             places: 0,
@@ -69,7 +73,7 @@ impl Ledger {
             latest: vec![0; members as usize],
             holes: Vec::new(),
         };
-        Self { members, senders, rooms: (0..rooms).map(|_| room()).collect(), duplicated: 0, disordered: 0 }
+        Self { members, senders, acks, rooms: (0..rooms).map(|_| room()).collect(), duplicated: 0, disordered: 0 }
     }
 
     /// A message is about to be sent: its number.
@@ -82,6 +86,13 @@ impl Ledger {
     /// The server answered one.
     pub(crate) fn answered(&mut self, room: u32, sender: u32, number: u32, answer: Answer) {
         self.rooms[room as usize].messages[sender as usize][number as usize].answer = answer;
+    }
+
+    /// A member has fetched what it was told it would not hear. `false` if there is no such message.
+    pub(crate) fn fetches(&mut self, room: u32, sender: u32, number: u32) -> bool {
+        let messages = self.rooms.get_mut(room as usize).and_then(|room| room.messages.get_mut(sender as usize));
+        let message = messages.and_then(|messages| messages.get_mut(number as usize));
+        message.map(|message| message.heard += 1).is_some()
     }
 
     /// A member has heard a message. `false` if there is no such message.
@@ -114,14 +125,15 @@ impl Ledger {
         true
     }
 
-    /// How many deliveries are still to come, refused messages aside.
-    pub(crate) fn missing(&self) -> u64 {
-        self.faults().lost
+    /// Whether everything has come that is to come.
+    pub(crate) fn is_settled(&self) -> bool {
+        let faults = self.faults();
+        faults.lost == 0 && faults.unanswered == 0
     }
 
     /// What went wrong, if nothing more comes.
     pub(crate) fn faults(&self) -> Faults {
-        let mut faults = Faults { duplicated: self.duplicated, disordered: self.disordered, lost: 0, lost_acked: 0 };
+        let mut faults = Faults { duplicated: self.duplicated, disordered: self.disordered, ..Faults::default() };
         for message in self.rooms.iter().flat_map(|room| &room.messages).flatten() {
             let unheard = u64::from(self.members.saturating_sub(message.heard));
             match message.answer {
@@ -129,6 +141,7 @@ impl Ledger {
                     faults.lost += unheard;
                     faults.lost_acked += unheard;
                 }
+                Answer::None if self.acks && message.heard == 0 => faults.unanswered += 1,
                 Answer::None => faults.lost += unheard,
                 Answer::Refused => {}
             }
@@ -143,7 +156,7 @@ mod tests {
 
     /// Two members of one room, who both send twice.
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::new(1, 2, 2);
+        let mut ledger = Ledger::new(1, 2, 2, false);
         for (sender, number) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             assert_eq!(ledger.sends(0, sender), number);
         }
@@ -173,7 +186,25 @@ mod tests {
         ledger.answered(0, 0, 1, Answer::Acked);
         assert_eq!(ledger.faults(), Faults { lost: 3, lost_acked: 1, ..Faults::default() });
         ledger.answered(0, 1, 1, Answer::Refused);
-        assert_eq!(ledger.missing(), 1);
+        assert_eq!(ledger.faults().lost, 1);
+    }
+
+    #[test]
+    fn what_has_no_answer_where_others_have_one_may_never_have_been_there() {
+        let mut ledger = Ledger::new(1, 2, 2, true);
+        let (first, second) = (ledger.sends(0, 0), ledger.sends(0, 0));
+        assert!(!ledger.is_settled());
+        assert!(ledger.hears(0, 1, 0, second));
+        assert_eq!((first, ledger.faults().unanswered, ledger.faults().lost), (0, 1, 1));
+    }
+
+    #[test]
+    fn what_was_fetched_is_not_lost() {
+        let mut ledger = Ledger::new(1, 2, 2, true);
+        let number = ledger.sends(0, 0);
+        ledger.answered(0, 0, number, Answer::Acked);
+        assert!(ledger.hears(0, 0, 0, number) && ledger.fetches(0, 0, number) && !ledger.fetches(0, 1, number));
+        assert!(ledger.is_settled());
     }
 
     #[test]

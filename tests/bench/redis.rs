@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 
 use crate::ports;
 use crate::process::Process;
@@ -13,7 +14,11 @@ use crate::process::Process;
 /// The running server.
 pub(crate) struct Redis {
     addr: SocketAddr,
+    folder: PathBuf,
+    core: usize,
     pub(crate) process: Process,
+    /// Whether it was stopped in the middle of what it did.
+    is_stopped: bool,
 }
 
 impl Redis {
@@ -23,15 +28,27 @@ impl Redis {
         let _ = std::fs::remove_dir_all(&files);
         std::fs::create_dir_all(&files).with_context(|| files.display().to_string())?;
         let addr = ports::free();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--port", &addr.port().to_string(), "--daemonize", "no"])
-            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
-            .arg("--dir")
-            .arg(&files);
-        let mut process = Process::start("redis-server", core, &folder.join("redis.log"), &command)?;
-        process.wait_until("it answers PING", |_| ask(addr, &["PING"]).is_ok_and(|answer| answer == "PONG"))?;
-        Ok(Self { addr, process })
+        let process = start(addr, folder, core)?;
+        Ok(Self { addr, folder: folder.to_owned(), core, process, is_stopped: false })
+    }
+
+    /// Is away from now on: killed, or stopped with its connections open.
+    pub(crate) fn leave(&mut self, is_killed: bool) -> anyhow::Result<()> {
+        if is_killed {
+            self.process.kill();
+            return Ok(());
+        }
+        self.is_stopped = true;
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Is there again, with all it had.
+    pub(crate) fn come_back(&mut self) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.is_stopped) {
+            return self.process.signal(Signal::CONT);
+        }
+        self.process = start(self.addr, &self.folder, self.core)?;
+        Ok(())
     }
 
     /// Where the servers find it.
@@ -48,6 +65,19 @@ impl Redis {
         };
         Ok(answer.lines().filter_map(line).collect())
     }
+}
+
+/// Starts one with the files that are in this folder, and waits until it answers.
+fn start(addr: SocketAddr, folder: &Path, core: usize) -> anyhow::Result<Process> {
+    let mut command = Command::new("redis-server");
+    command
+        .args(["--bind", "127.0.0.1", "--port", &addr.port().to_string(), "--daemonize", "no"])
+        .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+        .arg("--dir")
+        .arg(folder.join("redis"));
+    let mut process = Process::start("redis-server", core, &folder.join("redis.log"), &command)?;
+    process.wait_until("it answers PING", |_| ask(addr, &["PING"]).is_ok_and(|answer| answer == "PONG"))?;
+    Ok(process)
 }
 
 /// Asks for a text, on a connection of its own.

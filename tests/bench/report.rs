@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::contender;
 use crate::results::{Cell, Results};
-use crate::scenario::{Scenario, Talk};
+use crate::scenario::{Away, Growth, Scenario, Talk};
 use crate::shape;
 
 /// The figures of one run on one line.
@@ -22,49 +22,74 @@ pub(crate) fn line(figures: &Value) -> String {
         .join(", ")
 }
 
-/// A table of one figure in some scenarios.
-struct Table<'a> {
-    title: &'a str,
+/// A table of some figures in some scenarios.
+struct Table {
+    title: &'static str,
     scenarios: Vec<Scenario>,
     /// The names of a cell's figures.
-    figures: &'a [&'a str],
+    figures: &'static [&'static str],
+}
+
+fn tables() -> Vec<Table> {
+    let talk = || shape::ALL.into_iter().map(Scenario::Talk).collect::<Vec<_>>();
+    let growth = |name: &str| {
+        let all = Growth::all().into_iter().filter(|growth| growth.name().trim_end_matches(char::is_numeric) == name);
+        all.map(Scenario::Growth).collect()
+    };
+    let table = |title, scenarios, figures| Table { title, scenarios, figures };
+    let cost: &[_] = &["cpu_us_per_delivery", "redis_commands_per_message"];
+    let outages = vec![Scenario::Outage(Away::Stopped), Scenario::Outage(Away::Killed)];
+    vec![
+        table("µs of CPU a delivery, Redis counted in", talk(), &["cpu_us_per_delivery"]),
+        table("Latency in ms: p50 / p99 / longest", talk(), &["p50_ms", "p99_ms", "max_ms"]),
+        table("Deliveries a second", talk(), &["deliveries_per_second"]),
+        table("Share of a core: servers and Redis / generator", talk(), &["servers_share", "generator_share"]),
+        table("Commands of Redis a message, those within scripts counted", talk(), &["redis_commands_per_message"]),
+        table(
+            "KiB a connection: at rest / after a burst / a while later",
+            vec![Scenario::Idle],
+            &["kib_per_connection", "kib_after_burst", "kib_after_rest"],
+        ),
+        table(
+            "Everyone connects at once and joins a room: clients / seconds / median in ms / µs of CPU each",
+            vec![Scenario::JoinStorm],
+            &["clients", "seconds", "p50_ms", "cpu_us_per_client"],
+        ),
+        table(
+            "Everyone's node dies: clients / seconds / recovered / acked and lost / Redis: scripts / log reads",
+            vec![Scenario::ReconnectStorm(100), Scenario::ReconnectStorm(1_000)],
+            &["clients", "seconds", "recovered", "lost_acked", "redis_evalsha", "redis_xrange"],
+        ),
+        table(
+            "Reading the last 50 messages: reads a second / µs of CPU each / p50 / p99 in ms",
+            vec![Scenario::History],
+            &["reads_per_second", "cpu_us_per_read", "p50_ms", "p99_ms"],
+        ),
+        table(
+            "Some read nothing: p99 in ms of the others, before / meanwhile; MiB more; deliveries lost / cut off",
+            vec![Scenario::SlowReaders],
+            &["p99_awake_ms", "p99_ms", "mib_more", "lost", "ended"],
+        ),
+        table(
+            "Redis away: share that arrived / acked and lost / out of order / longest silence in s / share that arrived afterwards",
+            outages,
+            &["arrived_share", "lost_acked", "disordered", "silence_seconds", "arrived_share_afterwards"],
+        ),
+        table("More nodes, members on all: µs a delivery / Redis commands a message", growth("nodes-"), cost),
+        table("More nodes, members on one: µs a delivery / Redis commands a message", growth("nodes-apart-"), cost),
+        table("More members: µs a delivery / Redis commands a message", growth("members-"), cost),
+        table("More rooms: µs a delivery / Redis commands a message", growth("rooms-"), cost),
+    ]
 }
 
 /// All tables.
 pub(crate) fn markdown(results: &Results) -> String {
-    let talk = || shape::ALL.into_iter().map(Scenario::Talk).collect::<Vec<_>>();
-    let tables = [
-        Table {
-            title: "µs of CPU a delivery, Redis counted in", scenarios: talk(), figures: &["cpu_us_per_delivery"]
-        },
-        Table {
-            title: "Latency in ms: p50 / p99 / longest",
-            scenarios: talk(),
-            figures: &["p50_ms", "p99_ms", "max_ms"],
-        },
-        Table { title: "Deliveries a second", scenarios: talk(), figures: &["deliveries_per_second"] },
-        Table {
-            title: "Share of a core: servers and Redis / generator",
-            scenarios: talk(),
-            figures: &["servers_share", "generator_share"],
-        },
-        Table {
-            title: "Commands of Redis a message, those within scripts counted",
-            scenarios: talk(),
-            figures: &["redis_commands_per_message"],
-        },
-        Table {
-            title: "KiB a connection: at rest / after a burst / a minute later",
-            scenarios: vec![Scenario::Idle],
-            figures: &["kib_per_connection", "kib_after_burst", "kib_after_rest"],
-        },
-    ];
     let mut out = String::new();
     for (what, value) in &results.machine {
         let _ = writeln!(out, "- {what}: {value}");
     }
     let _ = writeln!(out, "- {} rounds; the median, and in parentheses the least and the greatest", results.rounds);
-    for table in tables {
+    for table in tables() {
         write_table(&mut out, results, &table);
     }
     write_faults(&mut out, results);
@@ -72,7 +97,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     out
 }
 
-fn write_table(out: &mut String, results: &Results, table: &Table<'_>) {
+fn write_table(out: &mut String, results: &Results, table: &Table) {
     let scenarios: Vec<_> =
         table.scenarios.iter().filter(|scenario| results.scenarios.contains_key(&scenario.name())).collect();
     if scenarios.is_empty() {

@@ -31,7 +31,7 @@ pub(crate) struct Stage {
 pub(crate) struct Servers {
     pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) nodes: Vec<Process>,
-    pub(crate) redis: Option<Redis>,
+    redis: Option<Redis>,
 }
 
 /// What was used between two looks.
@@ -148,9 +148,19 @@ impl Servers {
         }
         if let Some(redis) = &self.redis {
             used.redis = redis.process.cpu_seconds()?;
-            used.commands = redis.commands()?.iter().map(|(_, calls)| calls).sum();
+            used.commands = self.commands()?.iter().map(|(_, calls)| calls).sum();
         }
         Ok(used)
+    }
+
+    /// What Redis carried out so far: names of commands, and how often.
+    pub(crate) fn commands(&self) -> anyhow::Result<Vec<(String, u64)>> {
+        self.redis.as_ref().map_or_else(|| Ok(Vec::new()), Redis::commands)
+    }
+
+    /// The Redis between them.
+    pub(crate) fn redis(&mut self) -> anyhow::Result<&mut Redis> {
+        self.redis.as_mut().context("these have no Redis")
     }
 
     /// KiB of memory of all servers, without Redis.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Crowd;
+use super::socket::Stage;
 use crate::stamp::Stamp;
 
 /// After this time without hearing any of them, a room's messages count as lost, and others may be sent.
@@ -10,6 +11,15 @@ const GIVEN_UP: u64 = 1_000_000_000;
 
 /// How often a turn looks for messages that were lost.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// A message that was sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) room: u32,
+    pub(super) sender: u32,
+    pub(super) number: u32,
+    at: u64,
+}
 
 /// At what pace the crowd sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +58,9 @@ impl Crowd {
 
     /// How long nothing is due, at most.
     pub(super) fn wait_for(&self, most: Duration) -> Duration {
+        if !self.refused.is_empty() {
+            return most.min(LOOK);
+        }
         match self.load {
             Load::None => most,
             Load::Paced { next, .. } => most.min(Duration::from_nanos(next.saturating_sub(self.now()))),
@@ -57,6 +70,12 @@ impl Crowd {
 
     /// Sends what is due.
     pub(super) fn send_due(&mut self) {
+        while let Some((due, message)) = self.refused.front().copied()
+            && due <= self.now()
+        {
+            self.refused.pop_front();
+            self.send_again(message);
+        }
         match self.load {
             Load::None => {}
             Load::Paced { interval, mut next, mut turn } => {
@@ -107,17 +126,30 @@ impl Crowd {
         }
     }
 
-    /// The next member of a room sends.
+    /// The next member of a room sends, of those who can.
     fn send(&mut self, room: u32) {
-        let own = &mut self.rooms[room as usize];
-        let seat = own.turn;
-        own.turn = (own.turn + 1) % self.layout.senders;
+        let senders = self.layout.senders;
+        let first = self.rooms[room as usize].turn;
+        let seats = (first..first + senders).map(|seat| seat % senders);
+        let Some(seat) = { seats }.find(|seat| self.can_send(self.layout.client(room as usize, *seat))) else { return };
+        self.rooms[room as usize].turn = (seat + 1) % senders;
         let sender = seat as u32;
         let number = self.ledger.sends(room, sender);
-        let stamp = Stamp { room, sender, number, at: u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(0) };
-        self.dialect.message(&mut self.scratch, self.messages.len() as u32, &own.id, stamp, self.text);
-        self.messages.push((room, sender, number));
+        self.messages.push(Sent { room, sender, number, at: self.now() });
         self.tally.sent += 1;
-        self.say(self.layout.client(room as usize, seat));
+        self.people[self.layout.client(room as usize, seat)].waits_for += 1;
+        self.send_again((self.messages.len() - 1) as u32);
+    }
+
+    fn can_send(&self, client: usize) -> bool {
+        self.sockets[client].stage == Stage::There && !(self.habits.retries && self.people[client].waits_for > 0)
+    }
+
+    /// Sends the message of this number, for the first time or once more.
+    fn send_again(&mut self, message: u32) {
+        let Sent { room, sender, number, at } = self.messages[message as usize];
+        let stamp = Stamp { room, sender, number, at };
+        self.dialect.message(&mut self.scratch, message, &self.rooms[room as usize].id, stamp, self.text);
+        self.say(self.layout.client(room as usize, sender as usize));
     }
 }

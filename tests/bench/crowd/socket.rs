@@ -22,6 +22,10 @@ pub(super) enum Stage {
     Gone,
 }
 
+/// What the kernel keeps for one who does not read; with so little, one who does read would be slow, too.
+const SLEEPERS_BUFFER: usize = 16 * 1024;
+const READERS_BUFFER: usize = 256 * 1024;
+
 /// A connection that never waits.
 pub(super) struct Socket {
     fd: Option<OwnedFd>,
@@ -32,7 +36,7 @@ pub(super) struct Socket {
     /// What the kernel did not take yet.
     unsent: Vec<u8>,
     /// Whether nothing is read of it for now.
-    pub(super) is_deaf: bool,
+    is_deaf: bool,
 }
 
 impl Socket {
@@ -117,8 +121,26 @@ impl Socket {
         if was_stuck { self.watch(epoll, client) } else { Ok(()) }
     }
 
+    /// Reads nothing any more, and has the kernel keep little of it.
+    pub(super) fn sleep(&mut self, epoll: &OwnedFd, client: usize) -> Result<(), Errno> {
+        if let Some(fd) = &self.fd {
+            sockopt::set_socket_recv_buffer_size(fd, SLEEPERS_BUFFER)?;
+        }
+        self.is_deaf = true;
+        self.watch(epoll, client)
+    }
+
+    /// Reads again.
+    pub(super) fn wake(&mut self, epoll: &OwnedFd, client: usize) -> Result<(), Errno> {
+        if let Some(fd) = &self.fd {
+            sockopt::set_socket_recv_buffer_size(fd, READERS_BUFFER)?;
+        }
+        self.is_deaf = false;
+        self.watch(epoll, client)
+    }
+
     /// Tells epoll what is waited for.
-    pub(super) fn watch(&self, epoll: &OwnedFd, client: usize) -> Result<(), Errno> {
+    fn watch(&self, epoll: &OwnedFd, client: usize) -> Result<(), Errno> {
         let Some(fd) = &self.fd else { return Ok(()) };
         let mut flags = epoll::EventFlags::empty();
         if !self.is_deaf {

@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::contender::Contender;
-use crate::crowd::Crowd;
-use crate::servers::Stage;
+use crate::crowd::{Crowd, Timed};
+use crate::servers::{Servers, Stage};
 use crate::shape::{Pace, Shape};
 
 use super::Extent;
@@ -52,16 +52,21 @@ pub(super) fn run(stage: &Stage, contender: &Contender, shape: &Shape, extent: &
     let servers = stage.start(contender, contender.processes)?;
     let mut crowd = Crowd::new(contender.dialect(), shape.layout(), servers.addrs.clone(), shape.text)?;
     crowd.arrive()?;
-    match shape.pace {
+    measure(&servers, &mut crowd, shape.pace, extent)
+}
+
+/// Measures a crowd that is there.
+pub(super) fn measure(servers: &Servers, crowd: &mut Crowd, pace: Pace, extent: &Extent) -> anyhow::Result<Figures> {
+    match pace {
         Pace::PerSecond(rate) => crowd.pace(rate),
         Pace::Full(window) => crowd.full_speed(window),
     }
     crowd.run_for(extent.warm_up)?;
 
     let (used, tally, own, start) = (servers.used()?, crowd.tally(), own_seconds(), Instant::now());
-    crowd.measure(true);
+    crowd.measure(Timed::Deliveries);
     crowd.run_for(extent.measured)?;
-    let latencies = crowd.measure(false);
+    let latencies = crowd.measured();
     let (used_then, tally_then, own_then, seconds) =
         (servers.used()?, crowd.tally(), own_seconds(), start.elapsed().as_secs_f64());
 
@@ -69,31 +74,27 @@ pub(super) fn run(stage: &Stage, contender: &Contender, shape: &Shape, extent: &
     let (faults, whole) = (crowd.ledger().faults(), crowd.tally());
     let deliveries = (tally_then.delivered - tally.delivered) as f64;
     let (cpu, redis) = (used_then.servers - used.servers, used_then.redis - used.redis);
-    let mut figures = Figures {
+    let commands = (used_then.commands - used.commands) as f64;
+    Ok(Figures {
         cpu_us_per_delivery: (cpu + redis) * 1e6 / deliveries.max(1.0),
         redis_us_per_delivery: redis * 1e6 / deliveries.max(1.0),
         servers_share: (cpu + redis) / seconds,
         deliveries_per_second: deliveries / seconds,
-        redis_commands_per_message: (used_then.commands - used.commands) as f64
-            / ((tally_then.sent - tally.sent) as f64).max(1.0),
+        p50_ms: latencies.millis(0.5),
+        p99_ms: latencies.millis(0.99),
+        max_ms: latencies.longest_millis(),
+        redis_commands_per_message: commands / ((tally_then.sent - tally.sent) as f64).max(1.0),
         rss_mib: servers.resident_kib()? as f64 / 1024.0,
         sent: whole.sent,
         delivered: whole.delivered,
-        lost: faults.lost,
+        lost: faults.lost + faults.unanswered,
         duplicated: faults.duplicated,
         disordered: faults.disordered,
         refused: whole.refused,
         gaps: whole.gaps,
         ended: whole.ended,
         generator_share: (own_then - own) / seconds,
-        ..Figures::default()
-    };
-    if let Some(latencies) = latencies {
-        figures.p50_ms = latencies.millis(0.5);
-        figures.p99_ms = latencies.millis(0.99);
-        figures.max_ms = latencies.longest_millis();
-    }
-    Ok(figures)
+    })
 }
 
 impl fmt::Display for Figures {
