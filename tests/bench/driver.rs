@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use crate::contender;
 use crate::options::Options;
+use crate::plot;
 use crate::report;
 use crate::results::Results;
 use crate::scenario::{Extent, Scenario};
@@ -40,7 +41,7 @@ pub(crate) fn run(stage: &Stage, extent: &Extent, options: &Options) -> anyhow::
         write(&results, &options.out)?;
     }
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    eprintln!("bench: {minutes:.1} minutes; {}/results.md and results.json", options.out.display());
+    eprintln!("bench: {minutes:.1} minutes; {}/results.md, results.json and pictures", options.out.display());
     Ok(())
 }
 
@@ -58,7 +59,11 @@ fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
     let json = folder.join("results.json");
     std::fs::write(&json, serde_json::to_vec_pretty(results)?).with_context(|| json.display().to_string())?;
     let markdown = folder.join("results.md");
-    std::fs::write(&markdown, report::markdown(results)).with_context(|| markdown.display().to_string())
+    std::fs::write(&markdown, report::markdown(results)).with_context(|| markdown.display().to_string())?;
+    for (name, picture) in plot::all(results) {
+        std::fs::write(folder.join(name), picture).with_context(|| name.to_owned())?;
+    }
+    Ok(())
 }
 
 /// What the figures depend on.

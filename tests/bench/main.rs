@@ -11,6 +11,7 @@ mod frame;
 mod histogram;
 mod ledger;
 mod options;
+mod plot;
 #[path = "../harness/ports.rs"]
 #[allow(clippy::panic, reason = "shared with the tests, which report by panicking")]
 mod ports;

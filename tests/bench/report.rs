@@ -33,7 +33,7 @@ struct Table {
 fn tables() -> Vec<Table> {
     let talk = || shape::ALL.into_iter().map(Scenario::Talk).collect::<Vec<_>>();
     let growth = |name: &str| {
-        let all = Growth::all().into_iter().filter(|growth| growth.name().trim_end_matches(char::is_numeric) == name);
+        let all = Growth::all().into_iter().filter(|growth| growth.kind() == name);
         all.map(Scenario::Growth).collect()
     };
     let table = |title, scenarios, figures| Table { title, scenarios, figures };
@@ -75,10 +75,10 @@ fn tables() -> Vec<Table> {
             outages,
             &["arrived_share", "lost_acked", "disordered", "silence_seconds", "arrived_share_afterwards"],
         ),
-        table("More nodes, members on all: µs a delivery / Redis commands a message", growth("nodes-"), cost),
-        table("More nodes, members on one: µs a delivery / Redis commands a message", growth("nodes-apart-"), cost),
-        table("More members: µs a delivery / Redis commands a message", growth("members-"), cost),
-        table("More rooms: µs a delivery / Redis commands a message", growth("rooms-"), cost),
+        table("More nodes, members on all: µs a delivery / Redis commands a message", growth("nodes"), cost),
+        table("More nodes, members on one: µs a delivery / Redis commands a message", growth("nodes-apart"), cost),
+        table("More members: µs a delivery / Redis commands a message", growth("members"), cost),
+        table("More rooms: µs a delivery / Redis commands a message", growth("rooms"), cost),
     ]
 }
 

@@ -47,11 +47,23 @@ impl Growth {
 
     /// What `--only` knows it by.
     pub(crate) fn name(self) -> String {
+        format!("{}-{}", self.kind(), self.size())
+    }
+
+    /// What grows.
+    pub(crate) fn kind(self) -> &'static str {
         match self {
-            Self::Nodes(count) => format!("nodes-{count}"),
-            Self::NodesApart(count) => format!("nodes-apart-{count}"),
-            Self::Members(count) => format!("members-{count}"),
-            Self::Rooms(count) => format!("rooms-{count}"),
+            Self::Nodes(_) => "nodes",
+            Self::NodesApart(_) => "nodes-apart",
+            Self::Members(_) => "members",
+            Self::Rooms(_) => "rooms",
+        }
+    }
+
+    /// How much of it there is.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Nodes(size) | Self::NodesApart(size) | Self::Members(size) | Self::Rooms(size) => size,
         }
     }
 
