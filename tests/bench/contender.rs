@@ -63,6 +63,11 @@ impl Contender {
         ALL.into_iter().find(|contender| contender.name == name)
     }
 
+    /// Its title where the number of its processes is another.
+    pub(crate) fn whose(&self) -> &'static str {
+        self.title.split_once(" × ").map_or(self.title, |(_, whose)| whose)
+    }
+
     /// What its servers understand.
     pub(crate) fn dialect(&self) -> Dialect {
         match self.kind {

@@ -17,7 +17,7 @@ use crate::servers::Stage;
 /// Runs all scenarios with all contenders, and writes what they gave after each.
 pub(crate) fn run(stage: &Stage, extent: &Extent, options: &Options) -> anyhow::Result<()> {
     let start = Instant::now();
-    let scenarios = scenarios(options)?;
+    let scenarios = scenarios(extent, options)?;
     let mut results = Results { machine: machine(), rounds: extent.rounds, ..Results::default() };
     for contender in contender::ALL {
         if let Some(lack) = stage.lacks(&contender) {
@@ -46,10 +46,10 @@ pub(crate) fn run(stage: &Stage, extent: &Extent, options: &Options) -> anyhow::
 }
 
 /// Those that were asked for, or all.
-fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
+fn scenarios(extent: &Extent, options: &Options) -> anyhow::Result<Vec<Scenario>> {
     let names: Vec<&String> = options.scenarios.iter().filter(|name| !name.is_empty()).collect();
     if names.is_empty() {
-        return Ok(Scenario::all());
+        return Ok(Scenario::all().into_iter().filter(|scenario| !(extent.quick && scenario.is_long())).collect());
     }
     let of = |name: &String| Scenario::of(name).with_context(|| format!("no scenario {name}: see --list"));
     names.into_iter().map(of).collect()

@@ -8,6 +8,7 @@ mod crowd;
 mod dialect;
 mod driver;
 mod frame;
+mod goals;
 mod histogram;
 mod ledger;
 mod options;

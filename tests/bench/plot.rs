@@ -26,7 +26,7 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
     let cost = talk(results, |contender, cell| {
         let (least, greatest) = cell.spread("cpu_us_per_delivery")?;
         let value = cell.median("cpu_us_per_delivery")?;
-        Some(Bar { label: contender.title, value, least, greatest, is_ours: is_ours(contender) })
+        Some(Bar { label: contender.title.to_owned(), value, least, greatest, is_ours: is_ours(contender) })
     });
     if !cost.is_empty() {
         all.push(("cost.svg", bars::draw("µs of server CPU a delivery, Redis counted in (less is better)", &cost)));
@@ -38,27 +38,26 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
     if !latency.is_empty() {
         all.push(("latency.svg", ranges::draw("Latency in ms, from the median to p99 (left is better)", &latency)));
     }
-    let memory: Vec<_> = [
-        ("at rest", "kib_per_connection"),
-        ("after five seconds at full speed", "kib_after_burst"),
-        ("and a while later", "kib_after_rest"),
-    ]
-    .into_iter()
-    .filter_map(|(title, figure)| {
-        let items = of_all(results, &Scenario::Idle, |contender, cell| {
+    let mut memory = Vec::new();
+    for (when, figure) in [
+        ("", "kib_per_connection"),
+        (", after 5 s at full speed", "kib_after_burst"),
+        (", a while later", "kib_after_rest"),
+    ] {
+        memory.extend(of_all(results, &Scenario::Idle, |contender, cell| {
             let value = cell.median(figure)?;
-            Some(Bar { label: contender.title, value, least: value, greatest: value, is_ours: is_ours(contender) })
-        });
-        (!items.is_empty()).then(|| Panel { title: title.to_owned(), items })
-    })
-    .collect();
+            let label = format!("{}{when}", contender.title);
+            Some(Bar { label, value, least: value, greatest: value, is_ours: is_ours(contender) })
+        }));
+    }
     if !memory.is_empty() {
-        all.push(("memory.svg", bars::draw("KiB of server memory a connection (less is better)", &memory)));
+        let panel = Panel { title: "connected, and in one room".to_owned(), items: memory };
+        all.push(("memory.svg", bars::draw("KiB of server memory a connection (less is better)", &[panel])));
     }
     for (file, title, names) in [
         ("nodes.svg", "More nodes: 200 rooms of ten, 10,000 deliveries/s", &["nodes", "nodes-apart"][..]),
         ("members.svg", "More members of one room, 10,000 deliveries/s", &["members"]),
-        ("rooms.svg", "More rooms of ten, 10,000 deliveries/s", &["rooms"]),
+        ("rooms.svg", "More rooms of five, 5,000 deliveries/s", &["rooms"]),
     ] {
         let panels: Vec<_> = [
             ("µs of server CPU a delivery", "cpu_us_per_delivery"),
@@ -106,7 +105,7 @@ fn growth(results: &Results, names: &[&str], figure: &str) -> Vec<Line> {
                 })
                 .collect();
             if !points.is_empty() {
-                let whose = contender.title.trim_start_matches(|sign: char| sign.is_numeric() || " ×".contains(sign));
+                let whose = contender.whose();
                 let how = if name.ends_with("apart") { ", members on one node" } else { "" };
                 all.push(Line { label: format!("{whose}{how}"), points, is_ours: is_ours(&contender) });
             }

@@ -31,6 +31,22 @@ pub(crate) fn take_core() -> anyhow::Result<usize> {
     Ok(servers)
 }
 
+/// Seconds that all cores together were busy so far, whoever with.
+pub(crate) fn busy_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    let ticks: Vec<f64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
+    // User, nice, system, then idle and waiting for disks, then interrupts of two kinds and what other machines took.
+    let [user, nice, system, _, _, hard, soft, stolen, ..] = ticks[..] else { bail!("/proc/stat: {stat}") };
+    Ok((user + nice + system + hard + soft + stolen) / TICKS_PER_SECOND)
+}
+
 /// A running process; killed when dropped, and also when this process dies of whatever.
 pub(crate) struct Process {
     name: String,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::contender;
+use crate::goals;
 use crate::results::{Cell, Results};
 use crate::scenario::{Away, Growth, Scenario, Talk};
 use crate::shape;
@@ -43,7 +44,11 @@ fn tables() -> Vec<Table> {
         table("µs of CPU a delivery, Redis counted in", talk(), &["cpu_us_per_delivery"]),
         table("Latency in ms: p50 / p99 / longest", talk(), &["p50_ms", "p99_ms", "max_ms"]),
         table("Deliveries a second", talk(), &["deliveries_per_second"]),
-        table("Share of a core: servers and Redis / generator", talk(), &["servers_share", "generator_share"]),
+        table(
+            "Share of a core: servers and Redis / generator / others, which should be none",
+            talk(),
+            &["servers_share", "generator_share", "others_share"],
+        ),
         table("Commands of Redis a message, those within scripts counted", talk(), &["redis_commands_per_message"]),
         table(
             "KiB a connection: at rest / after a burst / a while later",
@@ -89,6 +94,7 @@ pub(crate) fn markdown(results: &Results) -> String {
         let _ = writeln!(out, "- {what}: {value}");
     }
     let _ = writeln!(out, "- {} rounds; the median, and in parentheses the least and the greatest", results.rounds);
+    out.push_str(&goals::markdown(results));
     for table in tables() {
         write_table(&mut out, results, &table);
     }
@@ -110,7 +116,9 @@ fn write_table(out: &mut String, results: &Results, table: &Table) {
         let cells: Vec<_> = scenarios.iter().map(|scenario| results.cell(&scenario.name(), contender.name)).collect();
         if cells.iter().any(Option::is_some) {
             let cells: Vec<_> = cells.iter().map(|cell| text(*cell, table.figures)).collect();
-            let _ = writeln!(out, "| {} | {} |", contender.title, cells.join(" | "));
+            let is_growth = matches!(scenarios[0], Scenario::Growth(_));
+            let title = if is_growth { contender.whose() } else { contender.title };
+            let _ = writeln!(out, "| {title} | {} |", cells.join(" | "));
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Extent {
     pub(crate) rest: Duration,
     /// How often what decides is run.
     pub(crate) rounds: usize,
+    /// Whether what says little more than something else is left out.
+    pub(crate) quick: bool,
 }
 
 impl Extent {
@@ -41,9 +43,25 @@ impl Extent {
     pub(crate) fn of(quick: bool) -> Self {
         let seconds = Duration::from_secs;
         if quick {
-            Self { warm_up: seconds(1), measured: seconds(2), idle: 2_000, storm: 1_000, rest: seconds(20), rounds: 1 }
+            Self {
+                warm_up: seconds(1),
+                measured: Duration::from_millis(1_500),
+                idle: 2_000,
+                storm: 1_000,
+                rest: seconds(20),
+                rounds: 1,
+                quick,
+            }
         } else {
-            Self { warm_up: seconds(1), measured: seconds(4), idle: 19_500, storm: 5_000, rest: seconds(60), rounds: 3 }
+            Self {
+                warm_up: seconds(1),
+                measured: seconds(4),
+                idle: 19_500,
+                storm: 5_000,
+                rest: seconds(60),
+                rounds: 3,
+                quick,
+            }
         }
     }
 }
@@ -77,6 +95,17 @@ impl Scenario {
         all.extend([Self::History, Self::SlowReaders, Self::Outage(Away::Stopped), Self::Outage(Away::Killed)]);
         all.extend(Growth::all().into_iter().map(Self::Growth));
         all
+    }
+
+    /// Whether it is left out where time is short, unless asked for.
+    pub(crate) fn is_long(&self) -> bool {
+        match self {
+            Self::Outage(away) => *away == Away::Stopped,
+            Self::Growth(Growth::Nodes(size)) => size % 2 == 0,
+            Self::Growth(Growth::NodesApart(size)) => *size < 5,
+            Self::Growth(growth) => !matches!(growth.size(), 10 | 1_000),
+            _ => false,
+        }
     }
 
     /// The one of this name.
@@ -123,8 +152,11 @@ impl Scenario {
             Self::ReconnectStorm(_) => is_ours(contender) && contender.processes == 2,
             Self::History => is_ours(contender) && contender.processes <= 2,
             Self::Outage(_) => contender.redis && contender.processes == 2,
-            Self::Growth(Growth::Members(_) | Growth::Rooms(_)) => is_ours(contender) && contender.processes == 2,
-            Self::Growth(_) => is_ours(contender) && contender.processes == 2 || contender.name == "node-redis",
+            Self::Growth(growth) => {
+                // The same kind of chat whatever its size, and beside it what tells all nodes everything.
+                is_ours(contender) && contender.processes == 2
+                    || matches!(growth, Growth::Nodes(_)) && contender.name == "node-redis"
+            }
         };
         contender::ALL.into_iter().filter(is_in).collect()
     }

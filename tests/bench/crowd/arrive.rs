@@ -15,7 +15,7 @@ use super::{Crowd, Timed};
 const AT_ONCE: usize = 64;
 
 /// How long all of it may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Crowd {
     /// Everyone connects and joins their rooms, some at a time.

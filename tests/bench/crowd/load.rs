@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Crowd;
 use super::socket::Stage;
+use crate::dialect::Dialect;
 use crate::stamp::Stamp;
 
 /// After this time without hearing any of them, a room's messages count as lost, and others may be sent.
@@ -142,7 +143,9 @@ impl Crowd {
     }
 
     fn can_send(&self, client: usize) -> bool {
-        self.sockets[client].stage == Stage::There && !(self.habits.retries && self.people[client].waits_for > 0)
+        // Where nothing is answered, nothing is waited for.
+        let waits = self.habits.retries && self.dialect == Dialect::Chat && self.people[client].waits_for > 0;
+        self.sockets[client].stage == Stage::There && !waits
     }
 
     /// Sends the message of this number, for the first time or once more.

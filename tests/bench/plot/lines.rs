@@ -1,7 +1,7 @@
 //! How a figure changes as something grows.
 
 use super::Panel;
-use super::svg::{Anchor, SERIES, Svg, round_up, short};
+use super::svg::{Anchor, OTHER_LINES, OUR_LINES, Svg, round_up, short};
 
 /// One line: sizes and values.
 pub(super) struct Line {
@@ -40,17 +40,27 @@ pub(super) fn draw(title: &str, panels: &[Panel<Line>]) -> String {
         for size in &sizes {
             svg.text((x(*size), y(0.0) + 18.0), Anchor::Middle, &grouped(*size));
         }
+        let mut ends = Vec::new();
+        let (mut ours, mut others) = (OUR_LINES.into_iter().cycle(), OTHER_LINES.into_iter().cycle());
         for (number, line) in panel.items.iter().enumerate() {
-            let color = SERIES[number % SERIES.len()];
+            let color = if line.is_ours { ours.next() } else { others.next() }.unwrap_or_default();
             let points: Vec<_> = line.points.iter().map(|(size, value)| (x(*size), y(*value))).collect();
             svg.line(&points, color, if line.is_ours { 3.0 } else { 2.0 });
             points.iter().for_each(|point| svg.circle(*point, 3.5, color));
             if let (Some((px, py)), Some((_, value))) = (points.last(), line.points.last()) {
-                svg.text((px + 8.0, py + 4.0), Anchor::Start, &short(*value));
+                ends.push((*py, *px, short(*value)));
             }
             let row = y(0.0) + 36.0 + number as f64 * 18.0;
             svg.rect((left + LEFT, row), (14.0, 4.0), color);
             svg.text((left + LEFT + 22.0, row + 6.0), Anchor::Start, &line.label);
+        }
+        // What ends at the same height is written one below the other.
+        ends.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let mut free = f64::MIN;
+        for (py, px, text) in ends {
+            let place = py.max(free);
+            svg.text((px + 8.0, place + 4.0), Anchor::Start, &text);
+            free = place + 13.0;
         }
     }
     svg.end()

@@ -11,8 +11,8 @@ pub(super) struct Range {
     pub(super) is_ours: bool,
 }
 
-const WIDTH: f64 = 470.0;
-const LABELS: f64 = 190.0;
+const WIDTH: f64 = 500.0;
+const LABELS: f64 = 206.0;
 const VALUES: f64 = 96.0;
 const ROW: f64 = 20.0;
 const HEAD: f64 = 60.0;
@@ -24,9 +24,8 @@ pub(super) fn draw(title: &str, panels: &[Panel<Range>]) -> String {
     let last = all().map(|range| range.high).fold(0.001, f64::max).log10().ceil().max(first + 1.0);
     let most = panels.iter().map(|panel| panel.items.len()).max().unwrap_or(0);
     let height = HEAD + most as f64 * ROW;
-    let columns = panels.len().min(2);
     let mut svg = Svg::new(
-        (WIDTH * columns as f64).max(WIDTH * 1.2) + 16.0,
+        WIDTH * panels.len().min(2) as f64 + 16.0,
         40.0 + height * panels.len().div_ceil(2) as f64 + 8.0,
         title,
     );
@@ -40,7 +39,7 @@ pub(super) fn draw(title: &str, panels: &[Panel<Range>]) -> String {
         for power in first as i32..=last as i32 {
             let value = 10_f64.powi(power);
             svg.rule((x(value), top + 46.0), (x(value), top + 46.0 + panel.items.len() as f64 * ROW));
-            svg.text((x(value), top + 40.0), Anchor::Middle, &format!("{value}"));
+            svg.text((x(value), top + 40.0), Anchor::Middle, &tick(value));
         }
         for (row, range) in panel.items.iter().enumerate() {
             let y = top + 46.0 + row as f64 * ROW + 10.0;
@@ -54,4 +53,9 @@ pub(super) fn draw(title: &str, panels: &[Panel<Range>]) -> String {
         }
     }
     svg.end()
+}
+
+/// So many milliseconds, as short as can be.
+fn tick(millis: f64) -> String {
+    if millis < 1_000.0 { format!("{millis}") } else { format!("{} s", millis / 1_000.0) }
 }

@@ -5,7 +5,9 @@ use std::fmt::Write;
 /// What stands out, what does not, and what is written with.
 pub(super) const OURS: &str = "#1f6feb";
 pub(super) const OTHERS: &str = "#9aa4b2";
-pub(super) const SERIES: [&str; 4] = ["#1f6feb", "#8250df", "#bc4c00", "#57606a"];
+/// Lines of either, as many as a picture has at most.
+pub(super) const OUR_LINES: [&str; 2] = [OURS, "#54aeff"];
+pub(super) const OTHER_LINES: [&str; 2] = ["#57606a", OTHERS];
 const INK: &str = "#24292f";
 const FAINT: &str = "#d8dee4";
 

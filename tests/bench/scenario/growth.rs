@@ -8,7 +8,7 @@ use crate::shape::Pace;
 
 use super::{Extent, talk};
 
-/// Deliveries a second in all of these, so that one is as busy as the other.
+/// Deliveries a second, so that one is as busy as the other.
 const DELIVERIES: f64 = 10_000.0;
 
 /// Members of a room, where it is not these that grow.
@@ -26,7 +26,7 @@ pub(crate) enum Growth {
     NodesApart(usize),
     /// Members of the one room.
     Members(usize),
-    /// Rooms of ten, of a thousand people at most.
+    /// Rooms of five, of a thousand people at most.
     Rooms(usize),
 }
 
@@ -72,7 +72,8 @@ impl Growth {
             Self::Nodes(_) | Self::NodesApart(_) => Layout::apart(200, MEMBERS),
             Self::Members(members) => Layout::apart(1, members),
             Self::Rooms(rooms) => {
-                Layout { clients: 1_000.min(rooms * MEMBERS), rooms, members: MEMBERS, senders: MEMBERS }
+                let members = MEMBERS / 2;
+                Layout { clients: 1_000.min(rooms * members), rooms, members, senders: members }
             }
         }
     }
@@ -100,5 +101,7 @@ pub(super) fn run(
     } else {
         crowd.arrive()?;
     }
-    talk::measure(&servers, &mut crowd, Pace::PerSecond(DELIVERIES / layout.members as f64), extent)
+    // As many messages in rooms of five as in rooms of ten.
+    let rate = DELIVERIES / layout.members.max(MEMBERS) as f64;
+    talk::measure(&servers, &mut crowd, Pace::PerSecond(rate), extent)
 }

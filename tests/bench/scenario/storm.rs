@@ -20,8 +20,11 @@ const ROOMS_EACH: usize = 100;
 /// Messages a second that the others go on sending meanwhile.
 const RATE: f64 = 200.0;
 
-/// How long anything may take.
+/// How long all may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it takes at most until everything came: what the dead node did not answer is never answered.
+const REST: Duration = Duration::from_secs(3);
 
 /// What a storm of new clients took.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -88,7 +91,7 @@ pub(super) fn come_back(
     let times = crowd.measured();
     let commands_then = servers.commands()?;
     crowd.run_for(extent.warm_up)?;
-    crowd.drain(PATIENCE)?;
+    crowd.drain(REST)?;
 
     let (tally, faults) = (crowd.tally(), crowd.ledger().faults());
     let mut figures = Map::new();

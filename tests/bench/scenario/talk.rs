@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contender::Contender;
 use crate::crowd::{Crowd, Timed};
+use crate::process::busy_seconds;
 use crate::servers::{Servers, Stage};
 use crate::shape::{Pace, Shape};
 
@@ -15,6 +16,9 @@ use super::Extent;
 
 /// Above this share of its core, it is the generator that bounds, and not the servers.
 pub(crate) const TOO_BUSY: f64 = 0.9;
+
+/// Above this share of a core that others used, the figures are worth little.
+const DISTURBED: f64 = 0.25;
 
 /// How long what still travels may take after the last message.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -45,6 +49,8 @@ pub(crate) struct Figures {
     pub(crate) ended: u64,
     /// How busy the generator's own core was: near one, it is what bounds.
     pub(crate) generator_share: f64,
+    /// What others took of both cores meanwhile, in cores: where that is much, the figures are worth little.
+    pub(crate) others_share: f64,
 }
 
 /// Starts the servers and a crowd, and measures.
@@ -63,12 +69,13 @@ pub(super) fn measure(servers: &Servers, crowd: &mut Crowd, pace: Pace, extent: 
     }
     crowd.run_for(extent.warm_up)?;
 
-    let (used, tally, own, start) = (servers.used()?, crowd.tally(), own_seconds(), Instant::now());
+    let (used, tally, own, busy, start) =
+        (servers.used()?, crowd.tally(), own_seconds(), busy_seconds()?, Instant::now());
     crowd.measure(Timed::Deliveries);
     crowd.run_for(extent.measured)?;
     let latencies = crowd.measured();
-    let (used_then, tally_then, own_then, seconds) =
-        (servers.used()?, crowd.tally(), own_seconds(), start.elapsed().as_secs_f64());
+    let (used_then, tally_then, seconds) = (servers.used()?, crowd.tally(), start.elapsed().as_secs_f64());
+    let (own, busy) = (own_seconds() - own, busy_seconds()? - busy);
 
     crowd.drain(PATIENCE)?;
     let (faults, whole) = (crowd.ledger().faults(), crowd.tally());
@@ -93,7 +100,8 @@ pub(super) fn measure(servers: &Servers, crowd: &mut Crowd, pace: Pace, extent: 
         refused: whole.refused,
         gaps: whole.gaps,
         ended: whole.ended,
-        generator_share: (own_then - own) / seconds,
+        generator_share: own / seconds,
+        others_share: ((busy - own - cpu - redis) / seconds).max(0.0),
     })
 }
 
@@ -126,7 +134,13 @@ impl fmt::Display for Figures {
                 write!(f, ", {count} {what} (of {} deliveries)", self.delivered)?;
             }
         }
-        if self.generator_share > TOO_BUSY { write!(f, ", BOUND BY THE GENERATOR") } else { Ok(()) }
+        if self.generator_share > TOO_BUSY {
+            write!(f, ", BOUND BY THE GENERATOR")?;
+        }
+        if self.others_share > DISTURBED {
+            write!(f, ", DISTURBED: others used {:.0} % of a core", self.others_share * 100.0)?;
+        }
+        Ok(())
     }
 }
 
