@@ -93,7 +93,11 @@ pub(crate) fn markdown(results: &Results) -> String {
     for (what, value) in &results.machine {
         let _ = writeln!(out, "- {what}: {value}");
     }
-    let _ = writeln!(out, "- {} rounds; the median, and in parentheses the least and the greatest", results.rounds);
+    let _ = writeln!(
+        out,
+        "- rounds: {}; the median of them, and in parentheses the least and the greatest",
+        results.rounds
+    );
     out.push_str(&goals::markdown(results));
     for table in tables() {
         write_table(&mut out, results, &table);
