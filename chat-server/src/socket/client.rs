@@ -56,7 +56,7 @@ pub struct Client {
     pub(crate) identity: Identity,
     socket: Arc<Socket>,
     outbox: Arc<Outbox>,
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Mutex<Option<mpsc::Sender<Box<Job>>>>,
     queued_bytes: AtomicUsize,
     leaving: AtomicBool,
     /// What is believed of the person's rights; a commit that uses them checks them.
@@ -68,7 +68,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(identity: Identity, socket: Arc<Socket>, outbox: Arc<Outbox>, jobs: mpsc::Sender<Job>) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        socket: Arc<Socket>,
+        outbox: Arc<Outbox>,
+        jobs: mpsc::Sender<Box<Job>>,
+    ) -> Self {
         Self {
             identity,
             socket,
@@ -92,7 +97,7 @@ impl Client {
         }
         let Some(jobs) = jobs.as_ref() else { return false };
         self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let queued = jobs.try_send(Job::Request { request, ack, bytes }).is_ok();
+        let queued = jobs.try_send(Box::new(Job::Request { request, ack, bytes })).is_ok();
         if !queued {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -107,7 +112,7 @@ impl Client {
     pub(crate) fn do_later(&self, job: Job) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(jobs) = jobs else { return };
-        if let Err(mpsc::error::TrySendError::Full(job)) = jobs.try_send(job) {
+        if let Err(mpsc::error::TrySendError::Full(job)) = jobs.try_send(Box::new(job)) {
             tokio::spawn(async move { jobs.send(job).await });
         }
     }

@@ -27,7 +27,8 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct Start {
     pub(super) client: Arc<Client>,
     pub(super) positions: Option<HashMap<String, Position>>,
-    pub(super) jobs: mpsc::Receiver<Job>,
+    /// Boxed, since a queue has places for 32 from the beginning.
+    pub(super) jobs: mpsc::Receiver<Box<Job>>,
 }
 
 /// Opens the session and does what the socket asks for until it is closed; requests that were
@@ -39,7 +40,8 @@ pub(super) async fn run(context: &Context, Start { client, positions, mut jobs }
         // It went before it was taken in, so that its end found nothing to remove.
         super::closed(context, &client);
     }
-    while let Err(error) = open(context, &client, positions.clone()).await {
+    // What takes much and is soon over is boxed: the rest lasts as long as the socket.
+    while let Err(error) = Box::pin(open(context, &client, positions.clone())).await {
         if !client.is_open() {
             break;
         }
@@ -61,7 +63,7 @@ async fn open(
     connect::open(context, client, positions).await
 }
 
-async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, jobs: &mut mpsc::Receiver<Job>) {
+async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, jobs: &mut mpsc::Receiver<Box<Job>>) {
     let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
     keep_alive.tick().await;
     loop {
@@ -69,13 +71,16 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
             biased;
             _ = keep_alive.tick() => {
                 let identity = &client.identity;
-                if let Err(error) = context.sessions.keep_alive(&identity.session, &identity.user.id).await {
+                let kept = context.sessions.keep_alive(&identity.session, &identity.user.id);
+                if let Err(error) = Box::pin(kept).await {
                     tracing::debug!(%error, "a session could not be prolonged");
                 }
             }
             job = jobs.recv() => match job {
                 // The answer to the one before waits for nothing that this one waits for.
-                Some(job) => drop(tokio::join!(perform(context, client, bucket, job), flush(client))),
+                Some(job) => {
+                    Box::pin(async { tokio::join!(perform(context, client, bucket, *job), flush(client)) }).await;
+                }
                 None => return flush(client).await,
             },
             () = client.flush(), if client.wants_flush() => {}
