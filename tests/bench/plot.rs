@@ -13,11 +13,33 @@ use crate::shape;
 use bars::Bar;
 use lines::Line;
 use ranges::Range;
+use svg::Svg;
 
 /// One part of a picture.
 struct Panel<T> {
     title: String,
     items: Vec<T>,
+}
+
+/// How wide a panel is, and how high a row of it.
+const WIDTH: f64 = 500.0;
+const ROW: f64 = 20.0;
+
+/// Panels in two columns, each under its title. `part` draws one from its left and top; its rows begin `head` below.
+fn columns<T>(title: &str, panels: &[Panel<T>], head: f64, mut part: impl FnMut(&mut Svg, f64, f64, &[T])) -> String {
+    let most = panels.iter().map(|panel| panel.items.len()).max().unwrap_or(0);
+    let height = head + most as f64 * ROW;
+    let mut svg = Svg::new(
+        WIDTH * panels.len().min(2) as f64 + 16.0,
+        40.0 + height * panels.len().div_ceil(2) as f64 + 8.0,
+        title,
+    );
+    for (number, panel) in panels.iter().enumerate() {
+        let (left, top) = (16.0 + WIDTH * (number % 2) as f64, 40.0 + height * (number / 2) as f64);
+        svg.bold((left, top + 22.0), &panel.title, 13);
+        part(&mut svg, left, top, &panel.items);
+    }
+    svg.end()
 }
 
 /// All pictures that these results are enough for: names of files, and what is to be in them.
@@ -39,11 +61,9 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
         all.push(("latency.svg", ranges::draw("Latency in ms, from the median to p99 (left is better)", &latency)));
     }
     let mut memory = Vec::new();
-    for (when, figure) in [
-        ("", "kib_per_connection"),
-        (", after 5 s at full speed", "kib_after_burst"),
-        (", a while later", "kib_after_rest"),
-    ] {
+    for (when, figure) in
+        [("", "kib_per_connection"), (", after a burst", "kib_after_burst"), (", a while later", "kib_after_rest")]
+    {
         memory.extend(of_all(results, &Scenario::Idle, |contender, cell| {
             let value = cell.median(figure)?;
             let label = format!("{}{when}", contender.title);

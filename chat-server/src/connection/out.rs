@@ -112,15 +112,15 @@ impl Connection {
         let mut frames = frames.into_iter().peekable();
         let mut sent = 0;
         let mut out = self.out();
-        while !out.gone && frames.peek().is_some() && out.has_room() {
+        while !out.gone {
             while out.has_room()
                 && let Some(frame) = frames.next()
             {
                 out.push(frame.clone());
                 sent += 1;
             }
-            if !out.awaited && !out.write(&self.0.stream) {
-                self.await_room(&mut out);
+            if !self.write(&mut out) || frames.peek().is_none() {
+                break;
             }
         }
         if out.gone { Err(Gone) } else { Ok(sent) }
@@ -149,10 +149,7 @@ impl Connection {
 
     /// Writes what is queued.
     pub fn flush(&self) {
-        let mut out = self.out();
-        if !out.awaited && !out.write(&self.0.stream) {
-            self.await_room(&mut out);
-        }
+        self.write(&mut self.out());
     }
 
     /// How many packets of Socket.IO came through the transport since the connection is a WebSocket.
@@ -167,11 +164,12 @@ impl Connection {
         self.out().has_room()
     }
 
-    /// Lets a task write the rest when the kernel takes more.
-    pub(super) fn await_room(&self, out: &mut Out) {
-        if std::mem::replace(&mut out.awaited, true) {
-            return;
+    /// Writes what the kernel takes; false if it does not take all for now. A task writes the rest when it does.
+    pub(super) fn write(&self, out: &mut Out) -> bool {
+        if out.awaited || out.write(&self.0.stream) {
+            return !out.awaited;
         }
+        out.awaited = true;
         let connection = self.clone();
         tokio::spawn(async move {
             loop {
@@ -186,5 +184,6 @@ impl Connection {
                 }
             }
         });
+        false
     }
 }

@@ -1,12 +1,10 @@
 //! A connection that became a WebSocket, as the transport sees it.
 
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -62,9 +60,7 @@ impl AsyncWrite for Wire {
         if written < frames.len() {
             out.push(Bytes::copy_from_slice(&frames[written..]));
             // An error shows there, too.
-            if !out.write(&connection.0.stream) {
-                connection.await_room(&mut out);
-            }
+            connection.write(&mut out);
         }
         Poll::Ready(Ok(frames.len()))
     }
@@ -74,18 +70,14 @@ impl AsyncWrite for Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut out = self.connection().out();
         if !out.is_empty() {
             out.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         drop(out);
-        match SockRef::from(self.io.stream()).shutdown(Shutdown::Write) {
-            // The other end was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            done => Poll::Ready(done),
-        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

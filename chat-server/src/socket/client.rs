@@ -186,10 +186,10 @@ impl Client {
     /// one said mostly comes along with the answer to it.
     pub(crate) async fn flush(&self) {
         for _ in 0..ROUNDS {
-            tokio::task::yield_now().await;
             if !self.wants_flush() {
                 return;
             }
+            tokio::task::yield_now().await;
         }
         if let Some(connection) = self.direct() {
             connection.flush();

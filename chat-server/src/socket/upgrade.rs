@@ -10,13 +10,11 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
-use sha1::{Digest, Sha1};
 use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::{Service, ServiceExt};
 
 use super::SocketService;
@@ -24,8 +22,6 @@ use super::polling::{ENGINE_CLOSE, query};
 use crate::connection::wire::Wire;
 use crate::connection::{Connection, Io};
 
-/// What a server proves with that it speaks WebSocket: RFC 6455, section 1.3.
-const WEBSOCKET: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// How long the transport waits for a session that polls to change to its WebSocket.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -88,8 +84,7 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
         && says(header::CONNECTION, "upgrade")
         && says(header::SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| asked)?;
-    let proof = Sha1::new().chain_update(key.as_bytes()).chain_update(WEBSOCKET).finalize();
-    HeaderValue::from_str(&STANDARD.encode(proof)).ok()
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
 /// The request, without what it was read from.

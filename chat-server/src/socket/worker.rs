@@ -79,9 +79,9 @@ async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, j
             job = jobs.recv() => match job {
                 // The answer to the one before waits for nothing that this one waits for.
                 Some(job) => {
-                    Box::pin(async { tokio::join!(perform(context, client, bucket, *job), flush(client)) }).await;
+                    Box::pin(async { tokio::join!(perform(context, client, bucket, *job), client.flush()) }).await;
                 }
-                None => return flush(client).await,
+                None => return client.flush().await,
             },
             () = client.flush(), if client.wants_flush() => {}
         }
@@ -97,12 +97,6 @@ async fn perform(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>
         }
         Job::Notice(notice) => heed(context, client, notice).await,
         Job::Review => review(context, client).await,
-    }
-}
-
-async fn flush(client: &Client) {
-    if client.wants_flush() {
-        client.flush().await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the median to p99 for each contender, where each step is ten times the one before.
 
-use super::Panel;
-use super::svg::{Anchor, OTHERS, OURS, Svg, short};
+use super::svg::{Anchor, OTHERS, OURS, short};
+use super::{Panel, ROW, WIDTH, columns};
 
 /// One contender.
 pub(super) struct Range {
@@ -11,10 +11,8 @@ pub(super) struct Range {
     pub(super) is_ours: bool,
 }
 
-const WIDTH: f64 = 500.0;
 const LABELS: f64 = 206.0;
 const VALUES: f64 = 96.0;
-const ROW: f64 = 20.0;
 const HEAD: f64 = 60.0;
 
 /// Panels in two columns, all on one scale.
@@ -22,26 +20,17 @@ pub(super) fn draw(title: &str, panels: &[Panel<Range>]) -> String {
     let all = || panels.iter().flat_map(|panel| &panel.items);
     let first = all().map(|range| range.middle).fold(f64::MAX, f64::min).max(0.001).log10().floor();
     let last = all().map(|range| range.high).fold(0.001, f64::max).log10().ceil().max(first + 1.0);
-    let most = panels.iter().map(|panel| panel.items.len()).max().unwrap_or(0);
-    let height = HEAD + most as f64 * ROW;
-    let mut svg = Svg::new(
-        WIDTH * panels.len().min(2) as f64 + 16.0,
-        40.0 + height * panels.len().div_ceil(2) as f64 + 8.0,
-        title,
-    );
-    for (number, panel) in panels.iter().enumerate() {
-        let (left, top) = (16.0 + WIDTH * (number % 2) as f64, 40.0 + height * (number / 2) as f64);
-        svg.bold((left, top + 22.0), &panel.title, 13);
+    columns(title, panels, HEAD, |svg, left, top, ranges| {
         let x = |value: f64| {
             let share = (value.max(0.001).log10() - first) / (last - first);
             left + LABELS + share * (WIDTH - LABELS - VALUES - 16.0)
         };
         for power in first as i32..=last as i32 {
             let value = 10_f64.powi(power);
-            svg.rule((x(value), top + 46.0), (x(value), top + 46.0 + panel.items.len() as f64 * ROW));
+            svg.rule((x(value), top + 46.0), (x(value), top + 46.0 + ranges.len() as f64 * ROW));
             svg.text((x(value), top + 40.0), Anchor::Middle, &tick(value));
         }
-        for (row, range) in panel.items.iter().enumerate() {
+        for (row, range) in ranges.iter().enumerate() {
             let y = top + 46.0 + row as f64 * ROW + 10.0;
             let color = if range.is_ours { OURS } else { OTHERS };
             svg.text((left + LABELS - 8.0, y + 4.0), Anchor::End, range.label);
@@ -51,8 +40,7 @@ pub(super) fn draw(title: &str, panels: &[Panel<Range>]) -> String {
             let text = format!("{} / {}", short(range.middle), short(range.high));
             svg.text((x(range.high) + 8.0, y + 4.0), Anchor::Start, &text);
         }
-    }
-    svg.end()
+    })
 }
 
 /// So many milliseconds, as short as can be.

@@ -114,7 +114,9 @@ impl Feed {
                         }
                         self.receive(mail).await;
                         gather().await;
-                        while let Ok(mail) = mailbox.try_recv() {
+                        // Not what comes meanwhile: those who are behind have their turn, too.
+                        for _ in 0..mailbox.len() {
+                            let Ok(mail) = mailbox.try_recv() else { break };
                             self.receive(mail).await;
                         }
                         if self.deliver().await {
