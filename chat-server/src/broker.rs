@@ -123,8 +123,9 @@ pub struct Range {
 pub enum Keep {
     /// The entries with the lowest offsets.
     Oldest,
-    /// The entries with the highest offsets.
-    Newest,
+    /// The counted entries with the highest offsets, and no others: found at once, however many
+    /// others lie between them.
+    NewestCounted,
 }
 
 /// A part of a log, read in one step together with what the log holds.

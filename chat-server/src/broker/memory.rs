@@ -16,7 +16,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use self::kept::{Kept, Logged, oldest};
 use self::presence::Presence;
 use super::{
-    Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
+    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
+    Slice, Topic,
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Lineage, Millis, Offset, Position};
@@ -187,14 +188,17 @@ impl Broker for MemoryBroker {
                 by: append.by.clone(),
                 payload: append.payload,
             };
+            let counted_before = kept.last_counted;
             if append.counted {
+                kept.last_counted = kept.top;
                 kept.counted += 1;
                 *kept.counted_by.entry(append.by.clone()).or_default() += 1;
             }
             if let Some(nonce) = &append.nonce {
                 kept.nonces.insert((append.by, nonce.clone()), kept.top);
             }
-            kept.log.push_back(Logged { entry: entry.clone(), nonce: append.nonce, counted: append.counted });
+            let Append { nonce, counted, .. } = append;
+            kept.log.push_back(Logged { entry: entry.clone(), nonce, counted, counted_before });
             kept.trim(self.retention, oldest);
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
             state.tell(topic, Heard::Entry(topic.clone(), entry));
@@ -266,12 +270,11 @@ impl Broker for MemoryBroker {
         let first = kept.log.get(expired).map_or(kept.top + 1, |logged| logged.entry.offset);
         let begin = kept.log.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
         let end = range.before.map_or(kept.log.len(), |before| kept.log.partition_point(|l| l.entry.offset < before));
-        let (begin, end) = match range.keep {
-            _ if begin >= end => (0, 0),
-            Keep::Oldest => (begin, end.min(begin.saturating_add(range.limit))),
-            Keep::Newest => (begin.max(end.saturating_sub(range.limit)), end),
+        let entries = match range.keep {
+            _ if begin >= end => Vec::new(),
+            Keep::Oldest => kept.log.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect(),
+            Keep::NewestCounted => kept.newest_counted(begin..end, range.limit),
         };
-        let entries = kept.log.range(begin..end).map(|logged| logged.entry.clone()).collect();
         let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
         Ok(Slice { lineage, top: kept.top, first, entries })
     }

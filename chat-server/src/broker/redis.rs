@@ -264,7 +264,7 @@ impl Broker for RedisBroker {
         let Keys { head, log, .. } = Keys::of(topic);
         let keep = match range.keep {
             Keep::Oldest => "oldest",
-            Keep::Newest => "newest",
+            Keep::NewestCounted => "counted",
         };
         let args = vec![
             range.after.min(MAX_OFFSET).to_string(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Rooms, room_topic};
-use crate::broker::{BrokerError, Entry, Keep, Range};
+use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::message::EntryId;
@@ -76,41 +76,41 @@ impl Rooms {
     /// Reads messages without asking for rights: for one who was just let in.
     pub(crate) async fn messages(&self, room: &RoomId, from: From, limit: usize) -> Result<Page, BrokerError> {
         let topic = room_topic(room);
-        let mut found: Vec<Entry> = Vec::new();
-        let mut range = match from {
-            From::Before(before) => Range { after: 0, before, limit: CHUNK, keep: Keep::Newest },
-            From::After(after) => Range { after, before: None, limit: CHUNK, keep: Keep::Oldest },
-        };
         // One more than asked for tells whether something lies beyond.
         let wanted = limit + 1;
+        let (mut found, epoch) = match from {
+            From::Before(before) => {
+                let range = Range { after: 0, before, limit: wanted, keep: Keep::NewestCounted };
+                let slice = self.broker.read(&topic, range).await?;
+                (slice.entries, slice.lineage.epoch)
+            }
+            From::After(after) => self.messages_after(&topic, after, wanted).await?,
+        };
+        let complete = found.len() < wanted;
+        match from {
+            From::Before(_) => drop(found.drain(..found.len().saturating_sub(limit))),
+            From::After(_) => found.truncate(limit),
+        }
+        let messages = found.iter().map(|entry| render(room, entry)).collect::<Result<_, _>>()?;
+        Ok(Page { epoch, messages, complete })
+    }
+
+    /// The first messages after an offset.
+    async fn messages_after(
+        &self,
+        topic: &Topic,
+        mut after: Offset,
+        wanted: usize,
+    ) -> Result<(Vec<Entry>, Epoch), BrokerError> {
+        let mut found = Vec::new();
         loop {
-            let slice = self.broker.read(&topic, range).await?;
+            let slice =
+                self.broker.read(topic, Range { after, before: None, limit: CHUNK, keep: Keep::Oldest }).await?;
             let last = slice.entries.len() < CHUNK;
-            let edge = match range.keep {
-                Keep::Newest => slice.entries.first(),
-                Keep::Oldest => slice.entries.last(),
-            }
-            .map(|entry| entry.offset);
-            let messages = slice.entries.into_iter().filter(|entry| entry.event == MESSAGE_NEW);
-            match (range.keep, edge) {
-                (Keep::Newest, Some(edge)) => {
-                    range.before = Some(edge);
-                    found.splice(0..0, messages);
-                }
-                (Keep::Oldest, Some(edge)) => {
-                    range.after = edge;
-                    found.extend(messages);
-                }
-                (_, None) => {}
-            }
+            after = slice.entries.last().map_or(after, |entry| entry.offset);
+            found.extend(slice.entries.into_iter().filter(|entry| entry.event == MESSAGE_NEW));
             if last || found.len() >= wanted {
-                let complete = found.len() < wanted;
-                match range.keep {
-                    Keep::Newest => drop(found.drain(..found.len().saturating_sub(limit))),
-                    Keep::Oldest => found.truncate(limit),
-                }
-                let messages = found.iter().map(|entry| render(room, entry)).collect::<Result<_, _>>()?;
-                return Ok(Page { epoch: slice.lineage.epoch, messages, complete });
+                return Ok((found, slice.lineage.epoch));
             }
         }
     }

@@ -12,6 +12,7 @@ on_both!(
     old_entries_are_not_told,
     an_old_entry_does_not_hold_its_nonce,
     a_range_is_cut_at_both_ends,
+    counted_entries_are_found_among_many_others,
     logs_are_apart,
     the_ends_of_many_logs_are_told,
 );
@@ -156,10 +157,10 @@ async fn old_entries_are_not_told(stage: Stage) {
     // Nothing removed them yet.
     let slice = node.all(&topic).await;
     assert_eq!((slice.first, slice.top, offsets(&slice)), (61, 63, vec![61, 62, 63]));
-    let newest = node.read(&topic, 0, None, 2, Keep::Newest).await;
+    let newest = node.read(&topic, 0, None, 2, Keep::NewestCounted).await;
     assert_eq!((newest.first, offsets(&newest)), (61, vec![62, 63]));
     assert_eq!(offsets(&node.read(&topic, 10, Some(62), 9, Keep::Oldest).await), [61]);
-    assert_eq!(offsets(&node.read(&topic, 10, Some(40), 9, Keep::Newest).await), [0; 0]);
+    assert_eq!(offsets(&node.read(&topic, 10, Some(40), 9, Keep::NewestCounted).await), [0; 0]);
     pause(1_000).await;
     let slice = node.all(&topic).await;
     assert_eq!((slice.first, slice.top, slice.entries.len()), (64, 63, 0));
@@ -206,12 +207,36 @@ async fn a_range_is_cut_at_both_ends(stage: Stage) {
         (0, None, 0, vec![], vec![]),
         (8, None, usize::MAX, vec![9, 10], vec![9, 10]),
     ] {
-        for (keep, expected) in [(Keep::Oldest, oldest), (Keep::Newest, newest)] {
+        for (keep, expected) in [(Keep::Oldest, oldest), (Keep::NewestCounted, newest)] {
             let slice = node.read(&topic, after, before, limit, keep).await;
             assert_eq!(offsets(&slice), expected, "{after} {before:?} {limit} {keep:?}");
             assert_eq!((slice.first, slice.top, slice.lineage.epoch.as_str().is_empty()), (1, 10, false));
         }
     }
+}
+
+async fn counted_entries_are_found_among_many_others(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    let mut counted = Vec::new();
+    for others in [0, 300, 0, 1, 40, 0, 2, 7, 0, 0, 90] {
+        for _ in 0..others {
+            let mut other = message("u", "");
+            other.append.as_mut().unwrap().counted = false;
+            node.say(&topic, other).await;
+        }
+        counted.push(node.say(&topic, message("u", "")).await.0);
+    }
+    let top = counted[10];
+    for limit in [1, 2, 3, 5, 10, 11, 12, 50] {
+        for before in [None, Some(top + 1), Some(top), Some(top - 1), Some(counted[4] + 1), Some(300), Some(2)] {
+            let earlier: Vec<_> = counted.iter().copied().filter(|at| *at < before.unwrap_or(Offset::MAX)).collect();
+            let expected = &earlier[earlier.len().saturating_sub(limit)..];
+            let slice = node.read(&topic, 0, before, limit, Keep::NewestCounted).await;
+            assert_eq!(offsets(&slice), expected, "{limit} before {before:?}");
+        }
+    }
+    let slice = node.read(&topic, counted[1], None, 50, Keep::NewestCounted).await;
+    assert_eq!(offsets(&slice), counted[2..]);
 }
 
 async fn logs_are_apart(stage: Stage) {

@@ -18,6 +18,7 @@ pub(super) struct Kept {
     /// Counted entries, in all and by author.
     pub(super) counted: u64,
     pub(super) counted_by: HashMap<UserId, u64>,
+    pub(super) last_counted: Offset,
     pub(super) marks: HashMap<UserId, Mark>,
 }
 
@@ -25,6 +26,8 @@ pub(super) struct Logged {
     pub(super) entry: Entry,
     pub(super) nonce: Option<String>,
     pub(super) counted: bool,
+    /// The last counted entry before it; 0 if there is none.
+    pub(super) counted_before: Offset,
 }
 
 #[derive(Clone, Copy)]
@@ -41,8 +44,26 @@ impl Kept {
     }
 
     fn at(&self, offset: Offset) -> Option<&Logged> {
-        let first = self.log.front()?.entry.offset;
-        self.log.get(usize::try_from(offset.checked_sub(first)?).ok()?)
+        self.log.get(self.place(offset)?)
+    }
+
+    fn place(&self, offset: Offset) -> Option<usize> {
+        usize::try_from(offset.checked_sub(self.log.front()?.entry.offset)?).ok()
+    }
+
+    /// The last counted entries within these places of the log, at most `limit`.
+    pub(super) fn newest_counted(&self, places: std::ops::Range<usize>, limit: usize) -> Vec<Entry> {
+        let mut found = Vec::new();
+        let mut end = places.end;
+        while found.len() < limit && end > places.start {
+            let Some(logged) = self.log.get(end - 1) else { break };
+            if logged.counted {
+                found.push(logged.entry.clone());
+            }
+            end = self.place(logged.counted_before).map_or(0, |place| place + 1);
+        }
+        found.reverse();
+        found
     }
 
     pub(super) fn trim(&mut self, retention: Retention, oldest: Millis) {

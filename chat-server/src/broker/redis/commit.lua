@@ -39,7 +39,7 @@ if expected > 0 then
   end
 end
 
-local epoch, top, last, _, first, since, lives, kinds = live(head, ARGV[1])
+local epoch, top, last, _, first, since, lives, kinds, said = live(head, ARGV[1])
 if not epoch then
   epoch, top, last = ARGV[1], 0, 0
   begin(head, epoch)
@@ -62,10 +62,12 @@ if event ~= '' then
   -- The clock of the system may go back; that of the log does not.
   local time = string.format('%.0f', math.max(now, last))
   local offset = string.format('%.0f', top + 1)
+  -- No counted entry lies between that and this one.
+  said = said or string.format('%.0f', top)
   -- Always these names in this order: the stream stores them once a block, and reads go by place.
   redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
-    'l', epoch)
-  redis.call('HSET', head, 'top', offset, 'at', time)
+    'l', epoch, 's', said)
+  redis.call('HSET', head, 'top', offset, 'at', time, 'said', counted == '1' and offset or said)
   if named then redis.call('HSET', nonces, named, offset) end
   if counted == '1' then
     -- Text: a number of Lua takes longer to be written than to be added.

@@ -17,7 +17,8 @@ end
 -- Answers epoch, top, time of the last entry, where earlier lives ended ('EPOCH:OFFSET,' each,
 -- oldest first), and what else the head holds, as it stands there; nothing if there is no such log.
 local live = function(head, next_epoch)
-  local known = redis.call('HMGET', head, 'epoch', 'top', 'at', 'server', 'ended', 'first', 'since', 'until', 'kinds')
+  local known = redis.call('HMGET', head, 'epoch', 'top', 'at', 'server', 'ended', 'first', 'since', 'until', 'kinds',
+    'said')
   local epoch, ended = known[1], known[5] or ''
   if not epoch then return end
   local server = server_id()
@@ -28,7 +29,7 @@ local live = function(head, next_epoch)
     epoch = next_epoch
     redis.call('HSET', head, 'epoch', epoch, 'server', server, 'ended', ended)
   end
-  return epoch, tonumber(known[2] or 0), tonumber(known[3] or 0), ended, known[6], known[7], known[8], known[9]
+  return epoch, tonumber(known[2] or 0), tonumber(known[3] or 0), ended, known[6], known[7], known[8], known[9], known[10]
 end
 
 local begin = function(head, epoch)

@@ -1,5 +1,7 @@
 -- A part of a log, with what the log holds.
--- KEYS: head, log. ARGV: after, before or '', limit, 'oldest' or 'newest', oldest age in ms (0: any), epoch of a new life
+-- KEYS: head, log
+-- ARGV: after, before or '', limit, 'oldest' or 'counted' (the newest of these), oldest age in ms (0: any),
+--       epoch of a new life
 local epoch, top, _, ended = live(KEYS[1], ARGV[6])
 if not epoch then epoch, top, ended = '', 0, '' end
 local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
@@ -31,17 +33,31 @@ end
 local from, to = math.max(after + 1, first), top
 if ARGV[2] ~= '' then to = math.min(top, tonumber(ARGV[2]) - 1) end
 local entries = {}
-if from <= to and limit > 0 then
-  local found
-  if ARGV[4] == 'newest' then
-    found = redis.call('XREVRANGE', KEYS[2], text(to) .. '-0', text(from) .. '-0', 'COUNT', limit)
-  else
-    found = redis.call('XRANGE', KEYS[2], text(from) .. '-0', text(to) .. '-0', 'COUNT', limit)
+local add = function(entry)
+  local values = entry[2]
+  entries[#entries + 1] = {values[14], string.match(entry[1], '^%d+'), values[4], values[2], values[6], values[12]}
+end
+if ARGV[4] == 'oldest' then
+  if from <= to and limit > 0 then
+    local page = redis.call('XRANGE', KEYS[2], text(from) .. '-0', text(to) .. '-0', 'COUNT', limit)
+    for _, entry in ipairs(page) do add(entry) end
   end
-  for i, entry in ipairs(found) do
-    local place = ARGV[4] == 'newest' and #found + 1 - i or i
-    local values = entry[2]
-    entries[place] = {values[14], string.match(entry[1], '^%d+'), values[4], values[2], values[6], values[12]}
+else
+  -- Each entry says where the last counted one before it is, so that a page begins with one.
+  local many = limit
+  while from <= to and #entries < limit do
+    local had = #entries
+    local page = redis.call('XREVRANGE', KEYS[2], text(to) .. '-0', text(from) .. '-0', 'COUNT', many)
+    for _, entry in ipairs(page) do
+      if entry[2][10] == '1' and #entries < limit then add(entry) end
+    end
+    if #page < many then break end
+    local last = page[#page]
+    to = tonumber(last[2][16] or string.match(last[1], '^%d+') - 1)
+    many = math.max(4, math.min(limit, 2 * (#entries - had)))
+  end
+  for i = 1, math.floor(#entries / 2) do
+    entries[i], entries[#entries + 1 - i] = entries[#entries + 1 - i], entries[i]
   end
 end
 return {epoch, ended, text(top), text(first), entries}
