@@ -8,8 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use chat_server::config::{Cli, Command, Config};
 use chat_server::{server, telemetry};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Connections that may wait to be taken in. With the 128 of the standard library, most of those who
+/// come at once, after another node's death say, try again a second later; the kernel has a limit of
+/// its own, mostly 4096.
+const BACKLOG: u32 = 4096;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -30,8 +35,8 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> anyhow::Result<()> {
     config.check().map_err(anyhow::Error::msg)?;
     telemetry::init();
-    let listener = bind(config.listen, "--listen").await?;
-    let admin = bind(config.admin_listen, "--admin-listen").await?;
+    let listener = bind(config.listen, "--listen")?;
+    let admin = bind(config.admin_listen, "--admin-listen")?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! {
@@ -42,8 +47,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(server::run(config, listener, admin, shutdown).await?)
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}; choose another with {flag}"))
+fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("can't listen on {address}; choose another with {flag}"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The image has no shell and no curl, so the binary asks itself.

@@ -15,7 +15,8 @@
 //!
 //! A field is written with its name in the index, an entry of the log with `n` and `a:AUTHOR` if it
 //! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`
-//! if counted, `p` payload, `l` the epoch it was born in, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
+//! if counted, `p` payload, `l` the epoch it was born in, `s` an offset after which no counted entry lies before
+//! it, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
 //! `OFFSET:SEEN`: how many of the counted entries of others were at or before it. What is unread is
 //! `n` less `a:USER` less `SEEN`: no log has to be read for it.
 //!
@@ -25,7 +26,8 @@
 //! So that most commits need not look, the head also says: `first` and `since`, the offset and time of
 //! the first entry when it was last looked at (the log begins there or later); `until`, up to when log and
 //! nonces live (0: as long as the topic); `kinds`, which other keys were there then and live as long as they
-//! should (1: nonces, 2: counts, 3: both). Any of these may be missing.
+//! should (1: nonces, 2: counts, 3: both); `said`, after which there is no counted entry. Any of these may be
+//! missing.
 //!
 //! Presence is under one tag of its own:
 //!
