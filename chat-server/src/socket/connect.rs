@@ -16,6 +16,7 @@ use crate::room::history::{HISTORY_LIMIT, RECOVERY_LIMIT, render};
 use crate::room::{Access, room_topic};
 use crate::socket::Context;
 use crate::socket::client::Client;
+use crate::socket::deliver::Attached;
 
 const AT_ONCE: usize = 16;
 const READ_AT_ONCE: usize = 100;
@@ -30,6 +31,8 @@ struct Opening {
     head: Position,
     /// What the client has, if it can be continued from there.
     since: Option<Offset>,
+    /// What lies between is kept by the room's feed.
+    kept: bool,
     /// The client had a position that can't be continued.
     lost: bool,
 }
@@ -91,11 +94,12 @@ pub(crate) async fn open(
         return Ok(());
     }
     for opening in openings {
-        let Opening { room, head, since, .. } = opening;
+        let begins = opening.position();
+        let Opening { room, head, since, kept, .. } = opening;
         // From here on the client has begun: what fails is tried again from where it failed.
         let position = match since {
-            Some(since) => replay(context, client, &room, &head, since).await,
-            None => head,
+            Some(since) if !kept => replay(context, client, &room, &head, since).await,
+            _ => begins,
         };
         context.hub.ready(client, &room, position).await;
     }
@@ -121,7 +125,7 @@ async fn open_room(
     unread: u64,
     since: Option<Position>,
 ) -> Result<Option<Opening>, BrokerError> {
-    let mut head = context.hub.attach(client, &room, 0).await?;
+    let Attached { mut head, kept } = context.hub.attach_since(client, &room, since.as_ref()).await?;
     // Asked after attaching: who was thrown out before does not hear the room, who is thrown out
     // after hears it from the log.
     let access: Option<Access> = context.rooms.try_access(&client.identity.user, &room).await?;
@@ -129,19 +133,22 @@ async fn open_room(
         context.hub.detach(client, &room).await;
         return Ok(None);
     };
-    let mut lost = false;
-    let mut from = None;
-    if let Some(since) = since {
-        let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
-        let slice = context.broker.read(&room_topic(&room), range).await?;
-        if slice.covers(&since) {
-            head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
-            from = Some(since.offset);
-        } else {
-            lost = true;
+    let (mut from, mut lost) = (None, false);
+    match since {
+        Some(since) if kept => from = Some(since.offset),
+        Some(since) => {
+            let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
+            let slice = context.broker.read(&room_topic(&room), range).await?;
+            if slice.covers(&since) {
+                head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
+                from = Some(since.offset);
+            } else {
+                lost = true;
+            }
         }
+        None => {}
     }
-    Ok(Some(Opening { room, info, role, unread, head, since: from, lost }))
+    Ok(Some(Opening { room, info, role, unread, head, since: from, kept, lost }))
 }
 
 /// Sends what lies between what a socket has of a room and where its live events begin: entry by

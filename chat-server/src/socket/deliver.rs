@@ -63,11 +63,28 @@ enum Attach {
     UnlessHeard,
 }
 
-/// The position from which a socket hears a room; `None` if it goes on as it was.
-type Reply = oneshot::Sender<Result<Option<Position>, BrokerError>>;
+/// Where a socket was attached to a room.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// From here on it hears the room.
+    pub head: Position,
+    /// What lies between that and where it comes from is kept for it: it can begin there.
+    pub kept: bool,
+}
+
+/// `None` if the socket goes on as it was.
+type Reply = oneshot::Sender<Result<Option<Attached>, BrokerError>>;
+
+struct Arrival {
+    outlet: Arc<dyn Outlet>,
+    at_least: Offset,
+    /// What the socket has, if it comes back.
+    since: Option<Position>,
+    how: Attach,
+}
 
 enum Mail {
-    Attach { outlet: Arc<dyn Outlet>, at_least: Offset, how: Attach, reply: Reply },
+    Attach { arrival: Arrival, reply: Reply },
     Ready { socket: Sid, position: Position },
     Detach { socket: Sid },
     Entry(Entry),
@@ -241,9 +258,38 @@ impl Hub {
     /// # Errors
     /// The broker's.
     pub async fn attach(&self, client: &Arc<Client>, room: &RoomId, at_least: Offset) -> Result<Position, BrokerError> {
+        self.attach_anew(client, room, at_least, None).await.map(|attached| attached.head)
+    }
+
+    /// As [`Hub::attach`], for a socket that has everything up to `since`. Many that come back from
+    /// about the same place make one reading of the log.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn attach_since(
+        &self,
+        client: &Arc<Client>,
+        room: &RoomId,
+        since: Option<&Position>,
+    ) -> Result<Attached, BrokerError> {
+        self.attach_anew(client, room, 0, since).await
+    }
+
+    async fn attach_anew(
+        &self,
+        client: &Arc<Client>,
+        room: &RoomId,
+        at_least: Offset,
+        since: Option<&Position>,
+    ) -> Result<Attached, BrokerError> {
         client.hears(room);
-        let attached = self.attach_outlet(client.clone(), room, at_least, Attach::Anew).await?;
-        attached.ok_or_else(|| BrokerError::Unavailable("the room's feed kept the socket".into()))
+        let attached = self.attach_outlet(room, || Arrival {
+            outlet: client.clone(),
+            at_least,
+            since: since.cloned(),
+            how: Attach::Anew,
+        });
+        attached.await?.ok_or_else(|| BrokerError::Unavailable("the room's feed kept the socket".into()))
     }
 
     /// Where a room begins for a socket that was attached at `head` and has everything up to `since`,
@@ -280,20 +326,24 @@ impl Hub {
         joined: Offset,
     ) -> Result<Option<Position>, BrokerError> {
         client.hears(room);
-        self.attach_outlet(client.clone(), room, joined, Attach::UnlessHeard).await
+        let attached = self.attach_outlet(room, || Arrival {
+            outlet: client.clone(),
+            at_least: joined,
+            since: None,
+            how: Attach::UnlessHeard,
+        });
+        Ok(attached.await?.map(|attached| attached.head))
     }
 
     async fn attach_outlet(
         &self,
-        outlet: Arc<dyn Outlet>,
         room: &RoomId,
-        at_least: Offset,
-        how: Attach,
-    ) -> Result<Option<Position>, BrokerError> {
+        arrival: impl Fn() -> Arrival,
+    ) -> Result<Option<Attached>, BrokerError> {
         // A feed may end between the look-up and the delivery: then there is a new one.
         for _ in 0..3 {
             let (reply, answer) = oneshot::channel();
-            let mail = Mail::Attach { outlet: outlet.clone(), at_least, how, reply };
+            let mail = Mail::Attach { arrival: arrival(), reply };
             if self.feed(room).mail.send(mail).await.is_ok()
                 && let Ok(answer) = answer.await
             {

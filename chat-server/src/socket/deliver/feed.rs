@@ -5,8 +5,8 @@
 //! gets them as soon as it can take them, or one `gap` for all of them where they were too many.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -14,10 +14,12 @@ use socketioxide::socket::Sid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Attach, Handle, Hub, LINGER, Mail, NotQueued, Outlet};
+use super::{Arrival, Attach, Attached, Handle, Hub, LINGER, Mail, NotQueued};
 use crate::broker::{BrokerError, Entry, Keep, Range, Topic};
 use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Lineage, Offset, Position};
+use crate::planted::{self, Bug};
+use crate::room::history::RECOVERY_LIMIT;
 use crate::room::{Signal, room_topic};
 use crate::socket::event::Event;
 use batch::{Batch, Line};
@@ -32,6 +34,8 @@ mod tests;
 const KEPT: usize = 1024;
 /// And their size, in bytes.
 const KEPT_BYTES: usize = 1 << 20;
+/// How long they are kept after somebody came back: others of a node that died, or was drained, come within that.
+const KEEP: Duration = Duration::from_secs(10);
 /// Lives remembered that the store lost as a whole.
 const LOST_KEPT: usize = 32;
 /// How often a socket that is behind is tried again.
@@ -63,6 +67,8 @@ pub(super) struct Feed {
     batch: Batch,
     kept: VecDeque<Line>,
     kept_bytes: usize,
+    /// Until when entries are kept also where nobody is behind: some came back.
+    keep_until: Option<Instant>,
     /// What the hub knows of this feed.
     handle: Handle,
 }
@@ -80,6 +86,7 @@ impl Feed {
             batch: Batch::default(),
             kept: VecDeque::new(),
             kept_bytes: 0,
+            keep_until: None,
             handle,
         }
     }
@@ -128,6 +135,10 @@ impl Feed {
                 () = sleep_until(heal_at), if missed => {
                     self.heal(None).await;
                     heal_at = Instant::now() + HEAL_RETRY;
+                }
+                () = sleep_until(self.keep_until.unwrap_or(idle_since)), if self.keep_until.is_some() => {
+                    self.keep_until = None;
+                    self.forget_kept();
                 }
                 () = sleep_until(idle_since + LINGER), if idle => {
                     if self.end(&mut mailbox).await {
@@ -193,8 +204,8 @@ impl Feed {
             self.deliver().await;
         }
         match mail {
-            Mail::Attach { outlet, at_least, how, reply } => {
-                let answer = self.attach(outlet, at_least, how).await;
+            Mail::Attach { arrival, reply } => {
+                let answer = self.attach(arrival).await;
                 let _ = reply.send(answer);
             }
             Mail::Ready { socket, position } => self.ready(socket, &position).await,
@@ -217,12 +228,8 @@ impl Feed {
         }
     }
 
-    async fn attach(
-        &mut self,
-        outlet: Arc<dyn Outlet>,
-        at_least: Offset,
-        how: Attach,
-    ) -> Result<Option<Position>, BrokerError> {
+    async fn attach(&mut self, arrival: Arrival) -> Result<Option<Attached>, BrokerError> {
+        let Arrival { outlet, at_least, since, how } = arrival;
         if self.position.offset < at_least {
             self.try_heal(None).await?;
         }
@@ -234,8 +241,50 @@ impl Feed {
         if heard && how == Attach::UnlessHeard {
             return Ok(None);
         }
-        self.listeners.insert(outlet);
-        Ok(Some(self.position.clone()))
+        let kept = match since {
+            Some(since) => self.keep_since(&since).await?,
+            None => false,
+        };
+        self.listeners.insert(outlet, self.position.offset);
+        Ok(Some(Attached { head: self.position.clone(), kept }))
+    }
+
+    /// Keeps what comes after a position, for the one who is there and others who come back soon. False if it is
+    /// not to be had: it is more than is kept, or gone, or not of this log as far as is known here.
+    async fn keep_since(&mut self, since: &Position) -> Result<bool, BrokerError> {
+        let (after, top) = (since.offset, self.position.offset);
+        if !self.lineage.holds(since) || after > top || top - after > RECOVERY_LIMIT {
+            return Ok(false);
+        }
+        let first = self.kept.front().map_or(top + 1, |line| line.offset);
+        if first > after + 1 {
+            let (mut lines, mut bytes) = (VecDeque::new(), self.kept_bytes);
+            let mut range = Range { after, before: Some(first), limit: READ_AT_ONCE, keep: Keep::Oldest };
+            while range.after + 1 < first {
+                let slice = self.hub.0.broker.read(&self.topic, range).await?;
+                let Some(last) = slice.entries.last() else { return Ok(false) };
+                if slice.lineage.epoch != self.position.epoch || !slice.covers(since) {
+                    return Ok(false);
+                }
+                range.after = last.offset;
+                for entry in &slice.entries {
+                    let line = Line::of(&self.room, entry)?;
+                    bytes += line.event.frame().len();
+                    lines.push_back(line);
+                }
+                if bytes > KEPT_BYTES {
+                    return Ok(false);
+                }
+            }
+            if planted::is_planted(Bug::RecoverShort) {
+                lines.pop_back();
+            }
+            lines.append(&mut self.kept);
+            self.kept = lines;
+            self.kept_bytes = bytes;
+        }
+        self.keep_until = Some(Instant::now() + KEEP);
+        Ok(true)
     }
 
     async fn ready(&mut self, socket: Sid, position: &Position) {
@@ -379,7 +428,7 @@ impl Feed {
             return false;
         }
         let batch = std::mem::take(&mut self.batch);
-        let (mut delivered, mut keep) = (0, false);
+        let (mut delivered, mut keep) = (0, self.keep_until.is_some());
         // From the last to the first: whoever takes the place of one who is gone had their turn.
         for place in (0..self.listeners.len()).rev() {
             if place % TURN == TURN - 1 {
@@ -429,6 +478,7 @@ impl Feed {
     fn catch_up(&mut self, socket: Sid) {
         let Some(listener) = self.listeners.get_mut(socket) else { return };
         let State::Behind { mut has, undone } = listener.state else { return };
+        let attached = listener.attached;
         let outlet = listener.outlet.clone();
         let covered = self.kept.front().is_some_and(|line| line.offset <= has + 1);
         if undone || (has < self.position.offset && !covered) {
@@ -458,7 +508,8 @@ impl Feed {
                     return;
                 }
             }
-            if line.left.as_ref() == Some(outlet.user()) {
+            // Who was attached after having left came again.
+            if line.left.as_ref() == Some(outlet.user()) && line.offset > attached {
                 self.listeners.remove(socket);
                 break;
             }
@@ -474,7 +525,7 @@ impl Feed {
     }
 
     fn forget_kept(&mut self) {
-        if self.listeners.iter().all(Listener::is_live) {
+        if self.keep_until.is_none() && self.listeners.iter().all(Listener::is_live) {
             self.kept.clear();
             self.kept_bytes = 0;
         }

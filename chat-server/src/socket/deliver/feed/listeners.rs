@@ -12,6 +12,8 @@ use crate::domain::position::Offset;
 pub(super) struct Listener {
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) state: State,
+    /// Where the feed was when the socket was attached.
+    pub(super) attached: Offset,
 }
 
 /// How far a socket is.
@@ -72,8 +74,8 @@ impl Listeners {
     }
 
     /// Takes in a socket, or begins anew with it.
-    pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>) {
-        let (id, listener) = (outlet.id(), Listener { outlet, state: State::Waiting });
+    pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>, attached: Offset) {
+        let (id, listener) = (outlet.id(), Listener { outlet, state: State::Waiting, attached });
         if let Some(known) = self.get_mut(id) {
             *known = listener;
         } else {

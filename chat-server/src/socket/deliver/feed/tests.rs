@@ -2,8 +2,8 @@
 //! in order, or a gap that says which it did not get.
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use crate::domain::id::UserId;
 use crate::domain::rate_limit::Rate;
 use crate::metrics::Metrics;
 use crate::room::Signal;
+use crate::socket::deliver::Outlet;
 
 /// A socket that has room for so many events, and checks what it gets.
 struct Probe {
@@ -82,6 +83,8 @@ enum Step {
     /// A socket comes in, takes that many events, and stalls. Or it comes from another node, and has
     /// all that is stored, whether or not the bus brought it here.
     Come(usize, bool),
+    /// A socket comes back that has all but the last so many, takes that many events, and stalls.
+    Return(usize, Offset),
     /// A socket can take that many more.
     Read(usize, usize),
     /// Those who are behind are tried again.
@@ -95,6 +98,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => prop_oneof![5 => Just(1u8), 1 => Just(0), 1 => Just(2)].prop_map(Step::Say),
         1 => (0usize..5).prop_map(Step::Repeat),
         1 => (0usize..20, any::<bool>()).prop_map(|(room, ahead)| Step::Come(room, ahead)),
+        1 => (0usize..20, 0u64..30).prop_map(|(room, lacks)| Step::Return(room, lacks)),
         2 => (0usize..4, 0usize..10).prop_map(|(socket, room)| Step::Read(socket, room)),
         1 => Just(Step::Retry),
         1 => Just(Step::Check),
@@ -121,6 +125,20 @@ impl Stage {
         let mut feed = Feed::new(hub, RoomId::lobby(), handle);
         feed.begin().await.unwrap();
         Self { feed, broker, bus, heard: Vec::new(), sockets: Vec::new() }
+    }
+
+    async fn attach(&mut self, probe: &Arc<Probe>, since: Option<Position>) -> Attached {
+        let (reply, answer) = oneshot::channel();
+        let arrival = Arrival { outlet: probe.clone(), at_least: 0, since, how: Attach::Anew };
+        self.feed.receive(Mail::Attach { arrival, reply }).await;
+        answer.await.unwrap().unwrap().unwrap()
+    }
+
+    async fn begin(&mut self, probe: Arc<Probe>, room: usize, position: Position) {
+        *probe.at.lock().unwrap() = position.offset;
+        probe.room.store(room, Ordering::Relaxed);
+        self.sockets.push(probe.clone());
+        self.feed.receive(Mail::Ready { socket: probe.id, position }).await;
     }
 
     async fn take(&mut self, step: Step) {
@@ -153,17 +171,20 @@ impl Stage {
             }
             Step::Come(room, ahead) => {
                 let probe = Probe::new();
-                let (reply, answer) = oneshot::channel();
-                let outlet = probe.clone();
-                self.feed.receive(Mail::Attach { outlet, at_least: 0, how: Attach::Anew, reply }).await;
-                let mut position = answer.await.unwrap().unwrap().unwrap();
+                let mut position = self.attach(&probe, None).await.head;
                 if let Some(last) = self.heard.last().filter(|_| ahead) {
                     position = crate::room::position_of(last);
                 }
-                *probe.at.lock().unwrap() = position.offset;
-                probe.room.store(room, Ordering::Relaxed);
-                self.sockets.push(probe.clone());
-                self.feed.receive(Mail::Ready { socket: probe.id, position }).await;
+                self.begin(probe, room, position).await;
+            }
+            Step::Return(room, lacks) => {
+                let offset = (self.heard.len() as Offset).saturating_sub(lacks);
+                let epoch = self.heard.last().map_or_else(Epoch::default, |last| last.epoch.clone());
+                let since = Position { epoch, offset };
+                let known = self.feed.lineage.holds(&since) && offset <= self.feed.position.offset;
+                let probe = Probe::new();
+                assert_eq!(self.attach(&probe, Some(since.clone())).await.kept, known, "so few are kept");
+                self.begin(probe, room, since).await;
             }
             Step::Read(socket, room) => {
                 if let Some(probe) = self.sockets.get(socket) {
