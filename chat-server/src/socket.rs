@@ -41,11 +41,11 @@ pub mod client;
 mod connect;
 pub mod deliver;
 pub mod event;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 pub mod handover;
 mod messages;
 pub mod outbox;
+#[doc(hidden)]
+pub mod parsers;
 pub mod polling;
 mod protocol;
 mod rooms;

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| chat_server::broker::redis::fuzzing::frame(text));
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let _ = chat_server::broker::redis::parsers::frame(text);
+});

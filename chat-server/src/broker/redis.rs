@@ -201,21 +201,7 @@ impl Broker for RedisBroker {
             None => args.extend(std::iter::repeat_n(String::new(), 5)),
         }
         let answer: Vec<String> = self.run(&self.scripts.commit, Keys::of(topic).all(), args).await?;
-        let mut answer = answer.into_iter();
-        match (answer.next().as_deref(), answer.len()) {
-            (Some("done"), 0) => Ok(Committed::Done { entry: None }),
-            (Some("done"), 3) => {
-                let mut next = || answer.next().unwrap_or_default();
-                let position = Position { epoch: Epoch::new(&next()), offset: number(&next())? };
-                Ok(Committed::Done { entry: Some((position, number(&next())?)) })
-            }
-            (Some("repeated"), 6) => {
-                let mut next = || answer.next().unwrap_or_default();
-                entry((next(), next(), next(), next(), next(), next())).map(Committed::Repeated)
-            }
-            (Some("refused"), _) => Ok(Committed::Refused(answer.map(|value| optional(&value)).collect())),
-            _ => Err(BrokerError::Corrupt("the commit script answered what it never should".into())),
-        }
+        committed(answer)
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
@@ -379,15 +365,24 @@ impl Broker for RedisBroker {
     }
 }
 
-/// The parser of what is heard, for `chat-server/fuzz`.
-#[cfg(fuzzing)]
-pub mod fuzzing {
-    use crate::broker::Topic;
+/// The parsers of what Redis says, for `chat-server/benches` and `chat-server/fuzz`.
+#[doc(hidden)]
+pub mod parsers {
+    use crate::broker::{BrokerError, Committed, Heard, Topic};
     use crate::domain::id::RoomId;
 
     /// Reads a frame of the bus.
-    pub fn frame(text: &str) {
-        let _ = super::bus::frame(Topic::Room(RoomId::lobby()), text);
+    #[must_use]
+    pub fn frame(text: &str) -> Option<Heard> {
+        super::bus::frame(Topic::Room(RoomId::lobby()), text)
+    }
+
+    /// Reads what the script that commits answered.
+    ///
+    /// # Errors
+    /// It is not what this version's script answers.
+    pub fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
+        super::committed(answer)
     }
 }
 
@@ -426,6 +421,25 @@ fn ends(text: &str) -> Result<Vec<Position>, BrokerError> {
         Ok(Position { epoch: Epoch::new(epoch), offset: number(offset)? })
     });
     each.collect()
+}
+
+/// What `commit.lua` answered.
+fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
+    let mut answer = answer.into_iter();
+    match (answer.next().as_deref(), answer.len()) {
+        (Some("done"), 0) => Ok(Committed::Done { entry: None }),
+        (Some("done"), 3) => {
+            let mut next = || answer.next().unwrap_or_default();
+            let position = Position { epoch: Epoch::new(&next()), offset: number(&next())? };
+            Ok(Committed::Done { entry: Some((position, number(&next())?)) })
+        }
+        (Some("repeated"), 6) => {
+            let mut next = || answer.next().unwrap_or_default();
+            entry((next(), next(), next(), next(), next(), next())).map(Committed::Repeated)
+        }
+        (Some("refused"), _) => Ok(Committed::Refused(answer.map(|value| optional(&value)).collect())),
+        _ => Err(BrokerError::Corrupt("the commit script answered what it never should".into())),
+    }
 }
 
 fn entry((epoch, offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {

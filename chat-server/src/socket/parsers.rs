@@ -1,5 +1,5 @@
-//! Every parser of what a client says, for `chat-server/fuzz` and for a property test: whatever comes,
-//! it is read or refused.
+//! Every parser of what a client says, for `chat-server/fuzz`, for `chat-server/benches` and for a property test:
+//! whatever comes, it is read or refused.
 
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,12 @@ use crate::domain::room::Draft as Room;
 /// Reads the `auth` of a connection.
 pub fn auth(text: &str) {
     let _ = Auth::parse(Some(text));
+}
+
+/// Reads a request to send a message.
+#[must_use]
+pub fn message(text: &str) -> Option<Message> {
+    Request::parse(text, false).read().ok()
 }
 
 /// Reads a request, and its payload as every request there is.

@@ -1,0 +1,117 @@
+//! What a message costs a node where nothing is waited for: `cargo bench -p chat-server --bench pure`.
+
+use std::hint::black_box;
+
+use chat_server::broker::redis::parsers::{committed, frame};
+use chat_server::broker::{Entry, Slice};
+use chat_server::domain::id::{RoomId, UserId};
+use chat_server::domain::position::{Epoch, Lineage, Offset, Position};
+use chat_server::room::history::render;
+use chat_server::socket::event::Event;
+use chat_server::socket::parsers::message;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+
+/// Lengths of a message's text: what people write, and what they paste.
+const LENGTHS: [usize; 2] = [200, 4_000];
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    for length in LENGTHS {
+        one_message(&mut criterion, length);
+    }
+    answers(&mut criterion);
+    lives(&mut criterion);
+    criterion.final_summary();
+}
+
+/// A text with what JSON has to escape now and then.
+fn text(length: usize) -> String {
+    r#"It's \"only\" words, and words are all there is. "#.chars().cycle().take(length).collect()
+}
+
+fn entry(length: usize) -> Entry {
+    let payload = format!(
+        r#""by":{{"id":"u7Wq0aXb2Lk","name":"Grace","guest":true}},"text":"{}","nonce":"f3b0c9d2-77a1","reactions":[]"#,
+        text(length)
+    );
+    Entry {
+        epoch: Epoch::new("q8Jz0aXb"),
+        offset: 123_456,
+        at: 1_790_000_000_000,
+        event: "message:new".to_owned(),
+        by: UserId::parse("u7Wq0aXb2Lk").expect("an id"),
+        payload,
+    }
+}
+
+/// Each step of a message's way through a node.
+fn one_message(criterion: &mut Criterion, length: usize) {
+    let room = RoomId::parse("rQm2Zk81xYt").expect("an id");
+    let entry = entry(length);
+    let Entry { epoch, offset, at, event, by, payload } = &entry;
+    let request = format!(r#"["message:send",{{"room":"{room}","nonce":"f3b0c9d2-77a1","text":"{}"}}]"#, text(length));
+    let published = format!("e{epoch}\n{offset}\n{at}\n{by}\n{event}\n{payload}");
+    let rendered = render(&room, &entry).expect("JSON");
+    assert!(message(&request).is_some() && frame(&published).is_some(), "what is measured is read");
+
+    let mut group = criterion.benchmark_group("message");
+    group.throughput(Throughput::Bytes(length as u64));
+    let id = |step| BenchmarkId::new(step, length);
+    group.bench_function(id("a request is read"), |bench| bench.iter(|| message(black_box(&request))));
+    group.bench_function(id("a frame of the bus is read"), |bench| bench.iter(|| frame(black_box(&published))));
+    group.bench_function(id("an entry is rendered"), |bench| bench.iter(|| render(&room, black_box(&entry))));
+    group.bench_function(id("an event becomes a frame"), |bench| {
+        let input = || (event.clone(), rendered.clone());
+        bench.iter_batched(input, |(event, payload)| Event::new(event, payload), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+/// What the script that commits answers.
+fn answers(criterion: &mut Criterion) {
+    let Entry { epoch, offset, at, event, by, payload } = entry(LENGTHS[0]);
+    let list = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let (epoch, offset, at) = (epoch.to_string(), offset.to_string(), at.to_string());
+    let (info, member) = (r#"1{"name":"Tea","kind":"public"}"#, r#"1{"role":"member"}"#);
+    let mut group = criterion.benchmark_group("answer");
+    for (name, answer) in [
+        ("done", list(&["done", &epoch, &offset, &at])),
+        ("repeated", list(&["repeated", &epoch, &offset, &at, &event, by.as_str(), &payload])),
+        ("refused", list(&["refused", info, member])),
+    ] {
+        assert!(committed(answer.clone()).is_ok(), "what is measured is read");
+        group.bench_function(name, |bench| {
+            bench.iter_batched(|| answer.clone(), committed, BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+/// A log with so many lives before the present one, each of which ended 100 entries after the one before.
+fn lineage(lives: u32) -> Lineage {
+    let epoch = |life: u32| Epoch::new(&format!("life{life:04}"));
+    let ended = (0..lives).map(|life| Position { epoch: epoch(life), offset: Offset::from(life + 1) * 100 }).collect();
+    Lineage { epoch: epoch(lives), ended }
+}
+
+/// Where a log goes on after its Redis came back: what is kept, and what is asked for anew.
+fn lives(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lives");
+    for lives in [0, 1, 32] {
+        let now = lineage(lives);
+        let top = Offset::from(lives + 1) * 100;
+        let slice = Slice { lineage: now.clone(), top, first: 1, entries: Vec::new() };
+        // Of the first life, at its end: all that came after has to be looked at.
+        let oldest = Position { epoch: Epoch::new("life0000"), offset: 100 };
+        // Another node's view, in a life that was lost.
+        let other = Lineage { epoch: Epoch::new("lost"), ended: lineage(lives.max(1) - 1).ended };
+        assert!(slice.covers(&oldest), "what is measured is found");
+        group.bench_function(BenchmarkId::new("a position is covered", lives), |bench| {
+            bench.iter(|| black_box(&slice).covers(black_box(&oldest)));
+        });
+        group.bench_function(BenchmarkId::new("two logs are compared", lives), |bench| {
+            bench.iter(|| black_box(&now).shared_with_log(black_box(&other)));
+        });
+    }
+    group.finish();
+}
