@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use chat_server::broker::redis::parsers::{committed, frame};
+use chat_server::broker::redis::parsers::{committed, frames};
 use chat_server::broker::{Entry, Slice};
 use chat_server::domain::id::{RoomId, UserId};
 use chat_server::domain::position::{Epoch, Lineage, Offset, Position};
@@ -52,13 +52,13 @@ fn one_message(criterion: &mut Criterion, length: usize) {
     let request = format!(r#"["message:send",{{"room":"{room}","nonce":"f3b0c9d2-77a1","text":"{}"}}]"#, text(length));
     let published = format!("e{epoch}\n{offset}\n{at}\n{by}\n{event}\n{payload}");
     let rendered = render(&room, &entry).expect("JSON");
-    assert!(message(&request).is_some() && frame(&published).is_some(), "what is measured is read");
+    assert!(message(&request).is_some() && frames(&published).is_some(), "what is measured is read");
 
     let mut group = criterion.benchmark_group("message");
     group.throughput(Throughput::Bytes(length as u64));
     let id = |step| BenchmarkId::new(step, length);
     group.bench_function(id("a request is read"), |bench| bench.iter(|| message(black_box(&request))));
-    group.bench_function(id("a frame of the bus is read"), |bench| bench.iter(|| frame(black_box(&published))));
+    group.bench_function(id("a frame of the bus is read"), |bench| bench.iter(|| frames(black_box(&published))));
     group.bench_function(id("an entry is rendered"), |bench| bench.iter(|| render(&room, black_box(&entry))));
     group.bench_function(id("an event becomes a frame"), |bench| {
         let input = || (event.clone(), rendered.clone());

@@ -22,6 +22,7 @@ mod outage;
 mod presence;
 mod server;
 mod speed;
+mod together;
 mod unread;
 
 /// Runs each test on both implementations.

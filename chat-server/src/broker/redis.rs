@@ -4,6 +4,7 @@
 //! by default would break the promises of [`Broker`]; the settings in [`RedisBroker::connect`]
 //! say why they are there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use self::bus::Bus;
 use self::keys::{Channels, Keys, PRESENCE};
 use self::link::{Link, failed};
+use self::together::{Lines, Told, Turn, Waiting};
 use super::{
     Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
     Slice, Topic,
@@ -27,6 +29,7 @@ use crate::planted::{self, Bug};
 mod bus;
 mod keys;
 mod link;
+mod together;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
@@ -73,10 +76,16 @@ pub struct RedisBroker {
     channels: Channels,
     retention: Retention,
     scripts: Scripts,
+    lines: Lines,
 }
+
+/// What goes before the scripts that append.
+const APPENDING: &str =
+    concat!(include_str!("redis/trim.lua"), include_str!("redis/entry.lua"), include_str!("redis/expect.lua"));
 
 struct Scripts {
     commit: Script,
+    append: Script,
     read: Script,
     top: Script,
     nonce: Script,
@@ -100,7 +109,8 @@ impl Scripts {
             Script::from_lua(life + script)
         };
         Self {
-            commit: living(concat!(include_str!("redis/trim.lua"), include_str!("redis/commit.lua"))),
+            commit: living(&[APPENDING, include_str!("redis/commit.lua")].concat()),
+            append: living(&[APPENDING, include_str!("redis/append.lua")].concat()),
             read: living(include_str!("redis/read.lua")),
             top: Script::from_lua(include_str!("redis/top.lua")),
             nonce: Script::from_lua(include_str!("redis/nonce.lua")),
@@ -155,7 +165,10 @@ impl RedisBroker {
         let link = Link::start(builder.build().map_err(failed)?, "commands");
         // Most often Redis is there: then the first verb finds it.
         tokio::join!(link.wait(CONNECT_TIMEOUT), bus.link().wait(CONNECT_TIMEOUT));
-        Ok((Self { link, bus, channels, retention: config.retention, scripts: Scripts::new() }, heard))
+        Ok((
+            Self { link, bus, channels, retention: config.retention, scripts: Scripts::new(), lines: Lines::default() },
+            heard,
+        ))
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
@@ -171,28 +184,17 @@ impl RedisBroker {
         self.run(&self.scripts.presence, PRESENCE.map(str::to_owned).to_vec(), args).await
     }
 
-    fn max_age(&self) -> String {
-        self.retention.max_age_ms.min(MAX_OFFSET).to_string()
-    }
-}
-
-#[async_trait]
-impl Broker for RedisBroker {
-    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+    async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
         let Commit { expect, set, append, ttl_ms } = commit;
         let mut args = vec![
             super::new_epoch()?.as_str().to_owned(),
             self.channels.name(topic),
             ttl_ms.map(life).unwrap_or_default(),
             self.max_age(),
-            self.retention.max_entries.min(MAX_OFFSET).to_string(),
+            self.max_entries(),
         ];
-        for list in [expect, set] {
-            args.push(list.len().to_string());
-            for (name, value) in list {
-                args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
-            }
-        }
+        pairs(&mut args, expect);
+        pairs(&mut args, set);
         match append {
             Some(Append { event, by, payload, nonce, counted }) => {
                 let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
@@ -202,6 +204,93 @@ impl Broker for RedisBroker {
         }
         let answer: Vec<String> = self.run(&self.scripts.commit, Keys::of(topic).all(), args).await?;
         committed(answer)
+    }
+
+    /// Sends what is one's own and that of others, and answers them.
+    async fn take(&self, topic: &Topic, turn: Turn) -> Result<Committed, BrokerError> {
+        let Turn { own, others, line: _line } = turn;
+        if others.is_empty() {
+            return self.commit_alone(topic, own).await;
+        }
+        match self.append_all(topic, &own, &others).await {
+            Ok(Some((first, at))) => {
+                let stored = |place: Offset| {
+                    let position = Position { epoch: first.epoch.clone(), offset: first.offset + place };
+                    Ok(Committed::Done { entry: Some((position, at)) })
+                };
+                for (place, other) in (1..).zip(others) {
+                    other.answer(stored(place));
+                }
+                stored(0)
+            }
+            Ok(None) => {
+                // Something stands against one of them. Sent in one go: fred writes what waits together.
+                let others = others.into_iter().map(|other| async {
+                    let answer = self.commit_alone(topic, other.commit.clone()).await;
+                    other.answer(answer);
+                });
+                let own = self.commit_alone(topic, own);
+                tokio::join!(own, futures_util::future::join_all(others)).0
+            }
+            Err(error) => {
+                for other in others {
+                    other.answer(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the first is and when it was stored, the others after it; `None` if nothing was appended.
+    async fn append_all(
+        &self,
+        topic: &Topic,
+        own: &Commit,
+        others: &[Waiting],
+    ) -> Result<Option<(Position, Millis)>, BrokerError> {
+        let commits = || std::iter::once(own).chain(others.iter().map(|other| &other.commit));
+        let mut args = vec![
+            super::new_epoch()?.as_str().to_owned(),
+            self.channels.name(topic),
+            self.max_age(),
+            self.max_entries(),
+        ];
+        let expect: BTreeMap<_, _> = commits().flat_map(|commit| commit.expect.iter().cloned()).collect();
+        pairs(&mut args, expect);
+        for Append { event, by, payload, nonce, .. } in commits().filter_map(|commit| commit.append.as_ref()) {
+            let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
+            args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
+        }
+        let Keys { fields, head, log, nonces, counts, .. } = Keys::of(topic);
+        let answer: Vec<String> = self.run(&self.scripts.append, vec![fields, head, log, nonces, counts], args).await?;
+        let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
+        Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
+    }
+
+    fn max_age(&self) -> String {
+        self.retention.max_age_ms.min(MAX_OFFSET).to_string()
+    }
+
+    fn max_entries(&self) -> String {
+        self.retention.max_entries.min(MAX_OFFSET).to_string()
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+        if !together::only_appends(&commit) {
+            return self.commit_alone(topic, commit).await;
+        }
+        let turn = match self.lines.enter(topic, commit) {
+            Ok(turn) => turn,
+            Err(told) => match told.await {
+                Ok(Told::Done(answer)) => return answer,
+                Ok(Told::Turn(turn)) => turn,
+                Err(_) => return Err(BrokerError::Unavailable("who sent it with others gave up".to_owned())),
+            },
+        };
+        self.take(topic, turn).await
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
@@ -371,10 +460,10 @@ pub mod parsers {
     use crate::broker::{BrokerError, Committed, Heard, Topic};
     use crate::domain::id::RoomId;
 
-    /// Reads a frame of the bus.
+    /// Reads what is published, one frame or many.
     #[must_use]
-    pub fn frame(text: &str) -> Option<Heard> {
-        super::bus::frame(Topic::Room(RoomId::lobby()), text)
+    pub fn frames(text: &str) -> Option<Vec<Heard>> {
+        super::bus::frames(&Topic::Room(RoomId::lobby()), text)
     }
 
     /// Reads what the script that commits answered.
@@ -395,6 +484,18 @@ fn settings(url: &str) -> Result<Config, BrokerError> {
         _ => return Err(unusable("it must begin with redis://")),
     }
     Config::from_url_centralized(url).map_err(|_| unusable("it must be redis://[user:password@]host[:port][/database]"))
+}
+
+/// Fields and their values, as the scripts take them.
+fn pairs(
+    args: &mut Vec<String>,
+    fields: impl IntoIterator<Item = (String, Option<String>), IntoIter: ExactSizeIterator>,
+) {
+    let fields = fields.into_iter();
+    args.push(fields.len().to_string());
+    for (name, value) in fields {
+        args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
+    }
 }
 
 fn life(ttl_ms: u64) -> String {

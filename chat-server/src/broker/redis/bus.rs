@@ -164,13 +164,16 @@ async fn listen(
             message = messages.recv() => match message {
                 Ok(message) if !wanted.channels().contains(&*message.channel) => {}
                 Ok(message) => match read(&names, &message) {
-                    Some(heard) => match outbox.try_send(heard) {
-                        Ok(()) => {}
-                        Err(TrySendError::Full(_)) => {
-                            tracing::warn!("the node is too slow for the bus");
-                            lost = true;
+                    Some(all) => for heard in all {
+                        match outbox.try_send(heard) {
+                            Ok(()) => {}
+                            Err(TrySendError::Full(_)) => {
+                                tracing::warn!("the node is too slow for the bus");
+                                lost = true;
+                                break;
+                            }
+                            Err(TrySendError::Closed(_)) => return,
                         }
-                        Err(TrySendError::Closed(_)) => return,
                     },
                     None => {
                         tracing::warn!(channel = %message.channel, "something was published that can't be read");
@@ -188,19 +191,32 @@ async fn listen(
     }
 }
 
-fn read(names: &Channels, message: &Message) -> Option<Heard> {
+fn read(names: &Channels, message: &Message) -> Option<Vec<Heard>> {
     let topic = names.topic(&message.channel)?;
     let text = match &message.value {
         Value::String(text) => &**text,
         Value::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
         _ => return None,
     };
-    frame(topic, text)
+    frames(&topic, text)
 }
 
 /// What is published as a signal.
 pub(super) fn signal(payload: &str) -> String {
     format!("s{payload}")
+}
+
+/// One, or `b` and many, each after its length and a colon.
+pub(super) fn frames(topic: &Topic, text: &str) -> Option<Vec<Heard>> {
+    let Some(mut rest) = text.strip_prefix('b') else { return frame(topic.clone(), text).map(|heard| vec![heard]) };
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let (length, after) = rest.split_once(':')?;
+        let (one, next) = after.split_at_checked(length.parse().ok()?)?;
+        all.push(frame(topic.clone(), one)?);
+        rest = next;
+    }
+    Some(all)
 }
 
 /// `e` and epoch, offset, time, author, event, payload, a line each; or `s` and a signal.
@@ -215,7 +231,7 @@ pub(super) fn frame(topic: Topic, text: &str) -> Option<Heard> {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)] // A test that fails by panicking says enough.
+#[allow(clippy::panic, clippy::unwrap_used)] // A test that fails by panicking says enough.
 mod tests {
     use super::*;
     use crate::domain::id::RoomId;
@@ -232,10 +248,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn frames_that_go_together_are_read_one_by_one_or_not_at_all() {
+        let topic = Topic::Room(RoomId::lobby());
+        let (one, two) = ("ee1\n7\n99\nu1\nm\n\"ä:7\"", "ee1\n8\n99\nu2\nm\n");
+        let both = format!("b{}:{one}{}:{two}", one.len(), two.len());
+        let each = [one, two].map(|text| frame(topic.clone(), text).unwrap());
+        assert_eq!(frames(&topic, &both), Some(each.to_vec()));
+        assert_eq!(frames(&topic, one), Some(vec![each[0].clone()]));
+        for bad in [&both[..both.len() - 1], "b9:e", "b:", "bx", "b-1:e", "b1", "b99999999999999999999:e"] {
+            assert_eq!(frames(&topic, bad), None, "{bad}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn whatever_is_published_is_read_or_refused(text in ".{0,10}|e[a-z0-9\n:-]{0,40}|\\PC*") {
-            let _ = frame(Topic::Room(RoomId::lobby()), &text);
+        fn whatever_is_published_is_read_or_refused(text in ".{0,10}|[be][a-z0-9\n:-]{0,40}|\\PC*") {
+            let _ = frames(&Topic::Room(RoomId::lobby()), &text);
         }
     }
 

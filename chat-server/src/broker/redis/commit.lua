@@ -24,19 +24,11 @@ if named then
   end
 end
 
-if expected > 0 then
-  local names = {}
-  for i = 1, expected do names[i] = ARGV[4 + i * 3] end
-  local values = redis.call('HMGET', fields, unpack(names))
-  local refused = false
-  for i = 1, expected do
-    if values[i] ~= (ARGV[5 + i * 3] == '1' and ARGV[6 + i * 3]) then refused = true end
-  end
-  if refused then
-    local answer = {'refused'}
-    for i = 1, expected do answer[i + 1] = values[i] and '1' .. values[i] or '0' end
-    return answer
-  end
+local as_expected, values = holds(fields, 7, expected)
+if not as_expected then
+  local answer = {'refused'}
+  for i = 1, expected do answer[i + 1] = values[i] and '1' .. values[i] or '0' end
+  return answer
 end
 
 local epoch, top, last, _, first, since, lives, kinds, said = live(head, ARGV[1])
@@ -64,9 +56,7 @@ if event ~= '' then
   local offset = string.format('%.0f', top + 1)
   -- No counted entry lies between that and this one.
   said = said or string.format('%.0f', top)
-  -- Always these names in this order: the stream stores them once a block, and reads go by place.
-  redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
-    'l', epoch, 's', said)
+  add(log, offset, event, time, author, nonce, counted, payload, epoch, said)
   redis.call('HSET', head, 'top', offset, 'at', time, 'said', counted == '1' and offset or said)
   if named then redis.call('HSET', nonces, named, offset) end
   if counted == '1' then
@@ -75,22 +65,13 @@ if event ~= '' then
     redis.call('HINCRBY', counts, 'a:' .. author, '1')
   end
 
-  -- What the head says of the first entry may be outdated, or missing, but is never too late: so it
-  -- tells when there is nothing to do.
-  first = tonumber(first or 0)
-  local floor = max_entries > 0 and top + 2 - max_entries or 0
-  local old = tonumber(since or 0) < oldest - math.min(max_age / 100, 60000)
-  if first < floor or old then
-    local spare = math.min(15, math.floor(max_entries / 100))
-    if trim(head, log, nonces, first, floor, spare, old and oldest or 0) and not named then
-      -- They may have been all.
-      kinds = bit.band(kinds, 2)
-      redis.call('HSET', head, 'kinds', kinds)
-    end
+  if trim_as_needed(head, log, nonces, first, since, top + 1, now, max_age, max_entries, 16) and not named then
+    -- They may have been all.
+    kinds = bit.band(kinds, 2)
+    redis.call('HSET', head, 'kinds', kinds)
   end
 
-  redis.call('PUBLISH', ARGV[2],
-    'e' .. epoch .. '\n' .. offset .. '\n' .. time .. '\n' .. author .. '\n' .. event .. '\n' .. payload)
+  redis.call('PUBLISH', ARGV[2], frame_of(epoch, offset, time, author, event, payload))
   result = {'done', epoch, offset, time}
 end
 
@@ -99,11 +80,8 @@ end
 -- it goes as a whole. They get a minute more, so that not every commit has to see to them. The head
 -- says until when they live (0: as long as the topic), and what else was there and seen to (1: the
 -- nonces, 2: the counts).
-local least = max_age > 0 and now + max_age + 1000 or 0
-local most = least + math.min(max_age, 60000)
 local needed = (named and 1 or 0) + (counted == '1' and 2 or 0)
-lives = tonumber(lives or -1)
-local fresh = lives >= least and lives <= most
+local fresh, most = is_fresh(lives, now, max_age)
 if ARGV[3] ~= '' or event == '' or sets > 0 or not fresh or bit.band(kinds, needed) ~= needed then
   local ttl = tonumber(ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', head))
   if ttl >= 0 then

@@ -35,3 +35,12 @@ end
 local begin = function(head, epoch)
   redis.call('HSET', head, 'epoch', epoch, 'server', server_id())
 end
+
+-- Whether log and nonces live as long as they should, if they live until then: one age more than now, and up to
+-- a minute, so that not every commit has to see to them. Answers also until when they should.
+local is_fresh = function(lives, now, max_age)
+  local least = max_age > 0 and now + max_age + 1000 or 0
+  local most = least + math.min(max_age, 60000)
+  lives = tonumber(lives or -1)
+  return lives >= least and lives <= most, most
+end

@@ -1,21 +1,21 @@
 -- The beginning of a log. Goes before the script that needs it.
 --
--- To look at it costs as much as five entries do, so some go together. At most 16 go with each entry
--- that comes: the log shrinks, and no commit takes long.
+-- To look at it costs as much as five entries do, so some go together. With each entry that comes up to 16 go:
+-- the log shrinks, and no commit takes long.
 
 -- Removes entries of a log that begins at `first` or later: if it begins before the offset `floor`
--- those before it and `spare` more, and those of a time before `oldest`. The last one stays in any
--- case. Says in the head where the log begins then. Answers whether nonces went, too.
-local trim = function(head, log, nonces, first, floor, spare, oldest)
+-- those before it and `spare` more, and those of a time before `oldest`; `most` at most. The last one stays
+-- in any case. Says in the head where the log begins then. Answers whether nonces went, too.
+local trim = function(head, log, nonces, first, floor, spare, oldest, most)
   -- What goes is read, because its nonces go with it; and one more, which is the first then.
-  local many = oldest > 0 and 16 or math.min(16, floor + spare - first)
+  local many = oldest > 0 and most or math.min(most, floor + spare - first)
   local page = redis.call('XRANGE', log, '-', '+', 'COUNT', many + 1)
   local offset_of = function(entry) return string.match(entry[1], '^%d+') end
   floor = tonumber(offset_of(page[1])) < floor and floor + spare or 0
   local names, offsets = {}, {}
   for i, entry in ipairs(page) do
     local offset, values = offset_of(entry), entry[2]
-    if i > 16 or tonumber(offset) >= floor and tonumber(values[4]) >= oldest then
+    if i > most or tonumber(offset) >= floor and tonumber(values[4]) >= oldest then
       redis.call('HSET', head, 'first', offset, 'since', values[4])
       if i > 1 then redis.call('XTRIM', log, 'MINID', entry[1]) end
       break
@@ -33,4 +33,16 @@ local trim = function(head, log, nonces, first, floor, spare, oldest)
   end
   if #gone > 0 then redis.call('HDEL', nonces, unpack(gone)) end
   return #gone > 0
+end
+
+-- Does so where it may be needed, for a log that ends at `top`. What the head says of the first entry may be
+-- outdated, or missing, but is never too late: so it tells when there is nothing to do.
+local trim_as_needed = function(head, log, nonces, first, since, top, now, max_age, max_entries, most)
+  first = tonumber(first or 0)
+  local floor = max_entries > 0 and top + 1 - max_entries or 0
+  local oldest = max_age > 0 and now - max_age or 0
+  local old = tonumber(since or 0) < oldest - math.min(max_age / 100, 60000)
+  if first >= floor and not old then return false end
+  local spare = math.min(15, math.floor(max_entries / 100))
+  return trim(head, log, nonces, first, floor, spare, old and oldest or 0, most)
 end

@@ -1,0 +1,11 @@
+-- What an entry is in the log and on the bus. Goes before the scripts that append.
+
+-- Always these names in this order: the stream stores them once a block, and reads go by place.
+local add = function(log, offset, event, time, author, nonce, counted, payload, epoch, said)
+  redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
+    'l', epoch, 's', said)
+end
+
+local frame_of = function(epoch, offset, time, author, event, payload)
+  return 'e' .. epoch .. '\n' .. offset .. '\n' .. time .. '\n' .. author .. '\n' .. event .. '\n' .. payload
+end
