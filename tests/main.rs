@@ -34,6 +34,7 @@ mod cluster_slow;
 mod cluster_wedged;
 mod deploy_browser;
 mod history;
+mod metrics_page;
 mod operator_admission;
 mod operator_chart;
 mod operator_control_plane;

@@ -134,6 +134,7 @@ fn imports_go_one_way() {
         let allowed: &[&str] = match own.as_str() {
             "domain" => &domain,
             "metrics" => &["domain", "lifecycle"],
+            "metered" => &["domain", "broker", "metrics"],
             "planted" => &broker,
             "broker" | "config" => &broker,
             "presence" | "session" | "room" => &cases,

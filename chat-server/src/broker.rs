@@ -185,6 +185,15 @@ pub enum BrokerError {
     Corrupt(String),
 }
 
+/// What went to a store outside of the process, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Commands; a script is one.
+    pub commands: u64,
+    /// Connections that came to be.
+    pub connects: u64,
+}
+
 /// The bus and the store.
 ///
 /// # Guarantees
@@ -278,6 +287,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Why the broker does not answer right now, in a few fixed words. `None`: it does.
     fn trouble(&self) -> Option<&'static str>;
+
+    /// What went to a store outside of the process: nothing, where there is none.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 
     /// Whether the broker answers right now.
     fn is_available(&self) -> bool {

@@ -14,6 +14,7 @@ pub mod connection;
 pub mod domain;
 pub mod http;
 pub mod lifecycle;
+pub mod metered;
 pub mod metrics;
 pub mod planted;
 pub mod presence;

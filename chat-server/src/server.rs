@@ -20,6 +20,7 @@ use crate::connection::{Connection, Connections};
 use crate::domain::id::NodeId;
 use crate::http::{api, gate, health, web};
 use crate::lifecycle::{Lifecycle, State};
+use crate::metered::Metered;
 use crate::metrics::Metrics;
 use crate::presence::Presence;
 use crate::room::Rooms;
@@ -66,6 +67,7 @@ pub async fn run(
     #[cfg(feature = "planted-bugs")]
     let broker: Arc<dyn Broker> = Arc::new(crate::planted::Saboteur(broker));
     let metrics = Metrics::new()?;
+    let broker: Arc<dyn Broker> = Arc::new(Metered::new(broker, metrics.clone()));
     let lifecycle = Arc::new(Lifecycle::default());
     let context = Arc::new(context(&config, node.clone(), broker.clone(), metrics.clone(), lifecycle.clone()));
     let (service, io) = socket::build(context.clone());
@@ -74,6 +76,8 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(context.hub.clone().run(bus));
     tasks.spawn(context.hub.clone().watch_tails());
+    tasks.spawn(context.hub.clone().watch_clock());
+    tasks.spawn(metrics.clone().watch_lag());
     tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(prepare(context.clone()));

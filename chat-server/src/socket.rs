@@ -13,7 +13,7 @@ use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{State, StateNotFound};
 use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts};
 use socketioxide::service::SocketIoService;
-use socketioxide::socket::Socket;
+use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SocketIo};
 use socketioxide_core::Value;
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ use crate::domain::id::{NodeId, RoomId};
 use crate::domain::position::{Millis, Offset, Position};
 use crate::domain::rate_limit::Rate;
 use crate::lifecycle::Lifecycle;
-use crate::metrics::Metrics;
+use crate::metrics::{Ended, Metrics};
 use crate::presence::Presence;
 use crate::room::Rooms;
 use crate::session::{Credentials, Identity, SessionError, Sessions};
@@ -198,7 +198,10 @@ async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -
     socket.extensions.insert(Inbox(client.clone()));
     socket.on_fallback(async |_: Queued| {});
     let on_close = (context, client.clone());
-    socket.on_disconnect(async move || closed(&on_close.0, &on_close.1));
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        let (context, client) = &on_close;
+        closed(context, client, ended(client, reason));
+    });
     let start = worker::Start { client, positions, jobs: queue };
     socket.extensions.insert(Arrived(Arc::new(Mutex::new(Some(start)))));
     Ok(())
@@ -238,10 +241,25 @@ async fn connected(Shared(context, socket): Shared) {
     }
 }
 
-fn closed(context: &Context, client: &Arc<Client>) {
+/// Why a socket ended, as far as the node knows.
+fn ended(client: &Client, reason: DisconnectReason) -> Ended {
+    match reason {
+        DisconnectReason::ClientNSDisconnect => Ended::Left,
+        _ if client.is_handed_over() => Ended::HandedOver,
+        DisconnectReason::TransportClose => Ended::Closed,
+        DisconnectReason::HeartbeatTimeout => Ended::Silent,
+        DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => Ended::Stopped,
+        DisconnectReason::TransportError
+        | DisconnectReason::PacketParsingError
+        | DisconnectReason::MultipleHttpPollingError => Ended::Broken,
+    }
+}
+
+fn closed(context: &Context, client: &Arc<Client>, why: Ended) {
     client.close();
     context.outboxes.remove(client.id());
     if context.hub.remove(client) {
+        context.metrics.sockets_ended.of(why).inc();
         context.presence.went(&client.identity.user.id);
     }
 }

@@ -111,7 +111,7 @@ pub async fn run(
             written: Written::default(),
         },
         clusters: clusters.clone(),
-        reporter: Reporter::new(client.clone(), settings.identity),
+        reporter: Reporter::new(client.clone(), settings.identity, metrics.clone()),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
         http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
@@ -222,8 +222,8 @@ fn clusters_that_name(
 
 async fn reconcile(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
+    let _running = context.metrics.reconciling();
     let result = reconcile::reconcile(&cluster, &context).await;
-    context.count_clusters();
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     match &result {
@@ -232,18 +232,22 @@ async fn reconcile(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<A
             tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "not carried out; it is tried again")
         }
     }
-    context.metrics.reconciled(if result.is_ok() { "ok" } else { "error" }, start.elapsed());
+    context.count_clusters();
+    context.metrics.reconciled(result.as_ref().err().map(Error::reason), start.elapsed());
     result
 }
 
 fn again(cluster: Arc<ChatCluster>, _: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.backoff.next(&ObjectRef::from_obj(&*cluster)))
+    let delay = context.backoff.next(&ObjectRef::from_obj(&*cluster));
+    context.metrics.set_retrying(context.backoff.len());
+    Action::requeue(delay)
 }
 
 impl Context {
     fn count_clusters(&self) {
         let available = self.reporter.available();
         self.metrics.set_clusters(available, self.clusters.len().saturating_sub(available));
+        self.metrics.set_retrying(self.backoff.len());
     }
 
     fn forget(&self, name: &str, namespace: &str) {

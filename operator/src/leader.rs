@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 
 use self::decision::{Decision, decide};
+use crate::metrics::{LeaseAttempt, Metrics};
 
 pub mod decision;
 
@@ -30,18 +31,20 @@ pub struct Election {
     seen: Option<(LeaseSpec, Instant)>,
     /// When this replica asked for the Lease that it holds.
     renewed: Instant,
+    metrics: Metrics,
 }
 
 impl Election {
     /// Takes part in the election for a Lease of this name and namespace.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+    pub fn new(client: Client, namespace: &str, name: &str, identity: &str, metrics: Metrics) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             identity: identity.to_owned(),
             seen: None,
             renewed: Instant::now(),
+            metrics,
         }
     }
 
@@ -111,6 +114,16 @@ impl Election {
     }
 
     async fn attempt(&mut self) -> Result<Attempt, kube::Error> {
+        let result = self.try_attempt().await;
+        self.metrics.lease_asked(match &result {
+            Ok(Attempt::Held) => LeaseAttempt::Held,
+            Ok(Attempt::Other(_)) => LeaseAttempt::Other,
+            Err(_) => LeaseAttempt::Error,
+        });
+        result
+    }
+
+    async fn try_attempt(&mut self) -> Result<Attempt, kube::Error> {
         let lease = self.api.get_opt(&self.name).await?;
         let Some(mut lease) = lease else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };

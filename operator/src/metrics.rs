@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! What Prometheus reads. [`catalogue`] says what there is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,12 @@ use std::time::Duration;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use crate::api::reason::Reason;
+use catalogue::{Kind, Metric};
+
+pub mod catalogue;
+pub mod requests;
 
 /// The operator's metrics. Clones count into the same.
 #[derive(Clone)]
@@ -15,53 +21,90 @@ pub struct Metrics {
 
 struct Inner {
     registry: Registry,
-    reconciliations: HistogramVec,
+    reconciles: HistogramVec,
+    errors: IntCounterVec,
+    running: IntGauge,
+    retrying: IntGauge,
+    turns: IntCounterVec,
     writes: IntCounterVec,
     requests: IntCounterVec,
+    request_duration: HistogramVec,
     clusters: IntGaugeVec,
     leader: IntGauge,
+    lease_attempts: IntCounterVec,
+}
+
+/// How an attempt at the Lease ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseAttempt {
+    /// This replica holds it.
+    Held,
+    /// Another does.
+    Other,
+    /// It can't be asked for.
+    Error,
+}
+
+/// A look that goes on, until it is dropped.
+pub struct Running(IntGauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers them; each series is there from the start, at 0.
     ///
     /// # Errors
-    /// Two metrics have one name: a mistake in here.
+    /// Two metrics have one name: a mistake in the catalogue.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let reconciliations = HistogramVec::new(
-            HistogramOpts::new(
-                "chat_operator_reconcile_duration_seconds",
-                "How long one look at a ChatCluster took, and how it ended",
-            )
-            .buckets(vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0]),
-            &["result"],
-        )?;
-        let writes = IntCounterVec::new(
-            Opts::new("chat_operator_writes_total", "Objects written to the API server"),
-            &["kind", "verb"],
-        )?;
-        let requests = IntCounterVec::new(
-            Opts::new("chat_operator_api_requests_total", "Requests to the API server, watches included"),
-            &["code"],
-        )?;
-        let clusters = IntGaugeVec::new(
-            Opts::new("chat_operator_clusters", "ChatClusters, by whether clients find a node"),
-            &["available"],
-        )?;
-        let leader = IntGauge::new("chat_operator_leader", "Whether this replica is the one that works")?;
         let registry = Registry::new();
-        registry.register(Box::new(reconciliations.clone()))?;
-        registry.register(Box::new(writes.clone()))?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(clusters.clone()))?;
-        registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { inner: Arc::new(Inner { registry, reconciliations, writes, requests, clusters, leader }) })
+        let make = Maker(&registry);
+        make.gauges(catalogue::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let inner = Inner {
+            reconciles: make.histograms(catalogue::RECONCILES)?,
+            errors: make.counters(catalogue::ERRORS)?,
+            running: make.gauge(catalogue::RUNNING)?,
+            retrying: make.gauge(catalogue::RETRYING)?,
+            turns: make.counters(catalogue::TURNS)?,
+            writes: make.counters(catalogue::WRITES)?,
+            requests: make.counters(catalogue::REQUESTS)?,
+            request_duration: make.histograms(catalogue::REQUEST_DURATION)?,
+            clusters: make.gauges(catalogue::CLUSTERS)?,
+            leader: make.gauge(catalogue::LEADER)?,
+            lease_attempts: make.counters(catalogue::LEASE_ATTEMPTS)?,
+            registry,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// One look at a ChatCluster ended.
-    pub fn reconciled(&self, result: &str, took: Duration) {
-        self.inner.reconciliations.with_label_values(&[result]).observe(took.as_secs_f64());
+    /// One look at a ChatCluster begins.
+    #[must_use]
+    pub fn reconciling(&self) -> Running {
+        self.inner.running.inc();
+        Running(self.inner.running.clone())
+    }
+
+    /// One look at a ChatCluster ended, early for a reason.
+    pub fn reconciled(&self, failed: Option<Reason>, took: Duration) {
+        let result = if failed.is_none() { "ok" } else { "error" };
+        self.inner.reconciles.with_label_values(&[result]).observe(took.as_secs_f64());
+        if let Some(reason) = failed {
+            self.inner.errors.with_label_values(&[reason.as_str()]).inc();
+        }
+    }
+
+    /// So many ChatClusters are to be tried again.
+    pub fn set_retrying(&self, clusters: usize) {
+        self.inner.retrying.set(whole(clusters));
+    }
+
+    /// A condition turned to one of the closed list of reasons.
+    pub fn turned(&self, reason: &str) {
+        self.inner.turns.with_label_values(&[reason]).inc();
     }
 
     /// An object was written.
@@ -69,22 +112,26 @@ impl Metrics {
         self.inner.writes.with_label_values(&[kind, verb]).inc();
     }
 
-    /// The API server answered.
-    pub fn requested(&self, code: &str) {
-        self.inner.requests.with_label_values(&[code]).inc();
-    }
-
     /// How many ChatClusters there are, available and not.
     pub fn set_clusters(&self, available: usize, unavailable: usize) {
         for (label, count) in [("true", available), ("false", unavailable)] {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.inner.clusters.with_label_values(&[label]).set(count);
+            self.inner.clusters.with_label_values(&[label]).set(whole(count));
         }
     }
 
     /// Whether this replica works.
     pub fn set_leader(&self, leader: bool) {
         self.inner.leader.set(leader.into());
+    }
+
+    /// The Lease was asked for.
+    pub fn lease_asked(&self, how: LeaseAttempt) {
+        let result = match how {
+            LeaseAttempt::Held => "held",
+            LeaseAttempt::Other => "other",
+            LeaseAttempt::Error => "error",
+        };
+        self.inner.lease_attempts.with_label_values(&[result]).inc();
     }
 
     /// All of them, as Prometheus reads them.
@@ -95,5 +142,80 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.inner.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Makes metrics of the catalogue, with all their series.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn gauge(&self, metric: Metric) -> Result<IntGauge, prometheus::Error> {
+        let made = IntGauge::new(metric.name, metric.help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauges(&self, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
+        let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
+        self.0.register(Box::new(made.clone()))?;
+        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
+        Ok(made)
+    }
+
+    fn counters(&self, metric: Metric) -> Result<IntCounterVec, prometheus::Error> {
+        let made = IntCounterVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
+        self.0.register(Box::new(made.clone()))?;
+        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
+        Ok(made)
+    }
+
+    fn histograms(&self, metric: Metric) -> Result<HistogramVec, prometheus::Error> {
+        let Kind::Histogram(bounds) = metric.kind else {
+            return Err(prometheus::Error::Msg(format!("{} is no histogram", metric.name)));
+        };
+        let options = HistogramOpts::new(metric.name, metric.help).buckets(bounds.to_vec());
+        let made = HistogramVec::new(options, &names(metric))?;
+        self.0.register(Box::new(made.clone()))?;
+        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
+        Ok(made)
+    }
+}
+
+fn names(metric: Metric) -> Vec<&'static str> {
+    metric.labels.iter().map(|label| label.name).collect()
+}
+
+/// The values of the labels of each series.
+fn series(metric: Metric) -> Vec<Vec<&'static str>> {
+    metric.labels.iter().fold(vec![Vec::new()], |series, label| {
+        let longer = |values: &Vec<&'static str>| {
+            let values = values.clone();
+            (label.values)().into_iter().map(move |value| [values.as_slice(), &[value]].concat())
+        };
+        series.iter().flat_map(longer).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_of_the_catalogue_is_there_from_the_start() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        let of = |name: &str| text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name)).count();
+        for metric in catalogue::ALL {
+            let name = match metric.kind {
+                Kind::Histogram(_) => format!("{}_count", metric.name),
+                _ => metric.name.to_owned(),
+            };
+            assert_eq!(of(&name), series(*metric).len(), "{name} in\n{text}");
+        }
+        let names = text.lines().filter(|line| line.starts_with("# TYPE chat_")).count();
+        assert_eq!(names, catalogue::ALL.len(), "{text}");
     }
 }

@@ -9,13 +9,13 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tower::util::MapResponseLayer;
 
 use crate::controller::{self, Settings};
 use crate::definition;
 use crate::http::{self, Readiness};
 use crate::leader::Election;
 use crate::metrics::Metrics;
+use crate::metrics::requests::Counting;
 
 /// The Lease that one replica holds.
 const LEASE: &str = "chat-operator";
@@ -92,7 +92,7 @@ async fn work(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     tokio::pin!(stop);
-    let mut election = Election::new(client.clone(), &options.namespace, LEASE, &options.identity);
+    let mut election = Election::new(client.clone(), &options.namespace, LEASE, &options.identity, metrics.clone());
     tokio::select! {
         () = &mut stop => return Ok(()),
         () = async {
@@ -148,14 +148,5 @@ async fn fitting_definition(client: &Client, readiness: &Readiness) {
 
 async fn client(metrics: &Metrics) -> Result<Client, Error> {
     let config = Config::infer().await?;
-    let metrics = metrics.clone();
-    let count = MapResponseLayer::new(move |response| {
-        count(&metrics, &response);
-        response
-    });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
-}
-
-fn count<B>(metrics: &Metrics, response: &axum::http::Response<B>) {
-    metrics.requested(response.status().as_str());
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone())).build())
 }

@@ -20,7 +20,7 @@ use self::link::{Link, failed};
 use self::together::{Lines, Told, Turn, Waiting};
 use super::{
     Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
-    Slice, Topic,
+    Slice, Topic, Traffic,
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
@@ -451,6 +451,11 @@ impl Broker for RedisBroker {
 
     fn trouble(&self) -> Option<&'static str> {
         self.link.trouble().or_else(|| self.bus.link().trouble())
+    }
+
+    fn traffic(&self) -> Traffic {
+        let (commands, bus) = (self.link.traffic(), self.bus.link().traffic());
+        Traffic { commands: commands.commands + bus.commands, connects: commands.connects + bus.connects }
     }
 }
 

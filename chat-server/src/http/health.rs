@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use crate::broker::Broker;
 use crate::lifecycle::{Lifecycle, State as NodeState};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 
 #[derive(Clone)]
 struct Shared {
@@ -52,7 +52,14 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 }
 
 async fn render(State(shared): State<Shared>) -> Response {
-    match shared.metrics.render(shared.lifecycle.state()) {
+    let traffic = shared.broker.traffic();
+    let now = Now {
+        state: shared.lifecycle.state(),
+        broker_is_up: shared.broker.is_available(),
+        redis_commands: traffic.commands,
+        redis_connects: traffic.connects,
+    };
+    match shared.metrics.render(now) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");

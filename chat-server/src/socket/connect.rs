@@ -11,6 +11,7 @@ use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Info, Role};
 use crate::domain::user::User;
+use crate::metrics::{Opened, Recovery};
 use crate::planted::{self, Bug};
 use crate::room::history::{HISTORY_LIMIT, RECOVERY_LIMIT, render};
 use crate::room::{Access, room_topic};
@@ -93,13 +94,28 @@ pub(crate) async fn open(
     if !client.send("session", &session).await {
         return Ok(());
     }
+    let how = if client.identity.resumed { Opened::Resumed } else { Opened::New };
+    context.metrics.sessions_opened.of(how).inc();
+    for _ in openings.iter().filter(|opening| opening.lost) {
+        context.metrics.recoveries.of(Recovery::Refused).inc();
+    }
     for opening in openings {
         let begins = opening.position();
         let Opening { room, head, since, kept, .. } = opening;
         // From here on the client has begun: what fails is tried again from where it failed.
         let position = match since {
-            Some(since) if !kept => replay(context, client, &room, &head, since).await,
-            _ => begins,
+            Some(since) if !kept => {
+                let (position, result) = replay(context, client, &room, &head, since).await;
+                if let Some(result) = result {
+                    context.metrics.recoveries.of(result).inc();
+                }
+                position
+            }
+            Some(_) => {
+                context.metrics.recoveries.of(Recovery::Complete).inc();
+                begins
+            }
+            None => begins,
         };
         context.hub.ready(client, &room, position).await;
     }
@@ -153,22 +169,25 @@ async fn open_room(
 
 /// Sends what lies between what a socket has of a room and where its live events begin: entry by
 /// entry, or one gap for very many. Goes on until it is done or the socket is gone. Answers from where
-/// the room's feed has to go on.
+/// the room's feed has to go on, and what became of what lay between; `None` of a socket that is gone.
 pub(super) async fn replay(
     context: &Context,
     client: &Client,
     room: &RoomId,
     head: &Position,
     mut has: Offset,
-) -> Position {
-    while let Err(error) = try_replay(context, client, room, head, &mut has).await {
-        tracing::warn!(%error, "what was missed could not be read yet");
+) -> (Position, Option<Recovery>) {
+    let result = loop {
+        match try_replay(context, client, room, head, &mut has).await {
+            Ok(result) => break result,
+            Err(error) => tracing::warn!(%error, "what was missed could not be read yet"),
+        }
         tokio::time::sleep(super::worker::RETRY).await;
         if !client.is_open() {
-            break;
+            break None;
         }
-    }
-    Position { epoch: head.epoch.clone(), offset: has }
+    };
+    (Position { epoch: head.epoch.clone(), offset: has }, result)
 }
 
 async fn try_replay(
@@ -177,34 +196,35 @@ async fn try_replay(
     room: &RoomId,
     head: &Position,
     has: &mut Offset,
-) -> Result<(), BrokerError> {
+) -> Result<Option<Recovery>, BrokerError> {
     while *has < head.offset {
         let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
         let slice = context.broker.read(&room_topic(room), range).await?;
         if !slice.lineage.holds(head) {
             // The store lost entries meanwhile: the feed knows what to tell of it.
-            return Ok(());
+            return Ok(Some(Recovery::Refused));
         }
         let contiguous = slice.entries.first().is_some_and(|entry| entry.offset == *has + 1);
         if !contiguous || head.offset - *has > RECOVERY_LIMIT {
-            if client.send("gap", &gap(room, head, *has + 1, head.offset)).await {
-                *has = head.offset;
+            if !client.send("gap", &gap(room, head, *has + 1, head.offset)).await {
+                return Ok(None);
             }
-            return Ok(());
+            *has = head.offset;
+            return Ok(Some(Recovery::Gap));
         }
         for entry in &slice.entries {
             if planted::is_planted(Bug::RecoverShort) && entry.offset == head.offset {
                 *has = head.offset;
-                return Ok(());
+                return Ok(Some(Recovery::Complete));
             }
             if !client.send(&entry.event, &render(room, entry)?).await {
-                return Ok(());
+                return Ok(None);
             }
             context.metrics.deliveries.inc();
             *has = entry.offset;
         }
     }
-    Ok(())
+    Ok(Some(Recovery::Complete))
 }
 
 fn gap(room: &RoomId, head: &Position, from: Offset, to: Offset) -> serde_json::Value {

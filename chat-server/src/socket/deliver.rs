@@ -20,8 +20,10 @@ use crate::planted::{self, Bug};
 use crate::room::{Notice, Signal};
 use crate::socket::client::{Client, Job};
 use crate::socket::event::Event;
+use clock::Clock;
 use probe::Probe;
 
+mod clock;
 mod feed;
 mod probe;
 mod tail;
@@ -129,6 +131,7 @@ struct Inner {
     hasher: RandomState,
     sockets: AtomicUsize,
     probe: Probe,
+    clock: Clock,
 }
 
 impl Hub {
@@ -146,6 +149,7 @@ impl Hub {
             hasher: RandomState::new(),
             sockets: AtomicUsize::new(0),
             probe: Probe::new(),
+            clock: Clock::default(),
         }))
     }
 
@@ -412,7 +416,7 @@ impl Hub {
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),
                 },
                 Heard::Signal(Topic::User(user), text) => self.notice(&user, &text),
-                Heard::Signal(Topic::Node(_), word) => self.0.probe.heard(&word),
+                Heard::Signal(Topic::Node(_), word) => self.hear_probe(&word),
                 Heard::Interrupted => self.recover_bus(),
                 Heard::Entry(..) | Heard::Signal(..) => {}
             }

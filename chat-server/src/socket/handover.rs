@@ -73,17 +73,20 @@ pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() 
         for (after, client) in &turns {
             client.try_send("server:draining", &json!({ "reconnectAfterMs": after.as_millis() }));
         }
-        for (after, client) in turns {
+        for ((after, client), left) in turns.into_iter().zip((0..i64::from(count)).rev()) {
+            context.metrics.handovers_pending.set(left + 1);
             sleep_until(begun + after + GRACE).await;
             if !wanted() {
                 break 'rounds;
             }
+            context.metrics.handovers_pending.set(left);
             if which.includes(&client) && client.begin_hand_over() {
                 context.metrics.handed_over(client.is_polling());
                 finishing.spawn(finish(client));
             }
         }
     }
+    context.metrics.handovers_pending.set(0);
     // What was begun is brought to its end, whatever is wanted now: nobody else would.
     while finishing.join_next().await.is_some() {}
     let gone = async {

@@ -1,6 +1,7 @@
 //! `message:send`, `history:get`, `log:get` and `read:mark`.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -31,7 +32,11 @@ pub(super) async fn send(context: &Context, client: &Client, bucket: &Mutex<Buck
         return context.rooms.sent_before(user, &draft).await?.map(|sent| answer(&sent)).ok_or(refusal);
     }
     let mut rights = client.rights.lock().unwrap_or_else(PoisonError::into_inner).get(&draft.room).cloned();
+    let begun = Instant::now();
     let sent = context.rooms.send(user, &draft, &mut rights).await;
+    if sent.is_ok() {
+        context.metrics.publish_latency.observe(begun.elapsed());
+    }
     let mut known = client.rights.lock().unwrap_or_else(PoisonError::into_inner);
     match rights {
         Some(rights) => known.insert(draft.room.clone(), rights),

@@ -215,7 +215,7 @@ pub(super) async fn added(
     // What was said since the joining is the member's too, however long the news of it took.
     let joined = Position { epoch: head.epoch.clone(), offset };
     if introduce(context, client, &room, &joined).await? {
-        let position = replay(context, client, &room, &head, offset).await;
+        let (position, _) = replay(context, client, &room, &head, offset).await;
         context.hub.ready(client, &room, position).await;
     }
     Ok(())

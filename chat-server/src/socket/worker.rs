@@ -15,7 +15,11 @@ use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
 use crate::domain::rate_limit::Bucket;
+use crate::metrics::{Ended, Request as Asked};
 use crate::room::Notice;
+
+/// The request that says something.
+const MESSAGE_SEND: &str = "message:send";
 
 /// How often the life of an open session is prolonged.
 const KEEP_ALIVE: Duration = Duration::from_secs(6 * 3600);
@@ -38,7 +42,7 @@ pub(super) async fn run(context: &Context, Start { client, positions, mut jobs }
     let bucket = context.hub.add(&client, context.now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
-        super::closed(context, &client);
+        super::closed(context, &client, Ended::Closed);
     }
     // What takes much and is soon over is boxed: the rest lasts as long as the socket.
     while let Err(error) = Box::pin(open(context, &client, positions.clone())).await {
@@ -104,18 +108,19 @@ async fn perform(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>
 async fn refuse_overflow(context: &Context, client: &Client) {
     for ack_id in client.refused() {
         let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
-        context.metrics.acked(Some(Code::RateLimited));
+        context.metrics.acked(Asked::Other, Some(Code::RateLimited));
         client.ack(Some(ack_id), &ack(&Err(refusal))).await;
     }
 }
 
 async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, request: Request, ack_id: Option<i64>) {
+    let asked = if request.event == MESSAGE_SEND { Asked::Send } else { Asked::Other };
     let answered = answer(context, client, bucket, request).await;
     let (answer, then) = match answered {
         Ok(After { answer, then }) => (Ok(answer), then),
         Err(refusal) => (Err(refusal), Then::Nothing),
     };
-    context.metrics.acked(answer.as_ref().err().map(|refusal| refusal.code));
+    context.metrics.acked(asked, answer.as_ref().err().map(|refusal| refusal.code));
     client.ack(ack_id, &ack(&answer)).await;
     if !matches!(then, Then::Nothing) {
         client.flush().await;
@@ -134,7 +139,7 @@ async fn answer(
     request: Request,
 ) -> Result<After, Refusal> {
     let answer: Answer = match request.event.as_str() {
-        "message:send" => messages::send(context, client, bucket, request).await,
+        MESSAGE_SEND => messages::send(context, client, bucket, request).await,
         "history:get" => messages::history(context, client, request).await,
         "log:get" => messages::log(context, client, request).await,
         "read:mark" => messages::mark_read(context, client, request).await,

@@ -27,6 +27,11 @@ impl Backoff {
         delay(FIRST, LAST, *count)
     }
 
+    /// How many ChatClusters failed the last time.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// It went well.
     pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);

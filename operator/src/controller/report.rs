@@ -16,6 +16,7 @@ use super::names::MANAGER;
 use super::status::{self, Observed, Turn};
 use crate::api::spec::ChatCluster;
 use crate::api::status::{ChatClusterStatus, ConditionType};
+use crate::metrics::Metrics;
 
 /// The field manager of the status, apart from that of the objects.
 const STATUS_MANAGER: &str = "chat-operator-status";
@@ -26,14 +27,15 @@ const MAX_NOTE: usize = 1000;
 pub(super) struct Reporter {
     client: Client,
     events: Recorder,
+    metrics: Metrics,
     /// What was said last, and of which uid: the watch may not have told of it yet.
     said: Mutex<HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>>,
 }
 
 impl Reporter {
-    pub(super) fn new(client: Client, identity: String) -> Self {
+    pub(super) fn new(client: Client, identity: String, metrics: Metrics) -> Self {
         let source = Source { controller: MANAGER.into(), instance: Some(identity) };
-        Self { events: Recorder::new(client.clone(), source), client, said: Mutex::default() }
+        Self { events: Recorder::new(client.clone(), source), metrics, client, said: Mutex::default() }
     }
 
     /// What was said last.
@@ -101,6 +103,7 @@ impl Reporter {
     /// An Event that can't be written is no reason to do anything else differently.
     async fn tell(&self, cluster: &ChatCluster, turn: Turn) {
         let Turn { type_, bad, reason, message } = turn;
+        self.metrics.turned(&reason);
         let note = message[..message.floor_char_boundary(MAX_NOTE)].to_owned();
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },

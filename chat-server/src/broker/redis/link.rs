@@ -1,7 +1,7 @@
 //! One connection to Redis, kept up for ever, and whether it is up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -12,7 +12,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Traffic};
 
 /// How soon fred is started again, should it ever end.
 const RESTART: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ struct State {
     up: watch::Sender<Option<bool>>,
     /// Whether Redis answered last that it does not know the user or the password.
     refused: AtomicBool,
+    commands: AtomicU64,
+    connects: AtomicU64,
 }
 
 /// What is said while Redis refuses the user or the password. The operator looks for these words
@@ -51,6 +53,7 @@ impl State {
 
     /// Says so once when it changes.
     fn connected(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
         if self.up.send_replace(Some(true)) != Some(true) {
             tracing::info!(connection = self.role, "connected to Redis");
         }
@@ -71,7 +74,13 @@ impl State {
 impl Link {
     /// Starts to connect. Whoever wants to hear all of the client's events has asked for them before.
     pub(super) fn start(client: Client, role: &'static str) -> Self {
-        let state = Arc::new(State { role, up: watch::Sender::new(None), refused: AtomicBool::new(false) });
+        let state = Arc::new(State {
+            role,
+            up: watch::Sender::new(None),
+            refused: AtomicBool::new(false),
+            commands: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+        });
         let follow = follow(client.error_rx(), client.reconnect_rx(), state.clone());
         let tasks = vec![
             tokio::spawn(follow).abort_handle(),
@@ -107,9 +116,22 @@ impl Link {
         .await;
     }
 
-    /// The client, if it is connected: otherwise fred would let a command wait in its queue.
+    /// The client for a command, if it is connected: otherwise fred would let the command wait in its queue.
     pub(super) fn client(&self) -> Result<&Client, BrokerError> {
-        if self.is_up() { Ok(&self.client) } else { Err(BrokerError::Unavailable(self.state.trouble().to_owned())) }
+        if self.is_up() {
+            self.state.commands.fetch_add(1, Ordering::Relaxed);
+            Ok(&self.client)
+        } else {
+            Err(BrokerError::Unavailable(self.state.trouble().to_owned()))
+        }
+    }
+
+    /// What went this way since the start.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic {
+            commands: self.state.commands.load(Ordering::Relaxed),
+            connects: self.state.connects.load(Ordering::Relaxed),
+        }
     }
 }
 

@@ -24,9 +24,11 @@ use crate::room::{Signal, room_topic};
 use crate::socket::event::Event;
 use batch::{Batch, Line};
 use listeners::{Listener, Listeners, State};
+use tally::Tally;
 
 mod batch;
 mod listeners;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -428,7 +430,7 @@ impl Feed {
             return false;
         }
         let batch = std::mem::take(&mut self.batch);
-        let (mut delivered, mut keep) = (0, self.keep_until.is_some());
+        let (mut tally, mut keep) = (Tally::of(&batch), self.keep_until.is_some());
         // From the last to the first: whoever takes the place of one who is gone had their turn.
         for place in (0..self.listeners.len()).rev() {
             if place % TURN == TURN - 1 {
@@ -441,7 +443,7 @@ impl Feed {
             }
             let (events, leaves) = batch.of(listener.outlet.user());
             let (sent, stopped) = listener.outlet.emit(events);
-            delivered += sent as u64;
+            tally.took(sent);
             match stopped {
                 None if leaves => self.listeners.remove_at(place),
                 None => {}
@@ -452,7 +454,7 @@ impl Feed {
                 }
             }
         }
-        self.hub.0.metrics.deliveries.inc_by(delivered);
+        tally.count(&self.hub, &batch);
         if keep {
             for line in batch.into_lines() {
                 self.kept_bytes += line.event.frame().len();
@@ -494,12 +496,11 @@ impl Feed {
                 }
             }
         }
-        let mut delivered = 0;
         let lacking = self.kept.iter().filter(|line| line.offset > has).collect::<Vec<_>>();
         for line in lacking {
             match outlet.emit(std::slice::from_ref(&line.event)).1 {
                 None => {
-                    delivered += 1;
+                    self.hub.delivered_late(line.at);
                     has = line.offset;
                 }
                 Some(NotQueued::Full) => break,
@@ -514,7 +515,6 @@ impl Feed {
                 break;
             }
         }
-        self.hub.0.metrics.deliveries.inc_by(delivered);
         if let Some(listener) = self.listeners.get_mut(socket) {
             // Entries that could not be rendered leave no line; nothing more is to be had.
             let last = self.kept.back().map_or(has, |line| line.offset);

@@ -33,11 +33,9 @@ impl Probe {
         Self { word: Sid::new().to_string(), unheard_since: Mutex::default() }
     }
 
-    /// Something that was said to this node.
-    pub(super) fn heard(&self, word: &str) {
-        if word == self.word {
-            self.forget();
-        }
+    /// Something that was said to this node. How long ago that was, if it was this node that said it.
+    fn heard(&self, word: &str) -> Option<Duration> {
+        if word == self.word { self.since().take().map(|since| since.elapsed()) } else { None }
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -58,6 +56,13 @@ impl Probe {
 }
 
 impl Hub {
+    /// Takes what was said to this node.
+    pub(super) fn hear_probe(&self, word: &str) {
+        if let Some(took) = self.0.probe.heard(word) {
+            self.0.metrics.probe_latency.observe(took);
+        }
+    }
+
     /// Proves for ever that the node hears, and says in `lifecycle` when it does not.
     pub async fn prove(self, lifecycle: &Lifecycle) {
         let topic = Topic::Node(self.0.node.clone());
@@ -77,6 +82,7 @@ impl Hub {
             }
             sleep(INTERVAL).await;
             let unheard = self.0.probe.unheard();
+            self.0.metrics.probe_unheard.set(unheard.as_secs_f64());
             if unheard > BROKEN && !renewed {
                 tracing::warn!("what is published is not heard; beginning the bus anew");
                 self.0.broker.renew_bus().await;

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::{BrokerError, Entry};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::position::Offset;
+use crate::domain::position::{Millis, Offset};
 use crate::room::history::render;
 use crate::socket::event::Event;
 
@@ -16,6 +16,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// An entry that somebody may still need.
 pub(super) struct Line {
     pub(super) offset: Offset,
+    /// When it was stored.
+    pub(super) at: Millis,
     pub(super) event: Event,
     /// Who left, if this says so.
     pub(super) left: Option<UserId>,
@@ -26,7 +28,7 @@ impl Line {
     pub(super) fn of(room: &RoomId, entry: &Entry) -> Result<Self, BrokerError> {
         let json = render(room, entry)?;
         let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
-        Ok(Self { offset: entry.offset, event: Event::new(entry.event.clone(), json), left })
+        Ok(Self { offset: entry.offset, at: entry.at, event: Event::new(entry.event.clone(), json), left })
     }
 }
 
@@ -46,6 +48,8 @@ fn who_left(json: &RawValue) -> Option<UserId> {
 #[derive(Default)]
 pub(super) struct Batch {
     offsets: Vec<Offset>,
+    /// When each was stored.
+    at: Vec<Millis>,
     events: Vec<Event>,
     bytes: usize,
     /// Who left, and at which place.
@@ -54,10 +58,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn push(&mut self, line: Line) {
-        let Line { offset, event, left } = line;
+        let Line { offset, at, event, left } = line;
         self.left.extend(left.map(|user| (self.events.len(), user)));
         self.bytes += event.frame().len();
         self.offsets.push(offset);
+        self.at.push(at);
         self.events.push(event);
     }
 
@@ -68,6 +73,11 @@ impl Batch {
     /// The offset of the one at this place.
     pub(super) fn offset(&self, place: usize) -> Offset {
         self.offsets.get(place).copied().unwrap_or_default()
+    }
+
+    /// When each was stored.
+    pub(super) fn stored(&self) -> &[Millis] {
+        &self.at
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -84,9 +94,9 @@ impl Batch {
 
     pub(super) fn into_lines(self) -> impl Iterator<Item = Line> {
         let mut left = self.left.into_iter().peekable();
-        self.offsets.into_iter().zip(self.events).enumerate().map(move |(place, (offset, event))| {
+        self.offsets.into_iter().zip(self.at).zip(self.events).enumerate().map(move |(place, ((offset, at), event))| {
             let left = left.next_if(|(at, _)| *at == place).map(|(_, user)| user);
-            Line { offset, event, left }
+            Line { offset, at, event, left }
         })
     }
 }

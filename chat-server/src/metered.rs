@@ -1,0 +1,164 @@
+//! The broker, measured: whatever is asked of it, how long it took and what came to nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use prometheus::IntGauge;
+
+use crate::broker::{Broker, BrokerError, Commit, Committed, Entry, Fields, Range, Slice, Topic, Traffic};
+use crate::domain::id::{NodeId, UserId};
+use crate::domain::position::{Offset, Position};
+use crate::metrics::{BrokerFailure, Metrics, Verb};
+
+/// A broker that counts into metrics. It adds nothing to the promises of [`Broker`] and takes nothing from them.
+pub struct Metered {
+    broker: Arc<dyn Broker>,
+    metrics: Metrics,
+}
+
+/// A call that waits for its answer, until it is dropped.
+struct Waiting<'a>(&'a IntGauge);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a IntGauge) -> Self {
+        waiting.inc();
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metered {
+    /// That broker, measured.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>, metrics: Metrics) -> Self {
+        Self { broker, metrics }
+    }
+
+    async fn measure<T>(
+        &self,
+        verb: Verb,
+        call: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        let _waiting = Waiting::begin(&self.metrics.broker_waiting);
+        let begun = Instant::now();
+        let done = call.await;
+        self.metrics.broker_calls.of(verb).observe(begun.elapsed());
+        if let Err(error) = &done {
+            let reason = match error {
+                BrokerError::Unavailable(_) => BrokerFailure::Unavailable,
+                BrokerError::Corrupt(_) => BrokerFailure::Corrupt,
+            };
+            self.metrics.broker_failures.of(reason).inc();
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl Broker for Metered {
+    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+        self.measure(Verb::Commit, self.broker.commit(topic, commit)).await
+    }
+
+    async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
+        self.measure(Verb::Read, self.broker.find_nonce(topic, by, nonce)).await
+    }
+
+    async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
+        self.measure(Verb::Fields, self.broker.fields(topic, names)).await
+    }
+
+    async fn list(
+        &self,
+        topic: &Topic,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, BrokerError> {
+        self.measure(Verb::Fields, self.broker.list(topic, prefix, after, limit)).await
+    }
+
+    async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, BrokerError> {
+        self.measure(Verb::Fields, self.broker.count(topic, prefix)).await
+    }
+
+    async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, BrokerError> {
+        self.measure(Verb::Touch, self.broker.touch(topic, ttl_ms)).await
+    }
+
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError> {
+        self.measure(Verb::Read, self.broker.read(topic, range)).await
+    }
+
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+        self.measure(Verb::Tops, self.broker.tops(topics)).await
+    }
+
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
+        self.measure(Verb::Marks, self.broker.mark_read(topic, user, offset)).await
+    }
+
+    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, BrokerError> {
+        self.measure(Verb::Marks, self.broker.unread(topics, user)).await
+    }
+
+    async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
+        self.measure(Verb::Signal, self.broker.signal(topic, payload)).await
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        self.measure(Verb::Subscribe, self.broker.subscribe(topics)).await
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
+        self.measure(Verb::Subscribe, self.broker.unsubscribe(topics)).await
+    }
+
+    async fn renew_bus(&self) {
+        self.metrics.bus_renewals.inc();
+        self.broker.renew_bus().await;
+    }
+
+    async fn set_presence(
+        &self,
+        node: &NodeId,
+        user: &UserId,
+        card: Option<&str>,
+    ) -> Result<(bool, bool), BrokerError> {
+        self.measure(Verb::Presence, self.broker.set_presence(node, user, card)).await
+    }
+
+    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), BrokerError> {
+        self.measure(Verb::Presence, self.broker.beat(node, ttl_ms)).await
+    }
+
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.measure(Verb::Presence, self.broker.presence(users)).await
+    }
+
+    async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<(UserId, String)>, BrokerError> {
+        self.measure(Verb::Presence, self.broker.online(after, limit)).await
+    }
+
+    async fn online_count(&self) -> Result<u64, BrokerError> {
+        self.measure(Verb::Presence, self.broker.online_count()).await
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError> {
+        self.measure(Verb::Presence, self.broker.reap(limit)).await
+    }
+
+    fn trouble(&self) -> Option<&'static str> {
+        self.broker.trouble()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.broker.traffic()
+    }
+}
