@@ -35,6 +35,7 @@ mod cluster_wedged;
 mod deploy_browser;
 mod history;
 mod metrics_page;
+mod monitoring_rules;
 mod operator_admission;
 mod operator_chart;
 mod operator_control_plane;
