@@ -39,6 +39,7 @@ RUN find chat-server/src -name '*.rs' -exec touch {} + \
 FROM manifests AS operator-build
 RUN cargo build --release --locked -p operator
 COPY operator/src/ operator/src/
+COPY charts/chat-operator/monitoring/ charts/chat-operator/monitoring/
 RUN find operator/src -name '*.rs' -exec touch {} + \
  && cargo build --release --locked -p operator
 

@@ -41,6 +41,9 @@ const TABLE: &[Row] = &[
     named("a23456789-123456789-123456789-123456789bc", Some("the name may have at most 40 characters")),
     named("1chat", Some("the name must begin with a letter")),
     named("chat.example", Some("the name must begin with a letter")),
+    // For those who watch it.
+    taken("{replicas: 1, monitoring: {podMonitor: Auto, prometheusRule: Disabled, dashboards: Disabled}}"),
+    refused("{replicas: 1, monitoring: {dashboards: Always}}", "spec.monitoring.dashboards: Unsupported value"),
     // The way in.
     taken("{replicas: 1, exposure: {ingress: {hosts: [chat.example.com, '*.example.org']}}}"),
     taken("{replicas: 1, exposure: {service: {type: LoadBalancer}}}"),

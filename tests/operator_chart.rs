@@ -128,8 +128,8 @@ fn the_schema_the_defaults_and_the_readme_tell_of_the_same_values() {
         table += &format!("| `{name}` | `{default}` | {meaning} |\n");
     }
     let keys = defaults.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains(':')).count();
-    // The groups `image` and `crds`, and what is below `resources`.
-    assert_eq!(keys, values.len() + 2 + 5, "values.yaml has others");
+    // The groups `image`, `crds` and `monitoring`, and what is below `resources`.
+    assert_eq!(keys, values.len() + 3 + 5, "values.yaml has others");
     assert!(file("README.md").contains(&format!("\n\n{table}\n")), "the README's table should be:\n{table}");
 }
 
@@ -166,7 +166,26 @@ fn each_value_reaches_what_it_is_for() {
         }
         let without = helm.run(&["template", "x", path(&chart()), "--set", "crds.install=false"]).await.expect_ok();
         assert!(!without.contains("CustomResourceDefinition\n"), "crds.install=false");
-        let turned: Vec<&str> = cases.iter().filter_map(|(set, _)| set.split('=').next()).collect();
+        let watched = [
+            ("monitoring.dashboard", "name: chat-operator-dashboard\n"),
+            ("monitoring.podMonitor", "kind: PodMonitor\n"),
+            ("monitoring.prometheusRule", "kind: PrometheusRule\n"),
+        ];
+        let installed = ["PodMonitor", "PrometheusRule"].map(|kind| format!("monitoring.coreos.com/v1/{kind}"));
+        let api = ["--api-versions", &installed[0], "--api-versions", &installed[1]];
+        let chart_path = chart();
+        for (value, there) in watched {
+            let template = ["template", "x", path(&chart_path)];
+            let made = helm.run(&[&template[..], &api].concat()).await.expect_ok();
+            assert!(made.contains(there), "no {there:?} in\n{made}");
+            let set = format!("{value}=false");
+            let without = helm.run(&[&template[..], &api, &["--set", &set]].concat()).await.expect_ok();
+            assert!(!without.contains(there), "{set}");
+            let bare = helm.run(&template).await.expect_ok();
+            assert!(!bare.contains(there), "it is not installed, and {there:?} is there");
+        }
+        let cases = cases.iter().filter_map(|(set, _)| set.split('=').next());
+        let turned: Vec<&str> = cases.chain(watched.iter().map(|(value, _)| *value)).collect();
         let all = values();
         let left = all.iter().map(|(name, ..)| name.as_str()).filter(|name| !turned.contains(name));
         assert_eq!(left.collect::<Vec<_>>(), ["crds.install"], "values that no case turns");

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 use operator::api::spec::ChatCluster;
 use operator::controller::build::{Prepared, Resources, Scale, build};
 use operator::controller::dereference::{Owned, References};
+use operator::controller::unwatched::Kinds;
 use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
@@ -24,6 +25,7 @@ fn references() -> References {
         credentials: Some(credentials.into()),
         certificate: true,
         storage_class: true,
+        kinds: Kinds { pod_monitor: true, prometheus_rule: true },
     }
 }
 

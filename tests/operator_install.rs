@@ -34,6 +34,7 @@ fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
         assert_eq!(answer.stderr, "");
         println!("kubectl kustomize k8s | kubectl apply --dry-run=server -f -\n{}", answer.expect_ok());
 
+        cluster.apply(include_str!("monitoring/definitions.yaml")).await;
         cluster.kubectl(&["apply", "--server-side", "-k", folder]).await.expect_ok();
         let pods: Api<Pod> = Api::namespaced(cluster.client().await, "chat-system");
         until_list(&pods, "", "both replicas of the operator are ready", |pods| {
@@ -78,6 +79,7 @@ async fn every_right_is_used(cluster: &Cluster, namespace: &str) {
     // The same trouble for the second time is one Event that goes on.
     cluster.apply(&chat_cluster(namespace, "chat", ingress)).await;
     until_condition(cluster, namespace, "chat", "ExposureReady", ("False", "SecretNotFound")).await;
+    watched_and_not(cluster, namespace).await;
     let class = "{redis: {managed: {persistence: {storageClassName: standard}}}}";
     cluster.apply(&chat_cluster(namespace, "class", class)).await;
     until_condition(cluster, namespace, "class", "Available", ("True", "NodesReady")).await;
@@ -96,6 +98,29 @@ async fn every_right_is_used(cluster: &Cluster, namespace: &str) {
     // It is through, and nothing is left of what was before.
     until_condition(cluster, namespace, "chat", "Progressing", ("False", "RolloutComplete")).await;
     replica_set(cluster, namespace, "chat").await;
+}
+
+/// What Prometheus and Grafana get to know, until nobody asks for it any more.
+async fn watched_and_not(cluster: &Cluster, namespace: &str) {
+    const KINDS: &str = "podmonitors,prometheusrules,configmaps";
+    until_condition(cluster, namespace, "chat", "Monitored", ("True", "MonitorsApplied")).await;
+    let there = cluster.kubectl(&["get", KINDS, "-n", namespace, "-o", "name"]).await.expect_ok();
+    let wanted = [
+        "podmonitor.monitoring.coreos.com/chat",
+        "prometheusrule.monitoring.coreos.com/chat",
+        "configmap/chat-dashboards",
+    ];
+    for wanted in wanted {
+        assert!(there.lines().any(|line| line == wanted), "no {wanted}: {there}");
+    }
+    let none =
+        "{redis: {managed: {}}, monitoring: {podMonitor: Disabled, prometheusRule: Disabled, dashboards: Disabled}}";
+    cluster.apply(&chat_cluster(namespace, "chat", none)).await;
+    until_condition(cluster, namespace, "chat", "Monitored", ("False", "MonitoringDisabled")).await;
+    let there = cluster.kubectl(&["get", KINDS, "-n", namespace, "-o", "name"]).await.expect_ok();
+    for wanted in wanted {
+        assert!(!there.lines().any(|line| line == wanted), "{wanted} is left: {there}");
+    }
 }
 
 /// A verb on a resource of a group.

@@ -20,6 +20,7 @@ use self::dereference::Wanted;
 use self::error::Error;
 use self::names::{INSTANCE, MANAGED_BY, MANAGER};
 use self::report::Reporter;
+use self::unwatched::Unwatched;
 use crate::api::spec::ChatCluster;
 use crate::metrics::Metrics;
 
@@ -39,6 +40,7 @@ pub mod quantity;
 mod reconcile;
 mod report;
 pub mod status;
+pub mod unwatched;
 pub mod validate;
 
 /// How many ChatClusters are looked at at a time.
@@ -56,6 +58,7 @@ pub struct Context {
     reporter: Reporter,
     metrics: Metrics,
     backoff: Backoff,
+    unwatched: Unwatched,
     http: reqwest::Client,
     operator_namespace: String,
 }
@@ -114,6 +117,7 @@ pub async fn run(
         reporter: Reporter::new(client.clone(), settings.identity, metrics.clone()),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
+        unwatched: Unwatched::default(),
         http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
         operator_namespace: settings.operator_namespace,
         client,

@@ -114,6 +114,12 @@ reasons! {
     DrainsComplete => "",
     /// A node had not handed over all its clients at its time-out, and goes without. Each of them comes back by itself and misses nothing.
     DrainTimedOut => "Raise spec.drain.timeoutSeconds or spec.drain.connectionsPerSecond if it had too many; else see the pod's log.",
+    /// What Prometheus and Grafana need is there.
+    MonitorsApplied => "",
+    /// The definitions of the Prometheus Operator are not installed, or not all.
+    PrometheusOperatorMissing => "Nothing, if you don't use it. Else install it; its objects follow with the next change, or within minutes.",
+    /// Nothing of it is asked for.
+    MonitoringDisabled => "",
     /// Changes are carried out.
     NotPaused => "",
     /// Nothing is changed until spec.paused is false.

@@ -9,6 +9,7 @@ use super::status::ChatClusterStatus;
 
 pub mod autoscaling;
 pub mod exposure;
+pub mod monitoring;
 pub mod pod;
 pub mod redis;
 pub mod rollout;
@@ -18,6 +19,7 @@ mod tests;
 
 use autoscaling::Autoscaling;
 use exposure::Exposure;
+use monitoring::Monitoring;
 use pod::Pod;
 use redis::Redis;
 use rollout::{Drain, Rollout};
@@ -132,6 +134,10 @@ pub struct ChatClusterSpec {
     /// Who may reach the pods.
     #[serde(default)]
     pub network_policy: NetworkPolicy,
+
+    /// What is made for those who watch the chat, where the Prometheus Operator is installed.
+    #[serde(default)]
+    pub monitoring: Monitoring,
 
     /// Leaves everything as it is: nothing is made, changed or removed until it is false again.
     #[serde(default)]

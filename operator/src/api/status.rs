@@ -80,13 +80,15 @@ pub enum ConditionType {
     ScalingLimited,
     /// A node did not hand its clients over in time.
     DrainStalled,
+    /// Prometheus and Grafana get to know of the chat.
+    Monitored,
     /// Nothing is changed, as was asked for.
     Paused,
 }
 
 impl ConditionType {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Available,
         Self::Progressing,
         Self::Degraded,
@@ -95,6 +97,7 @@ impl ConditionType {
         Self::ConfigValid,
         Self::ScalingLimited,
         Self::DrainStalled,
+        Self::Monitored,
         Self::Paused,
     ];
 
@@ -110,6 +113,7 @@ impl ConditionType {
             Self::ConfigValid => "ConfigValid",
             Self::ScalingLimited => "ScalingLimited",
             Self::DrainStalled => "DrainStalled",
+            Self::Monitored => "Monitored",
             Self::Paused => "Paused",
         }
     }
@@ -126,6 +130,7 @@ impl ConditionType {
             Self::ConfigValid => "What was asked for can be built.",
             Self::ScalingLimited => "Other numbers of nodes are asked for than there may be now.",
             Self::DrainStalled => "A node did not hand its clients over in time.",
+            Self::Monitored => "Prometheus and Grafana get to know of the chat.",
             Self::Paused => "Nothing is changed, as was asked for.",
         }
     }

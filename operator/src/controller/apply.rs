@@ -8,11 +8,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::build::{Applied, Prepared, Redis, Resources};
+use super::build::{Applied, Monitoring, Prepared, Redis, Resources};
 use super::caches::{Caches, Operand};
 use super::compare::covers;
 use super::error::Error;
-use super::names::{MANAGED_BY, MANAGER};
+use super::names::{MANAGED_BY, MANAGER, Names};
+use super::unwatched::Unwatched;
 use crate::metrics::Metrics;
 
 /// Who writes, where to, and what is known to be there.
@@ -21,6 +22,8 @@ pub struct Writer<'a> {
     pub client: &'a Client,
     /// What is there.
     pub caches: &'a Caches,
+    /// What no watch tells of.
+    pub unwatched: &'a Unwatched,
     /// Where writes are counted.
     pub metrics: &'a Metrics,
     /// The namespace.
@@ -52,6 +55,7 @@ impl Writer<'_> {
             disruption,
             network_policy,
             ingress,
+            monitoring,
             stage: PhantomData,
         } = desired;
         let applied = Resources {
@@ -76,10 +80,21 @@ impl Writer<'_> {
             autoscaler: self.maybe(autoscaler).await?,
             disruption: self.one(disruption).await?,
             ingress: self.maybe(ingress).await?,
+            monitoring: self.monitoring(monitoring).await?,
             stage: PhantomData,
         };
         self.prune(&applied).await?;
         Ok(applied)
+    }
+
+    /// Last, as nothing of the chat itself waits for it.
+    async fn monitoring(&self, desired: Monitoring) -> Result<Monitoring, Error> {
+        let Monitoring { kinds, pod_monitor, prometheus_rule, dashboards } = desired;
+        let name = Names::called(self.name).node();
+        let dashboards = self.maybe(dashboards).await?;
+        self.optional(kinds.pod_monitor, &name, pod_monitor.as_ref()).await?;
+        self.optional(kinds.prometheus_rule, &name, prometheus_rule.as_ref()).await?;
+        Ok(Monitoring { kinds, pod_monitor, prometheus_rule, dashboards })
     }
 
     async fn maybe<K: Operand>(&self, desired: Option<K>) -> Result<Option<K>, Error> {
@@ -114,7 +129,7 @@ impl Writer<'_> {
         Ok(written)
     }
 
-    fn check_owner<K: Operand>(&self, known: &K) -> Result<(), Error> {
+    pub(super) fn check_owner<K: Resource<DynamicType = ()>>(&self, known: &K) -> Result<(), Error> {
         let controller = known.owner_references().iter().find(|owner| owner.controller == Some(true));
         let name = known.name_any();
         let kind = K::kind(&()).into_owned();
@@ -136,6 +151,8 @@ impl Writer<'_> {
         let redis = applied.redis.as_ref().and_then(|Redis { network_policy, .. }| network_policy.as_ref());
         let policies: Vec<_> = applied.network_policy.iter().chain(redis).collect();
         self.remove_others(&policies).await?;
+        let configs = std::iter::once(&applied.config).chain(applied.redis.as_ref().map(|redis| &redis.config));
+        self.remove_others(&configs.chain(&applied.monitoring.dashboards).collect::<Vec<_>>()).await?;
         self.remove_others(&applied.autoscaler.iter().collect::<Vec<_>>()).await?;
         self.remove_others(&applied.ingress.iter().collect::<Vec<_>>()).await
     }
@@ -196,7 +213,7 @@ const FINGERPRINT: &str = "chatcluster.dev/fingerprint";
 
 /// Changes with everything that is asked for, and with nothing else: what is there may have all that is asked for now, and
 /// beyond it what was asked for once. Knows nothing of secrets but their keys.
-fn fingerprint(desired: &Value) -> String {
+pub(super) fn fingerprint(desired: &Value) -> String {
     let mut desired = desired.clone();
     if let Some(metadata) = desired.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");
@@ -210,7 +227,7 @@ fn fingerprint(desired: &Value) -> String {
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn refused<K: Resource<DynamicType = ()>>(name: &str, error: kube::Error) -> Error {
+pub(super) fn refused<K: Resource<DynamicType = ()>>(name: &str, error: kube::Error) -> Error {
     match error {
         kube::Error::Api(_) => {
             Error::Refused { kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(error) }

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use super::unwatched::Kinds;
 use super::validate::{ValidatedCluster, ValidatedRedis};
+use crate::api::prometheus::{PodMonitor, PrometheusRule};
 
 mod autoscaler;
 mod config_map;
@@ -18,6 +20,7 @@ mod env;
 mod hash;
 mod ingress;
 mod meta;
+mod monitoring;
 mod network_policy;
 mod redis;
 pub(crate) mod replica_set;
@@ -62,6 +65,8 @@ pub struct Resources<Stage> {
     pub network_policy: Option<NetworkPolicy>,
     /// The way in from outside.
     pub ingress: Option<Ingress>,
+    /// For those who watch the chat.
+    pub monitoring: Monitoring,
     /// What stage this is.
     pub stage: PhantomData<Stage>,
 }
@@ -79,6 +84,19 @@ pub struct Redis {
     pub stateful_set: StatefulSet,
     /// Who may reach it.
     pub network_policy: Option<NetworkPolicy>,
+}
+
+/// What Prometheus and Grafana get to know.
+#[derive(Debug)]
+pub struct Monitoring {
+    /// Which of these kinds are installed.
+    pub kinds: Kinds,
+    /// How the nodes are found.
+    pub pod_monitor: Option<PodMonitor>,
+    /// What is recorded and alerted.
+    pub prometheus_rule: Option<PrometheusRule>,
+    /// The dashboards.
+    pub dashboards: Option<ConfigMap>,
 }
 
 /// How many nodes there are to be.
@@ -119,6 +137,7 @@ pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Prepared> {
         disruption: disruption::build(cluster, scale),
         network_policy: network_policy::nodes(cluster),
         ingress: ingress::build(cluster),
+        monitoring: monitoring::build(cluster),
         config,
         redis,
         stage: PhantomData,

@@ -9,6 +9,7 @@ use kube::{Api, Client};
 
 use super::error::Error;
 use super::names::Names;
+use super::unwatched::Kinds;
 use crate::api::spec::ChatCluster;
 use crate::api::spec::redis::Redis;
 
@@ -30,6 +31,8 @@ pub struct References {
     pub certificate: bool,
     /// Whether the StorageClass is there. True where none is named.
     pub storage_class: bool,
+    /// Which kinds of the Prometheus Operator are installed.
+    pub kinds: Kinds,
 }
 
 /// A Secret of the operator's own, with the value that it holds or will hold.
@@ -63,6 +66,7 @@ impl Owned {
 pub async fn dereference(
     client: &Client,
     cluster: &ChatCluster,
+    kinds: Kinds,
     owned: impl Fn(&str) -> Option<Secret>,
 ) -> Result<References, Error> {
     let names = Names::of(cluster);
@@ -97,6 +101,7 @@ pub async fn dereference(
         credentials,
         certificate,
         storage_class,
+        kinds,
     })
 }
 

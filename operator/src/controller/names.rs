@@ -62,6 +62,12 @@ impl Names {
         Self { name: cluster.name_any() }
     }
 
+    /// The names of what belongs to one of this name.
+    #[must_use]
+    pub fn called(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
     /// Service, Ingress, ConfigMap, ServiceAccount and the rest of the nodes.
     #[must_use]
     pub fn node(&self) -> String {
@@ -96,6 +102,12 @@ impl Names {
     #[must_use]
     pub fn redis(&self) -> String {
         format!("{}-redis", self.name)
+    }
+
+    /// The ConfigMap with dashboards.
+    #[must_use]
+    pub fn dashboards(&self) -> String {
+        format!("{}-dashboards", self.name)
     }
 
     /// The labels that selectors use, which can never change.

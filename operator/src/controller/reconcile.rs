@@ -53,6 +53,7 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
     let writer = Writer {
         client: &context.client,
         caches: &context.caches,
+        unwatched: &context.unwatched,
         metrics: &context.metrics,
         namespace: &namespace,
         name: &name,
@@ -64,8 +65,9 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
     let sets = context.caches.all::<ReplicaSet>(|set| set.owner_references().iter().any(|by| by.uid == owner));
     let before = context.reporter.before(cluster);
 
-    let references =
-        dereference(&context.client, cluster, |name| context.caches.get::<Secret>(&namespace, name)).await?;
+    let kinds = context.unwatched.kinds(&context.client).await?;
+    let owned = |name: &str| context.caches.get::<Secret>(&namespace, name);
+    let references = dereference(&context.client, cluster, kinds, owned).await?;
     let admin =
         Admin { http: &context.http, token: String::from_utf8_lossy(&references.admin.value(ADMIN_KEY)).into_owned() };
     let now = report::now();
@@ -127,6 +129,7 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
             refused: outcome.failed.as_ref(),
             storage_class: references.storage_class,
             certificate: references.certificate,
+            kinds: references.kinds,
             now: now.clone(),
         })
         .await?;

@@ -12,6 +12,7 @@ use super::fleet::Fleet;
 use super::fleet::size::Size;
 use super::names::Names;
 use super::pods;
+use super::unwatched::Kinds;
 use super::validate::Problem;
 use crate::api::reason::Reason;
 use crate::api::spec::ChatCluster;
@@ -21,6 +22,7 @@ use crate::api::status::{ChatClusterStatus, ConditionType};
 use nodes::Counts;
 
 mod exposure;
+mod monitoring;
 mod nodes;
 mod redis;
 
@@ -58,6 +60,8 @@ pub struct Observed<'a> {
     pub storage_class: bool,
     /// Whether the named certificate is there.
     pub certificate: bool,
+    /// Which kinds of the Prometheus Operator are installed.
+    pub kinds: Kinds,
     /// The time, in whole seconds.
     pub now: Time,
 }
@@ -137,6 +141,7 @@ fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
                 ConditionType::ConfigValid => config.clone(),
                 ConditionType::ScalingLimited => nodes::scaling_limited(observed),
                 ConditionType::DrainStalled => nodes::drain_stalled(observed),
+                ConditionType::Monitored => monitoring::assess(observed),
                 ConditionType::Paused => paused.clone(),
             };
             (type_, finding)
@@ -209,7 +214,7 @@ pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn>
 /// What only takes its time, or was asked for, is no warning. Nor is it a second one that there is no
 /// node, where another condition says why.
 fn is_trouble(type_: ConditionType, reason: &str) -> bool {
-    const QUIET: [Reason; 12] = [
+    const QUIET: [Reason; 14] = [
         Reason::Paused,
         Reason::NotPaused,
         Reason::ScaledToZero,
@@ -222,6 +227,8 @@ fn is_trouble(type_: ConditionType, reason: &str) -> bool {
         Reason::AtMinReplicas,
         Reason::Stabilizing,
         Reason::RolloutInProgress,
+        Reason::MonitoringDisabled,
+        Reason::PrometheusOperatorMissing,
     ];
     type_ != ConditionType::Available && !QUIET.iter().any(|quiet| quiet.as_str() == reason)
 }

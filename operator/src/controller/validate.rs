@@ -9,9 +9,11 @@ use super::dereference::{Data, References};
 use super::error::Error;
 use super::names::Names;
 use super::quantity::Quantity;
+use super::unwatched::Kinds;
 use crate::api::reason::Reason;
 use crate::api::spec::autoscaling::Autoscaling;
 use crate::api::spec::exposure::Exposure;
+use crate::api::spec::monitoring::Monitoring;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{External, Managed, Redis};
 use crate::api::spec::rollout::{Drain, Surge};
@@ -68,6 +70,10 @@ pub struct ValidatedCluster {
     pub max_unavailable: i32,
     /// Who may reach the pods.
     pub network_policy: NetworkPolicy,
+    /// What is made for those who watch the chat.
+    pub monitoring: Monitoring,
+    /// Which kinds of the Prometheus Operator are installed.
+    pub kinds: Kinds,
     /// The namespace that the operator's own pods are in.
     pub operator_namespace: String,
     /// The keys that sign resume tokens.
@@ -148,6 +154,8 @@ pub fn validate(
         pod: spec.pod.clone(),
         max_unavailable: spec.disruption.max_unavailable,
         network_policy: spec.network_policy.clone(),
+        monitoring: spec.monitoring.clone(),
+        kinds: references.kinds,
         operator_namespace: operator_namespace.to_owned(),
         session: references.session.value(SESSION_KEY),
         admin: references.admin.value(ADMIN_KEY),

@@ -48,13 +48,15 @@ const LEASE: Label = Label { name: "result", values: || vec!["held", "other", "e
 const VERSION: Label = Label { name: "version", values: || vec![env!("CARGO_PKG_VERSION")] };
 
 /// The kinds of objects that the operator writes.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 13] = [
     "ConfigMap",
     "HorizontalPodAutoscaler",
     "Ingress",
     "NetworkPolicy",
     "Pod",
     "PodDisruptionBudget",
+    "PodMonitor",
+    "PrometheusRule",
     "ReplicaSet",
     "Secret",
     "Service",

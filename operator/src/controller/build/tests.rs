@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::spec::ChatCluster;
 use crate::controller::dereference::{Owned, References};
+use crate::controller::unwatched::Kinds;
 use crate::controller::validate::validate;
 
 fn built_with(spec: Value, session: &str) -> Resources<Prepared> {
@@ -16,6 +17,7 @@ fn built_with(spec: Value, session: &str) -> Resources<Prepared> {
         session: owned(session),
         admin: owned("s3cr3t-admin"),
         redis: owned("s3cr3t-redis"),
+        kinds: Kinds { pod_monitor: true, prometheus_rule: true },
         ..References::default()
     };
     let scale = Scale { wanted: 2, replicas: 3, leaving: false };
@@ -145,4 +147,40 @@ fn redis_leaves_room_for_rewriting_its_file() {
         !built(json!({"redis": {"managed": {}}})).redis.unwrap().config.data.unwrap()["redis.conf"]
             .contains("maxmemory ")
     );
+}
+
+#[test]
+fn what_prometheus_is_told_of_a_chat_is_of_that_chat_alone() {
+    let monitoring = built(json!({"replicas": 1})).monitoring;
+    let monitor = serde_json::to_value(&monitoring.pod_monitor).unwrap();
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"], "chat");
+    let rules = serde_json::to_string(&monitoring.prometheus_rule).unwrap();
+    assert!(rules.contains(r#"chat_acks_total{namespace=\"here\",chatcluster=\"chat\",request"#), "{rules}");
+    assert!(!rules.contains("=~\\\".+"), "no selector is of any chat: {rules}");
+    let dashboards = monitoring.dashboards.unwrap();
+    assert_eq!(dashboards.metadata.labels.unwrap()["grafana_dashboard"], "1");
+    let data = dashboards.data.unwrap();
+    assert_eq!(data.len(), 3);
+    for (file, text) in data {
+        let dashboard: Value = serde_json::from_str(&text).unwrap();
+        let uid = dashboard["uid"].as_str().unwrap();
+        assert_eq!(file, format!("{uid}.json"));
+        assert!(uid.len() <= 40, "Grafana takes no longer one: {uid}");
+        assert!(dashboard["title"].as_str().unwrap().ends_with(" (here/chat)"), "{dashboard}");
+        let variables = dashboard["templating"]["list"].as_array().unwrap();
+        let chosen = ["namespace", "cluster"].map(|name| {
+            let variable = variables.iter().find(|variable| variable["name"] == name).unwrap();
+            variable["current"]["value"][0].clone()
+        });
+        assert_eq!(chosen, ["here", "chat"]);
+    }
+}
+
+#[test]
+fn nothing_is_told_where_it_is_not_asked_for() {
+    let none = json!({"podMonitor": "Disabled", "prometheusRule": "Disabled", "dashboards": "Disabled"});
+    let Monitoring { kinds, pod_monitor, prometheus_rule, dashboards } =
+        built(json!({"replicas": 1, "monitoring": none})).monitoring;
+    assert!(kinds.pod_monitor && kinds.prometheus_rule);
+    assert!(pod_monitor.is_none() && prometheus_rule.is_none() && dashboards.is_none());
 }

@@ -55,6 +55,7 @@ impl Found {
             refused: None,
             storage_class: true,
             certificate: true,
+            kinds: Kinds::default(),
             now: Time(Timestamp::from_second(1_800_000_000 + second).unwrap()),
         })
     }

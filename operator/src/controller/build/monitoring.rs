@@ -1,0 +1,128 @@
+//! What Prometheus and Grafana get to know of a chat.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ObjectMeta;
+use serde_json::{Map, Value, json};
+
+use super::hash::ConfigHash;
+use super::{Monitoring, meta, service};
+use crate::api::prometheus::{PodMonitor, PodMonitorSpec, PrometheusRule, PrometheusRuleSpec};
+use crate::api::spec::monitoring::Installed;
+use crate::controller::names::{COMPONENT, Component, INSTANCE};
+use crate::controller::validate::ValidatedCluster;
+
+/// What is recorded and alerted, of any chat.
+const RULES: &str = include_str!("../../../../charts/chat-operator/monitoring/chat.rules.yaml");
+/// What every selector in it has: any chat.
+const ANY: &str = r#"chatcluster=~".+""#;
+/// The dashboards, of any chat.
+const DASHBOARDS: [&str; 3] = [
+    include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-users.json"),
+    include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-node.json"),
+    include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-redis.json"),
+];
+/// The label by which Grafana's sidecar finds dashboards.
+const SIDECAR: &str = "grafana_dashboard";
+
+pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
+    Monitoring {
+        kinds: cluster.kinds,
+        pod_monitor: pod_monitor(cluster),
+        prometheus_rule: rule(cluster),
+        dashboards: dashboards(cluster),
+    }
+}
+
+/// How Prometheus finds the nodes. Its labels `namespace` and `pod` are the Prometheus Operator's own; `chatcluster` is the
+/// name of the ChatCluster.
+fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
+    let wanted = cluster.monitoring.pod_monitor == Installed::Auto && cluster.kinds.pod_monitor;
+    wanted.then(|| PodMonitor {
+        metadata: metadata(cluster, cluster.names.node()),
+        spec: PodMonitorSpec {
+            fields: fields(json!({
+                "selector": {"matchLabels": cluster.names.selector(Component::Node)},
+                "podMetricsEndpoints": [{
+                    "port": service::ADMIN,
+                    "relabelings": [{
+                        "sourceLabels": [label(INSTANCE)],
+                        "targetLabel": "chatcluster",
+                    }],
+                }],
+                "jobLabel": COMPONENT,
+            })),
+        },
+    })
+}
+
+/// What is recorded of this chat, and when somebody is woken.
+fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
+    let wanted = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.kinds.prometheus_rule;
+    // A file of this repository that can't be read is found by a test.
+    let rules: Value = wanted.then(|| serde_yaml::from_str(RULES).ok()).flatten()?;
+    let own = format!(r#"namespace="{}",chatcluster="{}""#, cluster.namespace, cluster.owner.name);
+    Some(PrometheusRule {
+        metadata: metadata(cluster, cluster.names.node()),
+        spec: PrometheusRuleSpec { fields: fields(narrowed(rules, &own)) },
+    })
+}
+
+/// The dashboards, of this chat alone: Grafana wants each to have an id and a title of its own.
+fn dashboards(cluster: &ValidatedCluster) -> Option<ConfigMap> {
+    let wanted = cluster.monitoring.dashboards == Installed::Auto && cluster.kinds.pod_monitor;
+    wanted.then(|| {
+        let (namespace, name) = (&cluster.namespace, &cluster.owner.name);
+        // Grafana's ids have at most 40 characters.
+        let own = ConfigHash::keyed(namespace.as_bytes()).add(name.as_bytes()).finish();
+        let own = own.get(..12).unwrap_or_default();
+        let each = DASHBOARDS.iter().filter_map(|text| {
+            let mut dashboard: Value = serde_json::from_str(text).ok()?;
+            let uid = format!("{}-{own}", dashboard["uid"].as_str()?);
+            let title = format!("{} ({namespace}/{name})", dashboard["title"].as_str()?);
+            dashboard["uid"] = json!(uid);
+            dashboard["title"] = json!(title);
+            for variable in dashboard["templating"]["list"].as_array_mut()? {
+                let own = match variable["name"].as_str()? {
+                    "namespace" => namespace,
+                    "cluster" => name,
+                    _ => continue,
+                };
+                variable["current"] = json!({"text": [own], "value": [own]});
+            }
+            Some((format!("{uid}.json"), dashboard.to_string()))
+        });
+        let data: BTreeMap<String, String> = each.collect();
+        let mut metadata = metadata(cluster, cluster.names.dashboards());
+        metadata.labels.get_or_insert_default().insert(SIDECAR.into(), "1".into());
+        ConfigMap { metadata, data: Some(data), ..ConfigMap::default() }
+    })
+}
+
+fn metadata(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+    meta::object(cluster, Component::Node, name)
+}
+
+/// The label of a pod, as Prometheus names it before it relabels.
+fn label(name: &str) -> String {
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    format!("__meta_kubernetes_pod_label_{name}")
+}
+
+fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// The same, with selectors of this chat alone.
+fn narrowed(value: Value, own: &str) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace(ANY, own)),
+        Value::Array(items) => items.into_iter().map(|item| narrowed(item, own)).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, narrowed(value, own))).collect(),
+        other => other,
+    }
+}

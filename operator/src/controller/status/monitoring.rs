@@ -1,0 +1,28 @@
+//! Whether somebody can watch the chat.
+
+use super::{Finding, Observed};
+use crate::api::reason::Reason;
+use crate::api::spec::monitoring::Installed;
+use crate::controller::unwatched::Kinds;
+
+pub(super) fn assess(observed: &Observed<'_>) -> Finding {
+    let asked = &observed.cluster.spec.monitoring;
+    let Kinds { pod_monitor, prometheus_rule } = observed.kinds;
+    let wanted = [
+        (asked.pod_monitor, pod_monitor, "PodMonitor"),
+        (asked.prometheus_rule, prometheus_rule, "PrometheusRule"),
+        // Dashboards without data would be of no use.
+        (asked.dashboards, pod_monitor, "PodMonitor"),
+    ];
+    let wanted: Vec<_> = wanted.into_iter().filter(|(asked, ..)| *asked == Installed::Auto).collect();
+    if wanted.is_empty() {
+        return Finding::no(Reason::MonitoringDisabled, "spec.monitoring asks for nothing");
+    }
+    match wanted.iter().find(|(_, installed, _)| !installed) {
+        Some((.., kind)) => Finding::no(
+            Reason::PrometheusOperatorMissing,
+            format!("there is no {kind} in this cluster, so none is made; it is looked for again by itself"),
+        ),
+        None => Finding::yes(Reason::MonitorsApplied, ""),
+    }
+}
