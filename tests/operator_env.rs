@@ -13,7 +13,16 @@ use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
 /// proxies are believed is nothing that the operator can know.
-const NOT_IN_A_SPEC: &[&str] = &["CHAT_TRUSTED_PROXIES"];
+const NOT_IN_A_SPEC: &[&str] = &[
+    "CHAT_TRUSTED_PROXIES",
+    "CHAT_REDIS_SENTINEL_MASTER",
+    "CHAT_REDIS_SENTINEL_USERNAME",
+    "CHAT_REDIS_SENTINEL_PASSWORD",
+    "CHAT_REDIS_CA_FILE",
+    "CHAT_REDIS_CERT_FILE",
+    "CHAT_REDIS_KEY_FILE",
+    "CHAT_REDIS_KEY_PREFIX",
+];
 
 fn references() -> References {
     let owned = |value: &str| Owned { fresh: value.repeat(16), ..Owned::default() };
@@ -93,8 +102,8 @@ fn the_server_reads_what_the_operator_writes() {
     assert_eq!((config.drain_timeout_seconds, config.drain_connections_per_second), (17, 18));
     assert_eq!((config.listen.port(), config.admin_listen.port()), (3000, 9090));
     assert!(!config.admin_listen.ip().is_loopback(), "the kubelet asks from outside");
-    assert_eq!(config.redis_url.as_deref(), Some("redis://chat-redis:6379"));
-    assert_eq!(config.redis_password.as_deref(), Some("4ed1".repeat(16).as_str()));
+    assert_eq!(config.redis.url.as_deref(), Some("redis://chat-redis:6379"));
+    assert_eq!(config.redis.password.as_deref(), Some("4ed1".repeat(16).as_str()));
     assert_eq!(config.session_keys.len(), 1);
     assert_eq!(config.node_id.map(|id| id.as_str().to_owned()).as_deref(), Some("chat-6f9d-x2x"));
 }
@@ -104,15 +113,15 @@ fn the_credentials_of_an_external_redis_come_as_they_are() {
     let spec = "{redis: {external: {endpoints: ['redis.example:6380'], \
         credentialsSecretRef: {name: theirs, usernameKey: user}}}}";
     let config = read(&variables(&built(spec)));
-    assert_eq!(config.redis_url.as_deref(), Some("redis://redis.example:6380"));
-    assert_eq!(config.redis_username.as_deref(), Some("chat"));
-    assert_eq!(config.redis_password.as_deref(), Some("p@ss:/word"));
+    assert_eq!(config.redis.url.as_deref(), Some("redis://redis.example:6380"));
+    assert_eq!(config.redis.username.as_deref(), Some("chat"));
+    assert_eq!(config.redis.password.as_deref(), Some("p@ss:/word"));
 }
 
 #[test]
 fn a_chat_in_memory_knows_no_redis() {
     let config = read(&variables(&built("{replicas: 1}")));
-    assert_eq!((config.redis_url, config.redis_password), (None, None));
+    assert_eq!((config.redis.url, config.redis.password), (None, None));
 }
 
 #[test]

@@ -137,7 +137,7 @@ async fn measured(case: Case) -> Cost {
 }
 
 async fn connect(server: &Server, retention: Retention) -> (RedisBroker, Receiver<Heard>) {
-    let config = RedisConfig { url: server.url(), username: None, password: None, retention };
+    let config = RedisConfig { retention, ..RedisConfig::new(&server.url()) };
     RedisBroker::connect(config).await.unwrap()
 }
 

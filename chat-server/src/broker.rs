@@ -180,6 +180,9 @@ pub enum BrokerError {
     /// It can't be reached, or did not answer in time.
     #[error("the broker is unavailable: {0}")]
     Unavailable(String),
+    /// It can't be reached in the way that was asked for; holds what to change.
+    #[error("{0}")]
+    Misconfigured(String),
     /// What it holds is not what this version writes.
     #[error("the broker holds what can't be read: {0}")]
     Corrupt(String),

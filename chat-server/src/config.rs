@@ -10,10 +10,13 @@ use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 
+use self::redis::RedisOptions;
 use crate::broker::Retention;
+use crate::broker::redis::RedisConfig;
 use crate::domain::id::NodeId;
 use crate::domain::rate_limit::Rate;
 
+pub mod redis;
 #[cfg(test)]
 mod reference;
 
@@ -76,18 +79,9 @@ pub struct Config {
     #[arg(long, env = "CHAT_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub admin_listen: SocketAddr,
 
-    /// The Redis that all nodes share, as redis://[user:password@]host[:port][/database].
-    /// Without it the node keeps everything in its own memory and is alone
-    #[arg(long, env = "CHAT_REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub redis_url: Option<String>,
-
-    /// The user at Redis, if the URL does not name one
-    #[arg(long, env = "CHAT_REDIS_USERNAME", value_name = "NAME")]
-    pub redis_username: Option<String>,
-
-    /// The password at Redis, as it is; in the URL, some characters would have to be escaped
-    #[arg(long, env = "CHAT_REDIS_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
-    pub redis_password: Option<String>,
+    /// Which Redis the nodes share, and how it is reached.
+    #[command(flatten)]
+    pub redis: RedisOptions,
 
     /// This node's name, unique among the nodes on one Redis. Made up if not given
     #[arg(long, env = "CHAT_NODE_ID", value_name = "NAME", value_parser = parse_node_id)]
@@ -147,15 +141,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks what must not be printed when it is wrong.
+    /// Checks what must not be printed when it is wrong, and what only fits together.
     ///
     /// # Errors
     /// A sentence that says what to do.
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), String> {
         if self.session_keys.iter().any(|key| key.0.len() < MIN_KEY_BYTES) {
-            return Err("--session-keys: a key must have at least 32 characters; try: openssl rand -hex 32");
+            return Err("--session-keys: a key must have at least 32 characters; try: openssl rand -hex 32".to_owned());
         }
-        Ok(())
+        self.redis().map_or(Ok(()), |redis| redis.check())
+    }
+
+    /// The Redis that the nodes share, if they do.
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisConfig> {
+        self.redis.broker(self.retention())
     }
 
     /// How often one user may send.

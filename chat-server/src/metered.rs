@@ -51,7 +51,7 @@ impl Metered {
         self.metrics.broker_calls.of(verb).observe(begun.elapsed());
         if let Err(error) = &done {
             let reason = match error {
-                BrokerError::Unavailable(_) => BrokerFailure::Unavailable,
+                BrokerError::Unavailable(_) | BrokerError::Misconfigured(_) => BrokerFailure::Unavailable,
                 BrokerError::Corrupt(_) => BrokerFailure::Corrupt,
             };
             self.metrics.broker_failures.of(reason).inc();

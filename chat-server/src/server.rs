@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::broker::memory::MemoryBroker;
-use crate::broker::redis::{RedisBroker, RedisConfig};
+use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, BrokerError, Heard};
 use crate::config::Config;
 use crate::connection::{Connection, Connections};
@@ -116,7 +116,7 @@ pub async fn run(
         node = %node,
         listen = %listener.local_addr()?,
         adminListen = %admin.local_addr()?,
-        broker = if config.redis_url.is_some() { "redis" } else { "memory" },
+        broker = if config.redis.url.is_some() { "redis" } else { "memory" },
         version = env!("CARGO_PKG_VERSION"),
         "ready to take connections",
     );
@@ -148,18 +148,12 @@ pub async fn run(
 }
 
 async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::mpsc::Receiver<Heard>), BrokerError> {
-    match &config.redis_url {
+    match config.redis() {
         None => {
             let (broker, bus) = MemoryBroker::new(config.retention());
             Ok((Arc::new(broker), bus))
         }
-        Some(url) => {
-            let redis = RedisConfig {
-                url: url.clone(),
-                username: config.redis_username.clone(),
-                password: config.redis_password.clone(),
-                retention: config.retention(),
-            };
+        Some(redis) => {
             let (broker, bus) = RedisBroker::connect(redis).await?;
             Ok((Arc::new(broker), bus))
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use self::server::Server;
+use self::set::{Form, Set, Version};
 use super::memory::MemoryBroker;
 use super::redis::{RedisBroker, RedisConfig};
 use super::{Append, Broker, Commit, Committed, Entry, Heard, Keep, Range, Retention, Slice, Topic};
@@ -16,38 +17,45 @@ use crate::domain::position::{Millis, Offset};
 
 mod bus;
 mod fields;
+mod forms;
 mod head;
 mod log;
 mod outage;
 mod presence;
 mod server;
+mod set;
 mod speed;
 mod together;
 mod unread;
 
-/// Runs each test on both implementations.
-macro_rules! on_both {
-    ($($test:ident),* $(,)?) => {
-        mod memory {
+/// Runs each test on both implementations; on that of Redis in all forms in which it is run.
+macro_rules! on_all {
+    (@ $stage:ident = $start:expr; $($test:ident),*) => {
+        mod $stage {
+            use crate::broker::conformance::{Stage, set::{Form, Version}};
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test(crate::broker::conformance::Stage::Memory).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test(crate::broker::conformance::Stage::redis()).await;
+                super::$test($start).await;
             })*
         }
     };
+    ($($test:ident),* $(,)?) => {
+        on_all!(@ memory = { let _ = (Form::Standalone, Version::Seven); Stage::Memory }; $($test),*);
+        on_all!(@ redis = { let _ = (Form::Standalone, Version::Seven); Stage::redis() }; $($test),*);
+        on_all!(@ redis_7_tls = Stage::set(Form::Standalone, Version::Seven); $($test),*);
+        on_all!(@ redis_7_sentinel = Stage::set(Form::Sentinel, Version::Seven); $($test),*);
+        on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
+        on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
+    };
 }
-use on_both;
+use on_all;
 
 /// Where a test takes place.
 enum Stage {
     Memory,
     Redis(Server),
+    /// Servers that other tests use, too, under a prefix of the test's own.
+    Set(RedisConfig),
 }
 
 /// A broker, and what its node hears.
@@ -61,6 +69,10 @@ impl Stage {
         Self::Redis(Server::start())
     }
 
+    fn set(form: Form, version: Version) -> Self {
+        Self::Set(Set::shared(form, version).config())
+    }
+
     async fn node(&self) -> Node {
         self.node_with(Retention::default()).await
     }
@@ -72,6 +84,7 @@ impl Stage {
                 Node { broker: Arc::new(broker), heard }
             }
             Self::Redis(server) => server.node_with(retention).await,
+            Self::Set(config) => Node::on(RedisConfig { retention, ..config.clone() }).await,
         }
     }
 }
@@ -82,13 +95,16 @@ impl Server {
     }
 
     async fn node_with(&self, retention: Retention) -> Node {
-        let (broker, heard) =
-            RedisBroker::connect(RedisConfig { retention, ..RedisConfig::new(&self.url()) }).await.unwrap();
-        Node { broker: Arc::new(broker), heard }
+        Node::on(RedisConfig { retention, ..RedisConfig::new(&self.url()) }).await
     }
 }
 
 impl Node {
+    async fn on(config: RedisConfig) -> Self {
+        let (broker, heard) = RedisBroker::connect(config).await.unwrap();
+        Self { broker: Arc::new(broker), heard }
+    }
+
     async fn hear(&mut self) -> Heard {
         tokio::time::timeout(Duration::from_secs(10), self.heard.recv()).await.expect("nothing is heard").unwrap()
     }

@@ -1,42 +1,42 @@
 //! The broker that many nodes share. The one place that knows fred.
 //!
-//! Every verb is one script, so that nobody sees half of it, and one round trip. What fred does
-//! by default would break the promises of [`Broker`]; the settings in [`RedisBroker::connect`]
-//! say why they are there.
+//! Every verb is one script, so that nobody sees half of it, and one round trip.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::interfaces::PubsubInterface;
-use fred::types::config::{Config, ReconnectPolicy};
+use fred::types::FromValue;
 use fred::types::scripts::Script;
-use fred::types::{Builder, FromValue, RespVersion};
 use tokio::sync::mpsc;
 
 use self::bus::Bus;
-use self::keys::{Channels, Keys, PRESENCE};
+use self::dialer::Dialer;
+pub use self::dialer::RedisConfig;
+use self::keys::{Keys, Names};
 use self::link::{Link, failed};
+pub use self::tls::TlsFiles;
 use self::together::{Lines, Told, Turn, Waiting};
 use super::{
-    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
-    Slice, Topic, Traffic,
+    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, Heard, Keep, Range, Retention, Slice, Topic, Traffic,
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 use crate::planted::{self, Bug};
 
+mod address;
 mod bus;
+mod dialer;
 mod keys;
 mod link;
+mod tls;
 mod together;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Commands that may wait for a connection's writer.
-const WAITING_COMMANDS: usize = 50_000;
 /// What presence a node is granted that said who is there before it said that it lives.
 const FIRST_LIFE_MS: Millis = 15_000;
 /// Logs that are asked for their ends in one go.
@@ -48,32 +48,11 @@ const MAX_TTL_MS: u64 = 1 << 45;
 /// More than any answer should hold.
 const MAX_LIMIT: usize = 1 << 31;
 
-/// Where Redis is, and how much it keeps.
-#[derive(Clone)]
-pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/database]`. Holds a password: never logged.
-    pub url: String,
-    /// The user, if the URL does not name it.
-    pub username: Option<String>,
-    /// The password, if the URL does not have it. Never logged.
-    pub password: Option<String>,
-    /// How much of each log is kept.
-    pub retention: Retention,
-}
-
-impl RedisConfig {
-    /// The Redis of this URL, with the retention that the server has by default.
-    #[cfg(test)]
-    pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), username: None, password: None, retention: Retention::default() }
-    }
-}
-
 /// The broker that many nodes share.
 pub struct RedisBroker {
     link: Link,
     bus: Bus,
-    channels: Channels,
+    names: Names,
     retention: Retention,
     scripts: Scripts,
     lines: Lines,
@@ -132,41 +111,17 @@ impl RedisBroker {
     /// for in the background, for ever; until it is there every verb is `Unavailable` at once.
     ///
     /// # Errors
-    /// The URL can't be used.
+    /// What was asked for can't be done.
     pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<Heard>), BrokerError> {
-        let mut settings = settings(&config.url)?;
-        let channels = Channels::of_database(settings.database.unwrap_or(0));
-        settings.version = RespVersion::RESP3;
-        settings.username = config.username.or(settings.username);
-        settings.password = config.password.or(settings.password);
-        // A Redis that is away at the start is no reason to give up.
-        settings.fail_fast = false;
-        let mut builder = Builder::from_config(settings);
-        let mut policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
-        policy.set_jitter(100);
-        builder
-            // Without a policy fred never reconnects.
-            .set_policy(policy)
-            .with_performance_config(|performance| {
-                performance.default_command_timeout = COMMAND_TIMEOUT;
-                // With the default of 32 most of a burst is lost.
-                performance.broadcast_channel_capacity = HEARD_CAPACITY;
-            })
-            .with_connection_config(|connection| {
-                connection.connection_timeout = CONNECT_TIMEOUT;
-                connection.internal_command_timeout = CONNECT_TIMEOUT;
-                // By default a command under way is run again after a reconnect: twice in all.
-                connection.max_command_attempts = 1;
-                connection.max_command_buffer_len = WAITING_COMMANDS;
-                connection.tcp.nodelay = Some(true);
-            });
+        let dialer = Dialer::new(&config)?;
+        let names = Names::new(config.key_prefix, dialer.address.database);
         // The bus has a connection of its own: nothing that is heard waits behind an answer.
-        let (bus, heard) = Bus::start(builder.build().map_err(failed)?, channels.clone());
-        let link = Link::start(builder.build().map_err(failed)?, "commands");
+        let (bus, heard) = Bus::start(dialer.client()?, names.clone());
+        let link = Link::start(dialer.client()?, "commands");
         // Most often Redis is there: then the first verb finds it.
         tokio::join!(link.wait(CONNECT_TIMEOUT), bus.link().wait(CONNECT_TIMEOUT));
         Ok((
-            Self { link, bus, channels, retention: config.retention, scripts: Scripts::new(), lines: Lines::default() },
+            Self { link, bus, names, retention: config.retention, scripts: Scripts::new(), lines: Lines::default() },
             heard,
         ))
     }
@@ -181,14 +136,14 @@ impl RedisBroker {
     }
 
     async fn presence_verb<R: FromValue>(&self, args: Vec<String>) -> Result<R, BrokerError> {
-        self.run(&self.scripts.presence, PRESENCE.map(str::to_owned).to_vec(), args).await
+        self.run(&self.scripts.presence, self.names.presence(), args).await
     }
 
     async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
         let Commit { expect, set, append, ttl_ms } = commit;
         let mut args = vec![
             super::new_epoch()?.as_str().to_owned(),
-            self.channels.name(topic),
+            self.names.channel(topic),
             ttl_ms.map(life).unwrap_or_default(),
             self.max_age(),
             self.max_entries(),
@@ -202,7 +157,7 @@ impl RedisBroker {
             }
             None => args.extend(std::iter::repeat_n(String::new(), 5)),
         }
-        let answer: Vec<String> = self.run(&self.scripts.commit, Keys::of(topic).all(), args).await?;
+        let answer: Vec<String> = self.run(&self.scripts.commit, self.names.keys(topic).all(), args).await?;
         committed(answer)
     }
 
@@ -251,7 +206,7 @@ impl RedisBroker {
         let commits = || std::iter::once(own).chain(others.iter().map(|other| &other.commit));
         let mut args = vec![
             super::new_epoch()?.as_str().to_owned(),
-            self.channels.name(topic),
+            self.names.channel(topic),
             self.max_age(),
             self.max_entries(),
         ];
@@ -261,7 +216,7 @@ impl RedisBroker {
             let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
             args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
         }
-        let Keys { fields, head, log, nonces, counts, .. } = Keys::of(topic);
+        let Keys { fields, head, log, nonces, counts, .. } = self.names.keys(topic);
         let answer: Vec<String> = self.run(&self.scripts.append, vec![fields, head, log, nonces, counts], args).await?;
         let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
         Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
@@ -294,7 +249,7 @@ impl Broker for RedisBroker {
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
-        let Keys { log, nonces, .. } = Keys::of(topic);
+        let Keys { log, nonces, .. } = self.names.keys(topic);
         let args = vec![format!("{by}={nonce}"), self.max_age()];
         let found: Vec<String> = self.run(&self.scripts.nonce, vec![log, nonces], args).await?;
         let Ok([epoch, offset, at, event, by, payload]) = <[String; 6]>::try_from(found) else { return Ok(None) };
@@ -302,7 +257,8 @@ impl Broker for RedisBroker {
     }
 
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
-        let answer: Vec<String> = self.run(&self.scripts.fields, vec![Keys::of(topic).fields], names.to_vec()).await?;
+        let answer: Vec<String> =
+            self.run(&self.scripts.fields, vec![self.names.keys(topic).fields], names.to_vec()).await?;
         let mut answer = answer.into_iter();
         let now = number(&answer.next().unwrap_or_default())?;
         Ok(Fields { now, values: answer.map(|value| optional(&value)).collect() })
@@ -315,7 +271,7 @@ impl Broker for RedisBroker {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, BrokerError> {
-        let Keys { fields, index, .. } = Keys::of(topic);
+        let Keys { fields, index, .. } = self.names.keys(topic);
         let from = match after {
             Some(after) if after >= prefix => format!("({after}"),
             _ => format!("[{prefix}"),
@@ -325,18 +281,18 @@ impl Broker for RedisBroker {
     }
 
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, BrokerError> {
-        let Keys { fields, index, .. } = Keys::of(topic);
+        let Keys { fields, index, .. } = self.names.keys(topic);
         let args = vec![prefix.to_owned(), format!("[{prefix}"), "count".to_owned()];
         self.run(&self.scripts.list, vec![fields, index], args).await
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, BrokerError> {
-        let there: u64 = self.run(&self.scripts.touch, Keys::of(topic).all(), vec![life(ttl_ms)]).await?;
+        let there: u64 = self.run(&self.scripts.touch, self.names.keys(topic).all(), vec![life(ttl_ms)]).await?;
         Ok(there == 1)
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError> {
-        let Keys { head, log, .. } = Keys::of(topic);
+        let Keys { head, log, .. } = self.names.keys(topic);
         let keep = match range.keep {
             Keep::Oldest => "oldest",
             Keep::NewestCounted => "counted",
@@ -362,7 +318,7 @@ impl Broker for RedisBroker {
             // Sent in one go: fred writes what waits together.
             let each = some.iter().map(|topic| async {
                 let (epoch, top): (String, String) =
-                    self.run(&self.scripts.top, vec![Keys::of(topic).head], Vec::new()).await?;
+                    self.run(&self.scripts.top, vec![self.names.keys(topic).head], Vec::new()).await?;
                 Ok::<_, BrokerError>(Position { epoch: Epoch::new(&epoch), offset: number(&top)? })
             });
             tops.extend(futures_util::future::try_join_all(each).await?);
@@ -371,7 +327,7 @@ impl Broker for RedisBroker {
     }
 
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
-        let Keys { head, log, counts, .. } = Keys::of(topic);
+        let Keys { head, log, counts, .. } = self.names.keys(topic);
         let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
         self.run(&self.scripts.mark, vec![head, log, counts], args).await
     }
@@ -380,12 +336,12 @@ impl Broker for RedisBroker {
         // Sent in one go: fred writes what waits together.
         let each = topics
             .iter()
-            .map(|topic| self.run(&self.scripts.unread, vec![Keys::of(topic).counts], vec![user.to_string()]));
+            .map(|topic| self.run(&self.scripts.unread, vec![self.names.keys(topic).counts], vec![user.to_string()]));
         futures_util::future::try_join_all(each).await
     }
 
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
-        self.link.client()?.publish(self.channels.name(topic), bus::signal(&payload)).await.map_err(failed)
+        self.link.client()?.publish(self.names.channel(topic), bus::signal(&payload)).await.map_err(failed)
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
@@ -478,17 +434,6 @@ pub mod parsers {
     pub fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
         super::committed(answer)
     }
-}
-
-/// The settings of a URL. What is wrong with one is said without it: it may hold a password.
-fn settings(url: &str) -> Result<Config, BrokerError> {
-    let unusable = |why: &str| BrokerError::Unavailable(format!("the URL of Redis can't be used: {why}"));
-    match url.split_once("://") {
-        Some(("redis", _)) => {}
-        Some(("rediss", _)) => return Err(unusable("this build speaks no TLS")),
-        _ => return Err(unusable("it must begin with redis://")),
-    }
-    Config::from_url_centralized(url).map_err(|_| unusable("it must be redis://[user:password@]host[:port][/database]"))
 }
 
 /// Fields and their values, as the scripts take them.

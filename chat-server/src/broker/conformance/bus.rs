@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both!(
+on_all!(
     what_is_committed_after_a_subscription_is_heard,
     only_what_is_subscribed_is_heard,
     nothing_is_heard_after_letting_go,

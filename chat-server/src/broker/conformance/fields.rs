@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both!(
+on_all!(
     a_commit_changes_all_or_nothing,
     a_refusal_tells_the_fields_as_they_are,
     fields_are_told_in_the_order_asked_for,

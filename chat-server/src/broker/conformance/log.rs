@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both!(
+on_all!(
     offsets_rise_by_one_under_many_writers,
     an_entry_is_told_as_it_was_committed,
     a_nonce_is_stored_once,

@@ -7,7 +7,7 @@ use crate::broker::BrokerError;
 use crate::domain::position::{Epoch, Position};
 
 /// Waits until the broker says so.
-async fn until_available(node: &Node, available: bool) {
+pub(super) async fn until_available(node: &Node, available: bool) {
     let begun = Instant::now();
     while node.broker.is_available() != available {
         assert!(begun.elapsed() < Duration::from_secs(15), "not {available} in 15 s");
@@ -16,7 +16,7 @@ async fn until_available(node: &Node, available: bool) {
 }
 
 /// Commits until it is heard, over a bus that may still be on its way back.
-async fn until_heard(node: &mut Node, topic: &Topic, text: &str) {
+pub(super) async fn until_heard(node: &mut Node, topic: &Topic, text: &str) {
     while !matches!(node.hear().await, Heard::Interrupted) {}
     node.say(topic, message("u", text)).await;
     while node.hear_entry().await.payload != text {}
@@ -183,9 +183,7 @@ async fn a_redis_that_comes_later_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_url_that_cannot_be_used_is_refused_without_its_password() {
-    for url in
-        ["", "localhost", "http://:secret@h", "rediss://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"]
-    {
+    for url in ["", "localhost", "http://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"] {
         let config = RedisConfig::new(url);
         let error = RedisBroker::connect(config).await.err().expect(url).to_string();
         assert!(!error.contains("secret"), "{error}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both!(
+on_all!(
     a_person_is_online_while_on_any_node,
     presence_ends_with_the_beat_of_its_node,
     each_who_is_gone_is_reaped_exactly_once,

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::*;
 
-on_both!(
+on_all!(
     each_of_many_at_once_is_stored_and_told_once,
     what_stands_against_one_stops_no_other,
     as_much_is_kept_as_of_one_at_a_time,

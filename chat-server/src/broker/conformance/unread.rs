@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both!(
+on_all!(
     nothing_is_unread_before_the_first_mark,
     a_mark_never_moves_back,
     ones_own_and_uncounted_entries_are_not_unread,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::AbortHandle;
 
-use super::keys::Channels;
+use super::keys::Names;
 use super::link::{Link, failed};
 use super::{COMMAND_TIMEOUT, entry};
 use crate::broker::{BrokerError, HEARD_CAPACITY, Heard, Topic};
@@ -27,7 +27,7 @@ const CHANNELS_AT_ONCE: usize = 1_000;
 /// connection broke.
 pub(super) struct Bus {
     link: Link,
-    names: Channels,
+    names: Names,
     wanted: Wanted,
     tasks: [AbortHandle; 2],
 }
@@ -47,7 +47,7 @@ impl Wanted {
 }
 
 impl Bus {
-    pub(super) fn start(client: Client, names: Channels) -> (Self, mpsc::Receiver<Heard>) {
+    pub(super) fn start(client: Client, names: Names) -> (Self, mpsc::Receiver<Heard>) {
         let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
         let (interrupt, interrupted) = mpsc::channel(1);
         let wanted = Wanted::default();
@@ -64,7 +64,7 @@ impl Bus {
     }
 
     pub(super) async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let channels: Vec<String> = topics.iter().map(|topic| self.names.name(topic)).collect();
+        let channels: Vec<String> = topics.iter().map(|topic| self.names.channel(topic)).collect();
         let _shared = self.wanted.gate.read().await;
         let client = self.link.client()?;
         // Wanted before it is asked for: a reconnect in between finds it in the list.
@@ -83,7 +83,7 @@ impl Bus {
         let _alone = self.wanted.gate.write().await;
         let channels: Vec<String> = {
             let mut wanted = self.wanted.channels();
-            topics.iter().map(|topic| self.names.name(topic)).filter(|channel| wanted.remove(channel)).collect()
+            topics.iter().map(|topic| self.names.channel(topic)).filter(|channel| wanted.remove(channel)).collect()
         };
         // Without a connection there is nothing to end. What still comes in is not wanted.
         if let (Ok(client), false) = (self.link.client(), channels.is_empty()) {
@@ -146,7 +146,7 @@ async fn resubscribe(
 /// itself is never lost.
 async fn listen(
     mut messages: Receiver<Message>,
-    names: Channels,
+    names: Names,
     wanted: Wanted,
     mut interrupted: mpsc::Receiver<()>,
     outbox: mpsc::Sender<Heard>,
@@ -191,7 +191,7 @@ async fn listen(
     }
 }
 
-fn read(names: &Channels, message: &Message) -> Option<Vec<Heard>> {
+fn read(names: &Names, message: &Message) -> Option<Vec<Heard>> {
     let topic = names.topic(&message.channel)?;
     let text = match &message.value {
         Value::String(text) => &**text,

@@ -1,4 +1,4 @@
-//! Where things are in Redis.
+//! Where things are in Redis. `chat:` is the prefix unless another one is asked for.
 //!
 //! Each topic has six keys and a channel under one hash tag, so that a script can touch them all
 //! on any slot of a Redis Cluster:
@@ -55,62 +55,61 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn of(topic: &Topic) -> Self {
-        let tag = tag(topic);
-        let key = |suffix: &str| format!("{tag}:{suffix}");
-        Self { fields: key("f"), index: key("x"), head: key("h"), log: key("l"), nonces: key("n"), counts: key("c") }
-    }
-
     pub(super) fn all(self) -> Vec<String> {
         let Self { fields, index, head, log, nonces, counts } = self;
         vec![fields, index, head, log, nonces, counts]
     }
 }
 
-/// The keys of presence, in the order in which its script takes them.
-pub(super) const PRESENCE: [&str; 5] = [
-    "chat:{presence}:nodes",
-    "chat:{presence}:online",
-    "chat:{presence}:cards",
-    "chat:{presence}:users",
-    "chat:{presence}:at",
-];
-
-/// The channels of the topics in one database of Redis. Keys are apart by database, but channels are
-/// not: those of other databases than the first end with its number.
+/// What the keys and channels of one chat are called.
 #[derive(Debug, Clone)]
-pub(super) struct Channels {
+pub(super) struct Names {
+    prefix: String,
+    /// Keys are apart by database, but channels are not: those of other databases than the first
+    /// end with its number.
     suffix: String,
 }
 
-impl Channels {
-    pub(super) fn of_database(number: u8) -> Self {
-        Self { suffix: if number == 0 { String::new() } else { format!("@{number}") } }
+impl Names {
+    pub(super) fn new(prefix: String, database: u8) -> Self {
+        Self { prefix, suffix: if database == 0 { String::new() } else { format!("@{database}") } }
     }
 
-    pub(super) fn name(&self, topic: &Topic) -> String {
-        tag(topic) + &self.suffix
+    pub(super) fn keys(&self, topic: &Topic) -> Keys {
+        let tag = self.tag(topic);
+        let key = |suffix: &str| format!("{tag}:{suffix}");
+        Keys { fields: key("f"), index: key("x"), head: key("h"), log: key("l"), nonces: key("n"), counts: key("c") }
+    }
+
+    /// The keys of presence, in the order in which its script takes them.
+    pub(super) fn presence(&self) -> Vec<String> {
+        ["nodes", "online", "cards", "users", "at"].map(|what| format!("{}{{presence}}:{what}", self.prefix)).to_vec()
+    }
+
+    pub(super) fn channel(&self, topic: &Topic) -> String {
+        self.tag(topic) + &self.suffix
     }
 
     pub(super) fn topic(&self, channel: &str) -> Option<Topic> {
-        topic(channel.strip_suffix(self.suffix.as_str())?)
+        topic(channel.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?)
     }
-}
 
-/// What all names of a topic begin with.
-fn tag(topic: &Topic) -> String {
-    match topic {
-        Topic::Room(id) => format!("chat:{{room:{id}}}"),
-        Topic::User(id) => format!("chat:{{user:{id}}}"),
-        Topic::Session(id) => format!("chat:{{session:{id}}}"),
-        Topic::Directory => "chat:{directory}".to_owned(),
-        Topic::Cluster => "chat:{cluster}".to_owned(),
-        Topic::Node(id) => format!("chat:{{node:{id}}}"),
+    /// What all names of a topic begin with.
+    fn tag(&self, topic: &Topic) -> String {
+        let prefix = &self.prefix;
+        match topic {
+            Topic::Room(id) => format!("{prefix}{{room:{id}}}"),
+            Topic::User(id) => format!("{prefix}{{user:{id}}}"),
+            Topic::Session(id) => format!("{prefix}{{session:{id}}}"),
+            Topic::Directory => format!("{prefix}{{directory}}"),
+            Topic::Cluster => format!("{prefix}{{cluster}}"),
+            Topic::Node(id) => format!("{prefix}{{node:{id}}}"),
+        }
     }
 }
 
 fn topic(tag: &str) -> Option<Topic> {
-    let tag = tag.strip_prefix("chat:{")?.strip_suffix('}')?;
+    let tag = tag.strip_prefix('{')?.strip_suffix('}')?;
     match tag.split_once(':') {
         Some(("room", id)) => RoomId::parse(id).ok().map(Topic::Room),
         Some(("user", id)) => UserId::parse(id).ok().map(Topic::User),
@@ -137,12 +136,12 @@ mod tests {
             Topic::Cluster,
             Topic::Node(NodeId::parse("n1").unwrap()),
         ] {
-            for database in [0, 3] {
-                let channels = Channels::of_database(database);
-                assert_eq!(channels.topic(&channels.name(&there)), Some(there.clone()));
-                assert_eq!(Channels::of_database(9).topic(&channels.name(&there)), None);
+            for (prefix, database) in [("chat:", 0), ("chat:", 3), ("other:", 0)] {
+                let names = Names::new(prefix.to_owned(), database);
+                assert_eq!(names.topic(&names.channel(&there)), Some(there.clone()));
+                assert_eq!(Names::new("chat:".to_owned(), 9).topic(&names.channel(&there)), None);
             }
         }
-        assert_eq!(topic("chat:{room:a b}"), None);
+        assert_eq!(topic("{room:a b}"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! One connection to Redis, kept up for ever, and whether it is up.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -34,8 +34,10 @@ pub(super) struct Link {
 struct State {
     role: &'static str,
     up: watch::Sender<Option<bool>>,
-    /// Whether Redis answered last that it does not know the user or the password.
-    refused: AtomicBool,
+    /// What is said when it is not known better.
+    away: &'static str,
+    /// What kept it from being up, last.
+    trouble: Mutex<&'static str>,
     commands: AtomicU64,
     connects: AtomicU64,
 }
@@ -43,8 +45,27 @@ struct State {
 /// What is said while Redis refuses the user or the password. The operator looks for these words
 /// (operator/src/controller/status/redis.rs).
 const REFUSED: &str = "Redis refuses the user or the password";
+/// What is said while the certificate of Redis is not one to trust; likewise.
+const UNTRUSTED: &str = "Redis shows a certificate that can't be trusted";
+/// What is said while Redis breaks TLS off; likewise.
+const REJECTED: &str = "Redis breaks TLS off: it may want another client certificate";
 /// What is said while Redis can't be reached; likewise.
 const AWAY: &str = "Redis can't be reached";
+/// What is said while none of the sentinels leads to a primary; likewise.
+const NO_PRIMARY: &str = "no sentinel leads to a primary of Redis that can be reached";
+
+/// Which of these an error means, if it is none of the last two.
+fn meant(error: &Error) -> Option<&'static str> {
+    let says = |words| error.details().contains(words);
+    match error.kind() {
+        ErrorKind::Auth => Some(REFUSED),
+        // What is found through a sentinel is of another kind.
+        _ if says("WRONGPASS") || says("NOAUTH") => Some(REFUSED),
+        _ if says("InvalidCertificate(") => Some(UNTRUSTED),
+        _ if says("AlertReceived(") => Some(REJECTED),
+        _ => None,
+    }
+}
 
 impl State {
     fn is_up(&self) -> bool {
@@ -60,24 +81,26 @@ impl State {
     }
 
     fn lost(&self, error: &Error) {
-        self.refused.store(*error.kind() == ErrorKind::Auth, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = meant(error).unwrap_or(self.away);
         if self.up.send_replace(Some(false)) != Some(false) {
             tracing::warn!(connection = self.role, %error, "{}; trying again and again", self.trouble());
         }
     }
 
     fn trouble(&self) -> &'static str {
-        if self.refused.load(Ordering::Relaxed) { REFUSED } else { AWAY }
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Link {
     /// Starts to connect. Whoever wants to hear all of the client's events has asked for them before.
     pub(super) fn start(client: Client, role: &'static str) -> Self {
+        let away = if client.inner().config.server.is_sentinel() { NO_PRIMARY } else { AWAY };
         let state = Arc::new(State {
             role,
             up: watch::Sender::new(None),
-            refused: AtomicBool::new(false),
+            away,
+            trouble: Mutex::new(away),
             commands: AtomicU64::new(0),
             connects: AtomicU64::new(0),
         });

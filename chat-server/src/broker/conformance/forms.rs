@@ -1,0 +1,77 @@
+//! Redis as people run it: what goes wrong with TLS, and what a failover does.
+
+use std::path::PathBuf;
+
+use super::outage::{until_available, until_heard};
+use super::*;
+
+/// A node that could not connect, and the words for why.
+async fn trouble(config: RedisConfig) -> &'static str {
+    let (broker, _heard) = RedisBroker::connect(config).await.unwrap();
+    broker.trouble().expect("it is connected")
+}
+
+fn file(of: &RedisConfig, name: &str) -> PathBuf {
+    of.tls.ca.as_ref().unwrap().with_file_name(name)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_whose_certificate_is_of_another_ca_is_not_trusted() {
+    let mut config = Set::shared(Form::Standalone, Version::Seven).config();
+    // It is no CA, and signed nothing.
+    config.tls.ca = Some(file(&config, "client.crt"));
+    assert_eq!(trouble(config).await, "Redis shows a certificate that can't be trusted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_client_certificate_is_told() {
+    let mut config = Set::shared(Form::Standalone, Version::Seven).config();
+    config.tls.client = None;
+    assert_eq!(trouble(config).await, "Redis breaks TLS off: it may want another client certificate");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_told_behind_sentinels_too_and_so_are_sentinels_without_a_primary() {
+    let config = Set::shared(Form::Sentinel, Version::Seven).config();
+    let wrong = RedisConfig { password: Some("wrong".to_owned()), ..config.clone() };
+    assert_eq!(trouble(wrong).await, "Redis refuses the user or the password");
+    let other = RedisConfig { sentinel_master: Some("other".to_owned()), ..config };
+    assert_eq!(trouble(other).await, "no sentinel leads to a primary of Redis that can be reached");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_renewed_without_a_restart() {
+    let set = Set::start(Form::Standalone, Version::Seven);
+    let mut config = set.config();
+    let own = tempfile::tempdir().unwrap();
+    let ca = own.path().join("ca.crt");
+    std::fs::copy(file(&config, "ca.crt"), &ca).unwrap();
+    let (old, new) = (file(&config, "client.crt"), file(&config, "ca.crt"));
+    config.tls.ca = Some(ca.clone());
+    let node = Node::on(config).await;
+    assert!(node.broker.is_available());
+    std::fs::copy(old, &ca).unwrap();
+    set.tell("cli a client kill type normal");
+    until_available(&node, false).await;
+    std::fs::copy(new, &ca).unwrap();
+    until_available(&node, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failover_the_new_primary_is_used_and_the_old_one_left() {
+    let set = Set::start(Form::Sentinel, Version::Seven);
+    let (mut node, topic) = (Node::on(set.config()).await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.say(&topic, message("u", "1")).await;
+    assert_eq!(node.hear_entry().await.payload, "1");
+    set.tell("kill a");
+    until_available(&node, false).await;
+    until_available(&node, true).await;
+    until_heard(&mut node, &topic, "2").await;
+    // The old one comes back, and is told that it is a replica now.
+    set.tell("start a");
+    node.say(&topic, message("u", "3")).await;
+    while node.hear_entry().await.payload != "3" {}
+    let texts: Vec<_> = node.all(&topic).await.entries.into_iter().map(|entry| entry.payload).collect();
+    assert_eq!((texts.first().map(String::as_str), texts.last().map(String::as_str)), (Some("1"), Some("3")));
+}

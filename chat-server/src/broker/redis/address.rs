@@ -1,0 +1,171 @@
+//! Where Redis is, as a URL says it.
+//!
+//! `SCHEME://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE]`: the scheme tells how Redis is
+//! run and whether TLS is spoken. The words for what is wrong never hold a part of the URL, which
+//! may be a password.
+
+use percent_encoding::percent_decode_str;
+
+/// The port of Redis.
+const PORT: u16 = 6379;
+/// The port of a sentinel.
+const SENTINEL_PORT: u16 = 26_379;
+
+/// How Redis is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One server, or a name behind which there always is the primary.
+    Standalone,
+    /// A primary and its replicas; the hosts are sentinels, who know which is which.
+    Sentinel,
+}
+
+/// A URL, read. Holds a password: never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) form: Form,
+    pub(super) tls: bool,
+    /// Names or IP addresses, and ports; at least one, and exactly one of [`Form::Standalone`].
+    pub(super) hosts: Vec<(String, u16)>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) database: u8,
+}
+
+impl Address {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// What has to be changed.
+    pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
+        let (scheme, rest) = url.split_once("://").ok_or(SCHEMES)?;
+        let (form, tls) = match scheme {
+            "redis" => (Form::Standalone, false),
+            "rediss" => (Form::Standalone, true),
+            "redis-sentinel" => (Form::Sentinel, false),
+            "rediss-sentinel" => (Form::Sentinel, true),
+            _ => return Err(SCHEMES),
+        };
+        if rest.contains(['?', '#']) {
+            return Err("nothing may follow the database: what a query could say has an option of its own");
+        }
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (username, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let port = if form == Form::Sentinel { SENTINEL_PORT } else { PORT };
+        let hosts: Vec<_> = hosts.split(',').map(|host| read_host(host, port)).collect::<Result<_, _>>()?;
+        if form == Form::Standalone && hosts.len() > 1 {
+            return Err("redis:// and rediss:// take one host; several are for redis-sentinel://");
+        }
+        let database = match database {
+            "" => 0,
+            number => number.parse().map_err(|_| "the database after the host must be a number from 0 to 255")?,
+        };
+        Ok(Self { form, tls, hosts, username: decode(username)?, password: decode(password)?, database })
+    }
+}
+
+const SCHEMES: &str = "it must begin with redis:// or redis-sentinel://, with TLS rediss:// or rediss-sentinel://";
+
+/// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
+fn read_host(text: &str, default: u16) -> Result<(String, u16), &'static str> {
+    const UNREADABLE: &str = "a host is a name or an address, an IPv6 address in brackets, and perhaps : and a port";
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or(UNREADABLE)?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| UNREADABLE)?;
+            (host, port)
+        }
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or("a port must be a number from 1 to 65535")?,
+        None if port.is_empty() => default,
+        None => return Err(UNREADABLE),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    if host.is_empty() || !host.bytes().all(allowed) {
+        return Err(UNREADABLE);
+    }
+    Ok((host.to_owned(), port))
+}
+
+fn decode(text: &str) -> Result<Option<String>, &'static str> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| "the user or the password is no UTF-8 once %XX is read")?;
+    Ok((!decoded.is_empty()).then(|| decoded.into_owned()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
+mod tests {
+    use super::*;
+
+    fn hosts(url: &str) -> Vec<(String, u16)> {
+        Address::parse(url).unwrap_or_else(|error| panic!("{url}: {error}")).hosts
+    }
+
+    fn host(name: &str, port: u16) -> (String, u16) {
+        (name.to_owned(), port)
+    }
+
+    #[test]
+    fn the_scheme_says_how_redis_is_run() {
+        for (url, form, tls) in [
+            ("redis://h", Form::Standalone, false),
+            ("rediss://h", Form::Standalone, true),
+            ("redis-sentinel://h", Form::Sentinel, false),
+            ("rediss-sentinel://h", Form::Sentinel, true),
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!((address.form, address.tls, address.database), (form, tls, 0), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_a_port_of_its_own_or_the_usual_one() {
+        assert_eq!(hosts("redis://redis.example"), [host("redis.example", 6379)]);
+        assert_eq!(hosts("rediss://[::1]:7000/3"), [host("::1", 7000)]);
+        assert_eq!(hosts("redis-sentinel://a,b:1,[::1]"), [host("a", 26_379), host("b", 1), host("::1", 26_379)]);
+    }
+
+    #[test]
+    fn a_user_and_a_password_may_hold_what_is_escaped() {
+        let address = Address::parse("redis://us%40er:p%3A%2Fw@rd@h/15").unwrap();
+        assert_eq!((address.username.as_deref(), address.password.as_deref()), (Some("us@er"), Some("p:/w@rd")));
+        assert_eq!((address.hosts, address.database), (vec![host("h", 6379)], 15));
+        let address = Address::parse("redis://:secret@h").unwrap();
+        assert_eq!((address.username, address.password.as_deref()), (None, Some("secret")));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_without_a_word_of_it() {
+        for url in [
+            "",
+            "secret",
+            "http://:secret@h",
+            "redis://:secret@",
+            "redis://:secret@a,b",
+            "redis://:secret@h/x",
+            "redis://:secret@h/256",
+            "redis://:secret@h:99999",
+            "redis://:secret@h:0",
+            "redis://:secret@h?node=b",
+            "redis://:secret@h h",
+            "redis://:secret@[::1",
+            "redis://:secret@[secret]",
+            "redis://:%ff@h",
+            "redis-sentinel://:secret@a,,b",
+        ] {
+            let error = Address::parse(url).err().unwrap_or_else(|| panic!("{url} is taken"));
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_given_is_read_or_refused(url in "(redis|rediss|redis-sentinel)://[a-z0-9:@,/%\\[\\]]{0,40}|\\PC*") {
+            let _ = Address::parse(&url);
+        }
+    }
+}
