@@ -28,8 +28,8 @@ pub enum Topic {
     Directory,
     /// What all nodes of a cluster share, such as the key that signs resume tokens.
     Cluster,
-    /// What a node says to itself.
-    Node(NodeId),
+    /// What a node says to itself. The number tells several such topics of a node apart.
+    Node(NodeId, u16),
 }
 
 /// How much of a log is kept, in every topic.
@@ -242,8 +242,9 @@ pub trait Broker: Send + Sync + 'static {
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError>;
 
     /// Where logs end, without looking whether their lives go on: what differs from what one knows
-    /// has to be read. An empty epoch where nothing was ever committed.
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError>;
+    /// has to be read. An empty epoch where nothing was ever committed; `None` where just that one log
+    /// can't be asked now.
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError>;
 
     /// Marks a log as read by `user` up to `offset`: never moves back, cut at the log's top.
     /// Returns how many counted entries of others come after the mark.
@@ -262,9 +263,13 @@ pub trait Broker: Send + Sync + 'static {
     /// Lets go of topics. Idempotent.
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError>;
 
-    /// Begins to hear anew, as after a loss of the connection: for one who found that what is published
-    /// is not heard.
-    async fn renew_bus(&self);
+    /// The topics by which a node finds out whether it hears: one for each part of the bus that may
+    /// fail by itself. May be others at another time.
+    fn probes(&self, node: &NodeId) -> Vec<Topic>;
+
+    /// Begins to hear anew, as after a loss of the connection, at least what is published to this
+    /// topic: for one who found that it is not heard.
+    async fn renew_bus(&self, topic: &Topic);
 
     /// Says that `user` is connected to `node` (`card`: what is shown of the person, JSON) or no
     /// longer is (`None`). Holds only while the node's [`Broker::beat`] is fresh.
@@ -288,7 +293,7 @@ pub trait Broker: Send + Sync + 'static {
     /// that is thereby no longer online anywhere is returned by exactly one call on one node.
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError>;
 
-    /// Why the broker does not answer right now, in a few fixed words. `None`: it does.
+    /// Why the broker, or a part of it, does not answer right now, in a few fixed words. `None`: it does.
     fn trouble(&self) -> Option<&'static str>;
 
     /// What went to a store outside of the process: nothing, where there is none.
@@ -296,7 +301,7 @@ pub trait Broker: Send + Sync + 'static {
         Traffic::default()
     }
 
-    /// Whether the broker answers right now.
+    /// Whether the broker answers right now, at least some.
     fn is_available(&self) -> bool {
         self.trouble().is_none()
     }

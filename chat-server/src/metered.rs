@@ -96,7 +96,7 @@ impl Broker for Metered {
         self.measure(Verb::Read, self.broker.read(topic, range)).await
     }
 
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError> {
         self.measure(Verb::Tops, self.broker.tops(topics)).await
     }
 
@@ -120,9 +120,13 @@ impl Broker for Metered {
         self.measure(Verb::Subscribe, self.broker.unsubscribe(topics)).await
     }
 
-    async fn renew_bus(&self) {
+    fn probes(&self, node: &NodeId) -> Vec<Topic> {
+        self.broker.probes(node)
+    }
+
+    async fn renew_bus(&self, topic: &Topic) {
         self.metrics.bus_renewals.inc();
-        self.broker.renew_bus().await;
+        self.broker.renew_bus(topic).await;
     }
 
     async fn set_presence(
@@ -160,5 +164,9 @@ impl Broker for Metered {
 
     fn traffic(&self) -> Traffic {
         self.broker.traffic()
+    }
+
+    fn is_available(&self) -> bool {
+        self.broker.is_available()
     }
 }

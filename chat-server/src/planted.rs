@@ -140,7 +140,7 @@ mod on_purpose {
             self.0.find_nonce(topic, by, nonce).await
         }
 
-        async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+        async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError> {
             if is_planted(Bug::LoseLastFrame) {
                 return Err(BrokerError::Unavailable("not compared, on purpose".to_owned()));
             }
@@ -193,8 +193,12 @@ mod on_purpose {
             self.0.unsubscribe(topics).await
         }
 
-        async fn renew_bus(&self) {
-            self.0.renew_bus().await;
+        fn probes(&self, node: &NodeId) -> Vec<Topic> {
+            self.0.probes(node)
+        }
+
+        async fn renew_bus(&self, topic: &Topic) {
+            self.0.renew_bus(topic).await;
         }
 
         async fn set_presence(
@@ -228,6 +232,10 @@ mod on_purpose {
 
         fn trouble(&self) -> Option<&'static str> {
             self.0.trouble()
+        }
+
+        fn is_available(&self) -> bool {
+            self.0.is_available()
         }
     }
 }

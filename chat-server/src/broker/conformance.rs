@@ -16,6 +16,7 @@ use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::position::{Millis, Offset};
 
 mod bus;
+mod cluster;
 mod fields;
 mod forms;
 mod head;
@@ -44,8 +45,10 @@ macro_rules! on_all {
         on_all!(@ redis = { let _ = (Form::Standalone, Version::Seven); Stage::redis() }; $($test),*);
         on_all!(@ redis_7_tls = Stage::set(Form::Standalone, Version::Seven); $($test),*);
         on_all!(@ redis_7_sentinel = Stage::set(Form::Sentinel, Version::Seven); $($test),*);
+        on_all!(@ redis_7_cluster = Stage::set(Form::Cluster, Version::Seven); $($test),*);
         on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
         on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
+        on_all!(@ redis_8_cluster = Stage::set(Form::Cluster, Version::Eight); $($test),*);
     };
 }
 use on_all;

@@ -279,12 +279,12 @@ impl Broker for MemoryBroker {
         Ok(Slice { lineage, top: kept.top, first, entries })
     }
 
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError> {
         let now = now();
         let mut state = self.state();
         let top = |topic| {
             let kept = state.topic(topic, now);
-            kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top }).unwrap_or_default()
+            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top }).unwrap_or_default())
         };
         Ok(topics.iter().map(top).collect())
     }
@@ -319,7 +319,11 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    async fn renew_bus(&self) {}
+    fn probes(&self, node: &NodeId) -> Vec<Topic> {
+        vec![Topic::Node(node.clone(), 0)]
+    }
+
+    async fn renew_bus(&self, _: &Topic) {}
 
     async fn set_presence(
         &self,

@@ -3,23 +3,25 @@
 //! Every verb is one script, so that nobody sees half of it, and one round trip.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fred::interfaces::PubsubInterface;
 use fred::types::FromValue;
 use fred::types::scripts::Script;
 use tokio::sync::mpsc;
 
-use self::bus::Bus;
+use self::address::Form;
 use self::dialer::Dialer;
 pub use self::dialer::RedisConfig;
+use self::ear::Ears;
 use self::keys::{Keys, Names};
-use self::link::{Link, failed};
+use self::shards::Shards;
 pub use self::tls::TlsFiles;
 use self::together::{Lines, Told, Turn, Waiting};
 use super::{
-    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, Heard, Keep, Range, Retention, Slice, Topic, Traffic,
+    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
+    Slice, Topic, Traffic,
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
@@ -28,8 +30,11 @@ use crate::planted::{self, Bug};
 mod address;
 mod bus;
 mod dialer;
+mod ear;
 mod keys;
 mod link;
+mod shards;
+mod slots;
 mod tls;
 mod together;
 
@@ -50,8 +55,7 @@ const MAX_LIMIT: usize = 1 << 31;
 
 /// The broker that many nodes share.
 pub struct RedisBroker {
-    link: Link,
-    bus: Bus,
+    shards: Shards,
     names: Names,
     retention: Retention,
     scripts: Scripts,
@@ -77,7 +81,7 @@ struct Scripts {
 }
 
 impl Scripts {
-    fn new() -> Self {
+    fn new(sharded: bool) -> Self {
         let living = |script: &str| {
             let life = include_str!("redis/life.lua");
             let life = if planted::is_planted(Bug::KeepEpoch) {
@@ -85,7 +89,9 @@ impl Scripts {
             } else {
                 life.to_owned()
             };
-            Script::from_lua(life + script)
+            let script = life + script;
+            // In a Redis Cluster a PUBLISH goes to every server of it.
+            Script::from_lua(if sharded { script.replace("'PUBLISH'", "'SPUBLISH'") } else { script })
         };
         Self {
             commit: living(&[APPENDING, include_str!("redis/commit.lua")].concat()),
@@ -115,24 +121,16 @@ impl RedisBroker {
     pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<Heard>), BrokerError> {
         let dialer = Dialer::new(&config)?;
         let names = Names::new(config.key_prefix, dialer.address.database);
-        // The bus has a connection of its own: nothing that is heard waits behind an answer.
-        let (bus, heard) = Bus::start(dialer.client()?, names.clone());
-        let link = Link::start(dialer.client()?, "commands");
-        // Most often Redis is there: then the first verb finds it.
-        tokio::join!(link.wait(CONNECT_TIMEOUT), bus.link().wait(CONNECT_TIMEOUT));
-        Ok((
-            Self { link, bus, names, retention: config.retention, scripts: Scripts::new(), lines: Lines::default() },
-            heard,
-        ))
+        let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
+        let sharded = dialer.address.form == Form::Cluster;
+        let ears = Ears { names: names.clone(), wanted: Arc::default(), outbox, sharded, counts: Arc::default() };
+        let shards = Shards::connect(dialer, ears).await?;
+        let scripts = Scripts::new(sharded);
+        Ok((Self { shards, names, retention: config.retention, scripts, lines: Lines::default() }, heard))
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
-        let done = script.evalsha_with_reload(self.link.client()?, keys, args).await;
-        if done.as_ref().err().is_some_and(link::is_replica) {
-            // What was the primary is none any more: there may be another one at the same address.
-            self.link.renew().await;
-        }
-        done.map_err(failed)
+        self.shards.run(script, keys, args).await
     }
 
     async fn presence_verb<R: FromValue>(&self, args: Vec<String>) -> Result<R, BrokerError> {
@@ -312,7 +310,7 @@ impl Broker for RedisBroker {
         Ok(Slice { lineage, top: number(&top)?, first: number(&first)?, entries })
     }
 
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Position>, BrokerError> {
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError> {
         let mut tops = Vec::with_capacity(topics.len());
         for some in topics.chunks(TOPICS_AT_ONCE) {
             // Sent in one go: fred writes what waits together.
@@ -321,9 +319,12 @@ impl Broker for RedisBroker {
                     self.run(&self.scripts.top, vec![self.names.keys(topic).head], Vec::new()).await?;
                 Ok::<_, BrokerError>(Position { epoch: Epoch::new(&epoch), offset: number(&top)? })
             });
-            tops.extend(futures_util::future::try_join_all(each).await?);
+            tops.extend(futures_util::future::join_all(each).await);
         }
-        Ok(tops)
+        match tops.iter().find_map(|top| top.as_ref().err()) {
+            Some(error) if tops.iter().all(Result::is_err) => Err(error.clone()),
+            _ => Ok(tops.into_iter().map(Result::ok).collect()),
+        }
     }
 
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
@@ -341,20 +342,26 @@ impl Broker for RedisBroker {
     }
 
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
-        self.link.client()?.publish(self.names.channel(topic), bus::signal(&payload)).await.map_err(failed)
+        self.shards.publish(&self.names.channel(topic), bus::signal(&payload)).await
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        if topics.is_empty() { Ok(()) } else { self.bus.subscribe(topics).await }
+        if topics.is_empty() { Ok(()) } else { bus::subscribe(&self.shards, topics).await }
     }
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        self.bus.unsubscribe(topics).await;
+        bus::unsubscribe(&self.shards, topics).await;
         Ok(())
     }
 
-    async fn renew_bus(&self) {
-        self.bus.link().renew().await;
+    fn probes(&self, node: &NodeId) -> Vec<Topic> {
+        self.shards.probes(node)
+    }
+
+    async fn renew_bus(&self, topic: &Topic) {
+        if let Ok(shard) = self.shards.shard_of(&self.names.channel(topic)) {
+            shard.ear().link().renew().await;
+        }
     }
 
     async fn set_presence(
@@ -406,12 +413,15 @@ impl Broker for RedisBroker {
     }
 
     fn trouble(&self) -> Option<&'static str> {
-        self.link.trouble().or_else(|| self.bus.link().trouble())
+        self.shards.trouble()
+    }
+
+    fn is_available(&self) -> bool {
+        self.shards.is_available()
     }
 
     fn traffic(&self) -> Traffic {
-        let (commands, bus) = (self.link.traffic(), self.bus.link().traffic());
-        Traffic { commands: commands.commands + bus.commands, connects: commands.connects + bus.connects }
+        self.shards.traffic()
     }
 }
 

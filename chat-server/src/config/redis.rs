@@ -10,9 +10,9 @@ use crate::broker::redis::{RedisConfig, TlsFiles};
 /// The options of Redis.
 #[derive(Debug, Clone, Args)]
 pub struct RedisOptions {
-    /// The Redis that all nodes share, as redis://[user:password@]host[:port][/database]; or, behind
-    /// sentinels, redis-sentinel:// with their hosts, separated by commas. With TLS rediss:// and
-    /// rediss-sentinel://. Without it the node keeps everything in its own memory and is alone
+    /// The Redis that all nodes share, as redis://[user:password@]host[:port][/database]; behind
+    /// sentinels redis-sentinel:// and their hosts, separated by commas; of a Redis Cluster
+    /// redis-cluster:// and some of its hosts. With TLS rediss, rediss-sentinel, rediss-cluster. Without it the node keeps everything in its own memory and is alone
     #[arg(id = "redis-url", long, env = "CHAT_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub url: Option<String>,
 

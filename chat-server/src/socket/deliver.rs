@@ -416,7 +416,7 @@ impl Hub {
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),
                 },
                 Heard::Signal(Topic::User(user), text) => self.notice(&user, &text),
-                Heard::Signal(Topic::Node(_), word) => self.hear_probe(&word),
+                Heard::Signal(topic @ Topic::Node(..), word) => self.hear_probe(&topic, &word),
                 Heard::Interrupted => self.recover_bus(),
                 Heard::Entry(..) | Heard::Signal(..) => {}
             }

@@ -16,6 +16,7 @@ use crate::broker::redis::{RedisConfig, TlsFiles};
 pub(super) enum Form {
     Standalone,
     Sentinel,
+    Cluster,
 }
 
 /// Which redis-server: that of the machine (Debian 12 has 7.0), or 8.
@@ -44,7 +45,7 @@ struct Keeper {
 impl Set {
     /// The one of this process.
     pub(super) fn shared(form: Form, version: Version) -> &'static Self {
-        static SETS: [OnceLock<Set>; 4] = [const { OnceLock::new() }; 4];
+        static SETS: [OnceLock<Set>; 6] = [const { OnceLock::new() }; 6];
         SETS[form as usize * 2 + version as usize].get_or_init(|| Self::start(form, version))
     }
 
@@ -59,6 +60,7 @@ impl Set {
         let (name, ports) = match form {
             Form::Standalone => ("standalone", 1),
             Form::Sentinel => ("sentinel", 6),
+            Form::Cluster => ("cluster", 12),
         };
         let taken: Vec<_> = (0..ports).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<_> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
@@ -91,6 +93,10 @@ impl Set {
             Form::Sentinel => {
                 let sentinels: Vec<_> = self.ports[3..].iter().map(host).collect();
                 (format!("rediss-sentinel://{}", sentinels.join(",")), true)
+            }
+            Form::Cluster => {
+                let some: Vec<_> = self.ports.iter().step_by(2).take(3).map(host).collect();
+                (format!("rediss-cluster://{}", some.join(",")), false)
             }
         };
         let of_sentinels = |value: &str| sentinels.then(|| value.to_owned());

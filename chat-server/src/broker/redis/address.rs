@@ -18,6 +18,8 @@ pub(super) enum Form {
     Standalone,
     /// A primary and its replicas; the hosts are sentinels, who know which is which.
     Sentinel,
+    /// Shards with slots; the hosts are any of its servers, who know each other.
+    Cluster,
 }
 
 /// A URL, read. Holds a password: never logged.
@@ -44,6 +46,8 @@ impl Address {
             "rediss" => (Form::Standalone, true),
             "redis-sentinel" => (Form::Sentinel, false),
             "rediss-sentinel" => (Form::Sentinel, true),
+            "redis-cluster" => (Form::Cluster, false),
+            "rediss-cluster" => (Form::Cluster, true),
             _ => return Err(SCHEMES),
         };
         if rest.contains(['?', '#']) {
@@ -55,17 +59,23 @@ impl Address {
         let port = if form == Form::Sentinel { SENTINEL_PORT } else { PORT };
         let hosts: Vec<_> = hosts.split(',').map(|host| read_host(host, port)).collect::<Result<_, _>>()?;
         if form == Form::Standalone && hosts.len() > 1 {
-            return Err("redis:// and rediss:// take one host; several are for redis-sentinel://");
+            return Err("redis:// and rediss:// take one host; several are for redis-sentinel:// or redis-cluster://");
         }
         let database = match database {
             "" => 0,
             number => number.parse().map_err(|_| "the database after the host must be a number from 0 to 255")?,
         };
+        if form == Form::Cluster && database > 0 {
+            return Err(
+                "a Redis Cluster has database 0 only: leave it out, and keep chats apart by --redis-key-prefix",
+            );
+        }
         Ok(Self { form, tls, hosts, username: decode(username)?, password: decode(password)?, database })
     }
 }
 
-const SCHEMES: &str = "it must begin with redis:// or redis-sentinel://, with TLS rediss:// or rediss-sentinel://";
+const SCHEMES: &str =
+    "it must begin with redis://, redis-sentinel:// or redis-cluster://, with rediss instead of redis for TLS";
 
 /// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
 fn read_host(text: &str, default: u16) -> Result<(String, u16), &'static str> {
@@ -116,6 +126,8 @@ mod tests {
             ("rediss://h", Form::Standalone, true),
             ("redis-sentinel://h", Form::Sentinel, false),
             ("rediss-sentinel://h", Form::Sentinel, true),
+            ("redis-cluster://h", Form::Cluster, false),
+            ("rediss-cluster://h/0", Form::Cluster, true),
         ] {
             let address = Address::parse(url).unwrap();
             assert_eq!((address.form, address.tls, address.database), (form, tls, 0), "{url}");
@@ -156,6 +168,7 @@ mod tests {
             "redis://:secret@[secret]",
             "redis://:%ff@h",
             "redis-sentinel://:secret@a,,b",
+            "redis-cluster://:secret@a,b/1",
         ] {
             let error = Address::parse(url).err().unwrap_or_else(|| panic!("{url} is taken"));
             assert!(!error.contains("secret"), "{error}");
@@ -164,7 +177,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_given_is_read_or_refused(url in "(redis|rediss|redis-sentinel)://[a-z0-9:@,/%\\[\\]]{0,40}|\\PC*") {
+        fn whatever_is_given_is_read_or_refused(url in "(redis|rediss-sentinel|redis-cluster)://[a-z0-9:@,/%\\[\\]]{0,40}|\\PC*") {
             let _ = Address::parse(&url);
         }
     }

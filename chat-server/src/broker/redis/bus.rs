@@ -1,197 +1,158 @@
-//! What is heard: from Redis into the node's queue.
+//! What the node wants to hear, whichever server publishes it.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use fred::clients::Client;
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::{Message, Value};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{RwLock, mpsc};
-use tokio::task::AbortHandle;
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::ear::Unheard;
 use super::keys::Names;
-use super::link::{Link, failed};
-use super::{COMMAND_TIMEOUT, entry};
-use crate::broker::{BrokerError, HEARD_CAPACITY, Heard, Topic};
+use super::shards::{Shard, Shards};
+use super::{COMMAND_TIMEOUT, entry, slots};
+use crate::broker::{BrokerError, Heard, Topic};
 
-/// How soon a subscription that failed after a reconnect is tried again.
-const RESUBSCRIBE_RETRY: Duration = Duration::from_millis(200);
-/// How many channels a command names.
-const CHANNELS_AT_ONCE: usize = 1_000;
-
-/// The connection that hears. It keeps its own list of channels: fred's `manage_subscriptions`
-/// tells nobody when all of them are in force again, and forgets one that was asked for while the
-/// connection broke.
-pub(super) struct Bus {
-    link: Link,
-    names: Names,
-    wanted: Wanted,
-    tasks: [AbortHandle; 2],
-}
-
-#[derive(Clone, Default)]
-struct Wanted {
-    channels: Arc<Mutex<HashSet<String>>>,
-    /// Shared by all who subscribe, held alone by who unsubscribes: so what is wanted and what
-    /// Redis was asked for can't part.
-    gate: Arc<RwLock<()>>,
+/// The channels that the node wants to hear, and the shards that publish them, each by its number.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Where each is in force, if it is.
+    channels: Mutex<HashMap<String, Option<u64>>>,
+    /// Who publishes, by slot; just one where there are no slots.
+    owners: RwLock<Vec<Option<u64>>>,
+    again: Notify,
 }
 
 impl Wanted {
-    fn channels(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, Option<u64>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Bus {
-    pub(super) fn start(client: Client, names: Names) -> (Self, mpsc::Receiver<Heard>) {
-        let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
-        let (interrupt, interrupted) = mpsc::channel(1);
-        let wanted = Wanted::default();
-        let tasks = [
-            tokio::spawn(listen(client.message_rx(), names.clone(), wanted.clone(), interrupted, outbox))
-                .abort_handle(),
-            tokio::spawn(resubscribe(client.clone(), client.reconnect_rx(), wanted.clone(), interrupt)).abort_handle(),
-        ];
-        (Self { link: Link::start(client, "bus"), names, wanted, tasks }, heard)
+    /// Adds channels; answers which are new.
+    fn add(&self, channels: &[String]) -> Vec<String> {
+        let mut wanted = self.channels();
+        let new = channels.iter().filter(|channel| !wanted.contains_key(*channel)).cloned().collect::<Vec<_>>();
+        wanted.extend(new.iter().map(|channel| (channel.clone(), None)));
+        new
     }
 
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+    /// Removes channels; answers which were there.
+    pub(super) fn remove(&self, channels: &[String]) -> Vec<String> {
+        let mut wanted = self.channels();
+        channels.iter().filter(|channel| wanted.remove(*channel).is_some()).cloned().collect()
     }
 
-    pub(super) async fn subscribe(&self, topics: &[Topic]) -> Result<(), BrokerError> {
-        let channels: Vec<String> = topics.iter().map(|topic| self.names.channel(topic)).collect();
-        let _shared = self.wanted.gate.read().await;
-        let client = self.link.client()?;
-        // Wanted before it is asked for: a reconnect in between finds it in the list.
-        let new: Vec<String> = {
-            let mut wanted = self.wanted.channels();
-            channels.iter().filter(|channel| wanted.insert((*channel).clone())).cloned().collect()
-        };
-        let result = confirmed(client, &channels).await;
-        if result.is_err() {
-            self.wanted.channels().retain(|channel| !new.contains(channel));
-        }
-        result
+    pub(super) fn has(&self, channel: &str) -> bool {
+        self.channels().contains_key(channel)
     }
 
-    pub(super) async fn unsubscribe(&self, topics: &[Topic]) {
-        let _alone = self.wanted.gate.write().await;
-        let channels: Vec<String> = {
-            let mut wanted = self.wanted.channels();
-            topics.iter().map(|topic| self.names.channel(topic)).filter(|channel| wanted.remove(channel)).collect()
-        };
-        // Without a connection there is nothing to end. What still comes in is not wanted.
-        if let (Ok(client), false) = (self.link.client(), channels.is_empty()) {
-            let _ = client.unsubscribe(channels).await;
-        }
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-    }
-}
-
-/// Subscribes, and waits until it is in force. fred takes a subscription for done when it is
-/// written; the answer to a PING after it says that Redis has it. Should the connection break in
-/// between, so that another one answers, then [`resubscribe`] asks again and the node is told.
-async fn confirmed(client: &Client, channels: &[String]) -> Result<(), BrokerError> {
-    let asked = async {
-        for some in channels.chunks(CHANNELS_AT_ONCE) {
-            client.subscribe(some.to_vec()).await?;
-        }
-        client.ping::<()>(None).await
-    };
-    match tokio::time::timeout(COMMAND_TIMEOUT, asked).await {
-        Ok(result) => result.map_err(failed),
-        Err(_) => Err(BrokerError::Unavailable("Redis did not confirm a subscription in time".to_owned())),
-    }
-}
-
-/// Subscribes again on each new connection, and then, no sooner, has the node told.
-async fn resubscribe(
-    client: Client,
-    mut connects: Receiver<fred::types::config::Server>,
-    wanted: Wanted,
-    interrupt: mpsc::Sender<()>,
-) {
-    while !matches!(connects.recv().await, Err(RecvError::Closed)) {
-        loop {
-            let shared = wanted.gate.read().await;
-            let channels: Vec<String> = wanted.channels().iter().cloned().collect();
-            if channels.is_empty() {
-                break;
+    /// A shard publishes these to us from now on.
+    pub(super) fn in_force(&self, channels: &[String], shard: u64) {
+        let mut wanted = self.channels();
+        for channel in channels {
+            if let Some(at) = wanted.get_mut(channel) {
+                *at = Some(shard);
             }
-            match confirmed(&client, &channels).await {
-                Ok(()) => {
-                    // A full channel holds the same news already.
-                    let _ = interrupt.try_send(());
-                    break;
-                }
-                Err(error) => tracing::debug!(%error, "not subscribed again yet"),
-            }
-            drop(shared);
-            tokio::time::sleep(RESUBSCRIBE_RETRY).await;
         }
+    }
+
+    /// A shard publishes nothing to us any more.
+    pub(super) fn lost(&self, shard: u64) {
+        for at in self.channels().values_mut().filter(|at| **at == Some(shard)) {
+            *at = None;
+        }
+    }
+
+    /// What a shard should publish to us and does not.
+    pub(super) fn missing(&self, shard: u64) -> Vec<String> {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |channel: &str| match &owners[..] {
+            [only] => *only,
+            all => all.get(slots::of(channel)).copied().flatten(),
+        };
+        let channels = self.channels();
+        let missing = channels.iter().filter(|(channel, at)| **at != Some(shard) && of(channel) == Some(shard));
+        missing.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// Says who publishes what; answers whether that is news.
+    pub(super) fn owned(&self, owners: Vec<Option<u64>>) -> bool {
+        let mut known = self.owners.write().unwrap_or_else(PoisonError::into_inner);
+        let news = *known != owners;
+        *known = owners;
+        news
+    }
+
+    /// Somebody was told that slots have moved.
+    pub(super) fn look_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Waits for [`Wanted::look_again`].
+    pub(super) async fn asked_to_look(&self) {
+        self.again.notified().await;
     }
 }
 
-/// Hands on what is heard. Whatever may have been lost is told as [`Heard::Interrupted`], which
-/// itself is never lost.
-async fn listen(
-    mut messages: Receiver<Message>,
-    names: Names,
-    wanted: Wanted,
-    mut interrupted: mpsc::Receiver<()>,
-    outbox: mpsc::Sender<Heard>,
-) {
-    let mut lost = false;
+/// Subscribes, and waits until all of it is in force.
+pub(super) async fn subscribe(shards: &Shards, topics: &[Topic]) -> Result<(), BrokerError> {
+    let ears = shards.ears();
+    let channels: Vec<String> = topics.iter().map(|topic| ears.names.channel(topic)).collect();
+    // Wanted before it is asked for: a reconnect in between finds it in the list.
+    let new = ears.wanted.add(&channels);
+    let deadline = Instant::now() + COMMAND_TIMEOUT;
     loop {
-        if lost {
-            // Waits: nothing that comes later may pass by the news of what was lost.
-            if outbox.send(Heard::Interrupted).await.is_err() {
-                return;
+        let asked = async {
+            let each = by_shard(shards, &channels)?.into_iter();
+            let asked = each.map(|(shard, channels)| async move { shard.ear().subscribe(&channels).await });
+            join_all(asked).await.into_iter().collect::<Result<(), Unheard>>()
+        };
+        let error = match asked.await {
+            Ok(()) => return Ok(()),
+            Err(Unheard::Elsewhere) if Instant::now() < deadline => {
+                shards.look().await;
+                continue;
             }
-            lost = false;
-        }
-        tokio::select! {
-            message = messages.recv() => match message {
-                Ok(message) if !wanted.channels().contains(&*message.channel) => {}
-                Ok(message) => match read(&names, &message) {
-                    Some(all) => for heard in all {
-                        match outbox.try_send(heard) {
-                            Ok(()) => {}
-                            Err(TrySendError::Full(_)) => {
-                                tracing::warn!("the node is too slow for the bus");
-                                lost = true;
-                                break;
-                            }
-                            Err(TrySendError::Closed(_)) => return,
-                        }
-                    },
-                    None => {
-                        tracing::warn!(channel = %message.channel, "something was published that can't be read");
-                        lost = true;
-                    }
-                },
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "the bus was too fast");
-                    lost = true;
-                }
-                Err(RecvError::Closed) => return,
-            },
-            Some(()) = interrupted.recv() => lost = true,
-        }
+            Err(Unheard::Elsewhere) => BrokerError::Unavailable("the channel's slot is on its way".to_owned()),
+            Err(Unheard::Failed(error)) => error,
+        };
+        ears.wanted.remove(&new);
+        return Err(error);
     }
 }
 
-fn read(names: &Names, message: &Message) -> Option<Vec<Heard>> {
+/// Lets go of topics.
+pub(super) async fn unsubscribe(shards: &Shards, topics: &[Topic]) {
+    let ears = shards.ears();
+    let channels: Vec<String> = topics.iter().map(|topic| ears.names.channel(topic)).collect();
+    match by_shard(shards, &channels) {
+        Ok(each) => {
+            let each = each.into_iter().map(|(shard, some)| async move { shard.ear().unsubscribe(&some).await });
+            join_all(each).await;
+        }
+        // Nobody has them. What still comes in is not wanted.
+        Err(_) => drop(ears.wanted.remove(&channels)),
+    }
+}
+
+type OfShards = Vec<(Arc<Shard>, Vec<String>)>;
+
+/// The channels of each shard.
+fn by_shard(shards: &Shards, channels: &[String]) -> Result<OfShards, BrokerError> {
+    let mut each = OfShards::new();
+    for channel in channels {
+        let shard = shards.shard_of(channel)?;
+        match each.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &shard)) {
+            Some((_, some)) => some.push(channel.clone()),
+            None => each.push((shard, vec![channel.clone()])),
+        }
+    }
+    Ok(each)
+}
+
+/// Reads what was published.
+pub(super) fn read(names: &Names, message: &Message) -> Option<Vec<Heard>> {
     let topic = names.topic(&message.channel)?;
     let text = match &message.value {
         Value::String(text) => &**text,

@@ -100,7 +100,7 @@ impl Dialer {
         };
         let hosts: Vec<Server> = address.hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
         let server = match (address.form, hosts.first()) {
-            (Form::Standalone, Some(server)) => ServerConfig::Centralized { server: server.clone() },
+            (Form::Standalone | Form::Cluster, Some(server)) => ServerConfig::Centralized { server: server.clone() },
             _ => ServerConfig::Sentinel {
                 hosts,
                 service_name: config.sentinel_master.clone().unwrap_or_default(),
@@ -122,29 +122,39 @@ impl Dialer {
         Ok(Self { template, address })
     }
 
-    /// A client that is not connected yet.
+    /// A client of the server to which the form leads. It is not connected yet.
     pub(super) fn client(&self) -> Result<Client, BrokerError> {
-        let mut builder = Builder::from_config(self.template.clone());
-        let mut policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
-        policy.set_jitter(100);
-        builder
-            // Without a policy fred never reconnects.
-            .set_policy(policy)
-            .with_performance_config(|performance| {
-                performance.default_command_timeout = COMMAND_TIMEOUT;
-                // With the default of 32 most of a burst is lost.
-                performance.broadcast_channel_capacity = HEARD_CAPACITY;
-            })
-            .with_connection_config(|connection| {
-                connection.connection_timeout = CONNECT_TIMEOUT;
-                connection.internal_command_timeout = CONNECT_TIMEOUT;
-                // By default a command under way is run again after a reconnect: twice in all.
-                connection.max_command_attempts = 1;
-                connection.max_command_buffer_len = WAITING_COMMANDS;
-                connection.tcp.nodelay = Some(true);
-            });
-        builder.build().map_err(failed)
+        build(self.template.clone())
     }
+
+    /// A client of one server of many.
+    pub(super) fn client_of(&self, host: &str, port: u16) -> Result<Client, BrokerError> {
+        let server = ServerConfig::Centralized { server: Server::new(host, port) };
+        build(Config { server, ..self.template.clone() })
+    }
+}
+
+fn build(config: Config) -> Result<Client, BrokerError> {
+    let mut builder = Builder::from_config(config);
+    let mut policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
+    policy.set_jitter(100);
+    builder
+        // Without a policy fred never reconnects.
+        .set_policy(policy)
+        .with_performance_config(|performance| {
+            performance.default_command_timeout = COMMAND_TIMEOUT;
+            // With the default of 32 most of a burst is lost.
+            performance.broadcast_channel_capacity = HEARD_CAPACITY;
+        })
+        .with_connection_config(|connection| {
+            connection.connection_timeout = CONNECT_TIMEOUT;
+            connection.internal_command_timeout = CONNECT_TIMEOUT;
+            // By default a command under way is run again after a reconnect: twice in all.
+            connection.max_command_attempts = 1;
+            connection.max_command_buffer_len = WAITING_COMMANDS;
+            connection.tcp.nodelay = Some(true);
+        });
+    builder.build().map_err(failed)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where things are in Redis. `chat:` is the prefix unless another one is asked for.
 //!
-//! Each topic has six keys and a channel under one hash tag, so that a script can touch them all
-//! on any slot of a Redis Cluster:
+//! Each topic has six keys and a channel under one hash tag, so that a script can touch them all,
+//! whichever shard of a Redis Cluster has them:
 //!
 //! | key | type | what |
 //! |---|---|---|
@@ -103,7 +103,7 @@ impl Names {
             Topic::Session(id) => format!("{prefix}{{session:{id}}}"),
             Topic::Directory => format!("{prefix}{{directory}}"),
             Topic::Cluster => format!("{prefix}{{cluster}}"),
-            Topic::Node(id) => format!("{prefix}{{node:{id}}}"),
+            Topic::Node(id, number) => format!("{prefix}{{node:{id}/{number}}}"),
         }
     }
 }
@@ -113,7 +113,10 @@ fn topic(tag: &str) -> Option<Topic> {
     match tag.split_once(':') {
         Some(("room", id)) => RoomId::parse(id).ok().map(Topic::Room),
         Some(("user", id)) => UserId::parse(id).ok().map(Topic::User),
-        Some(("node", id)) => NodeId::parse(id).ok().map(Topic::Node),
+        Some(("node", id)) => {
+            let (id, number) = id.split_once('/')?;
+            Some(Topic::Node(NodeId::parse(id).ok()?, number.parse().ok()?))
+        }
         Some(("session", id)) => SessionId::parse(id).ok().map(Topic::Session),
         None if tag == "directory" => Some(Topic::Directory),
         None if tag == "cluster" => Some(Topic::Cluster),
@@ -134,7 +137,7 @@ mod tests {
             Topic::Session(SessionId::parse("s1").unwrap()),
             Topic::Directory,
             Topic::Cluster,
-            Topic::Node(NodeId::parse("n1").unwrap()),
+            Topic::Node(NodeId::parse("n1").unwrap(), 7),
         ] {
             for (prefix, database) in [("chat:", 0), ("chat:", 3), ("other:", 0)] {
                 let names = Names::new(prefix.to_owned(), database);

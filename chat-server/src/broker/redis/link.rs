@@ -38,8 +38,20 @@ struct State {
     away: &'static str,
     /// What kept it from being up, last.
     trouble: Mutex<&'static str>,
+    counts: Arc<Counts>,
+}
+
+/// What went over all links of a node since its start.
+#[derive(Default)]
+pub(super) struct Counts {
     commands: AtomicU64,
     connects: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { commands: self.commands.load(Ordering::Relaxed), connects: self.connects.load(Ordering::Relaxed) }
+    }
 }
 
 /// What is said while Redis refuses the user or the password. The operator looks for these words
@@ -50,7 +62,7 @@ const UNTRUSTED: &str = "Redis shows a certificate that can't be trusted";
 /// What is said while Redis breaks TLS off; likewise.
 const REJECTED: &str = "Redis breaks TLS off: it may want another client certificate";
 /// What is said while Redis can't be reached; likewise.
-const AWAY: &str = "Redis can't be reached";
+pub(super) const AWAY: &str = "Redis can't be reached";
 /// What is said while none of the sentinels leads to a primary; likewise.
 const NO_PRIMARY: &str = "no sentinel leads to a primary of Redis that can be reached";
 
@@ -74,7 +86,7 @@ impl State {
 
     /// Says so once when it changes.
     fn connected(&self) {
-        self.connects.fetch_add(1, Ordering::Relaxed);
+        self.counts.connects.fetch_add(1, Ordering::Relaxed);
         if self.up.send_replace(Some(true)) != Some(true) {
             tracing::info!(connection = self.role, "connected to Redis");
         }
@@ -94,16 +106,9 @@ impl State {
 
 impl Link {
     /// Starts to connect. Whoever wants to hear all of the client's events has asked for them before.
-    pub(super) fn start(client: Client, role: &'static str) -> Self {
+    pub(super) fn start(client: Client, role: &'static str, counts: Arc<Counts>) -> Self {
         let away = if client.inner().config.server.is_sentinel() { NO_PRIMARY } else { AWAY };
-        let state = Arc::new(State {
-            role,
-            up: watch::Sender::new(None),
-            away,
-            trouble: Mutex::new(away),
-            commands: AtomicU64::new(0),
-            connects: AtomicU64::new(0),
-        });
+        let state = Arc::new(State { role, up: watch::Sender::new(None), away, trouble: Mutex::new(away), counts });
         let follow = follow(client.error_rx(), client.reconnect_rx(), state.clone());
         let tasks = vec![
             tokio::spawn(follow).abort_handle(),
@@ -129,6 +134,15 @@ impl Link {
         }
     }
 
+    /// Waits until it is known whether the connection can be had, for at most this long.
+    pub(super) async fn settled(&self, at_most: Duration) {
+        let mut up = self.state.up.subscribe();
+        let _ = tokio::time::timeout(at_most, up.wait_for(|up| up.is_some())).await;
+        if self.state.is_up() {
+            self.wait(at_most).await;
+        }
+    }
+
     /// Waits for the connection, for at most this long.
     pub(super) async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most, async {
@@ -142,18 +156,10 @@ impl Link {
     /// The client for a command, if it is connected: otherwise fred would let the command wait in its queue.
     pub(super) fn client(&self) -> Result<&Client, BrokerError> {
         if self.is_up() {
-            self.state.commands.fetch_add(1, Ordering::Relaxed);
+            self.state.counts.commands.fetch_add(1, Ordering::Relaxed);
             Ok(&self.client)
         } else {
             Err(BrokerError::Unavailable(self.state.trouble().to_owned()))
-        }
-    }
-
-    /// What went this way since the start.
-    pub(super) fn traffic(&self) -> Traffic {
-        Traffic {
-            commands: self.state.commands.load(Ordering::Relaxed),
-            connects: self.state.connects.load(Ordering::Relaxed),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Hub {
         loop {
             ticks.tick().await;
             let (asked, begun) = (here(), Instant::now());
-            let topic = Topic::Node(self.0.node.clone());
+            let topic = Topic::Node(self.0.node.clone(), 0);
             let there = match self.0.broker.fields(&topic, &[]).await {
                 Ok(fields) => i64::try_from(fields.now).unwrap_or(i64::MAX),
                 Err(error) => {

@@ -39,7 +39,7 @@ impl Hub {
         let before: Vec<_> = handles.iter().map(Handle::position).collect();
         let tops = self.0.broker.tops(&topics).await?;
         for ((handle, before), top) in handles.iter().zip(before).zip(tops) {
-            let Some(before) = before else { continue };
+            let (Some(before), Some(top)) = (before, top) else { continue };
             // One that moved while the logs were asked is no quiet room.
             if top != before && handle.position().is_some_and(|now| now == before) {
                 self.0.metrics.tails_missed.inc();
