@@ -17,6 +17,7 @@ use crate::domain::position::{Millis, Offset};
 
 mod bus;
 mod cluster;
+mod durable;
 mod fields;
 mod forms;
 mod head;
@@ -58,7 +59,7 @@ enum Stage {
     Memory,
     Redis(Server),
     /// Servers that other tests use, too, under a prefix of the test's own.
-    Set(RedisConfig),
+    Set(Box<RedisConfig>),
 }
 
 /// A broker, and what its node hears.
@@ -73,7 +74,7 @@ impl Stage {
     }
 
     fn set(form: Form, version: Version) -> Self {
-        Self::Set(Set::shared(form, version).config())
+        Self::Set(Box::new(Set::shared(form, version).config()))
     }
 
     async fn node(&self) -> Node {
@@ -87,7 +88,7 @@ impl Stage {
                 Node { broker: Arc::new(broker), heard }
             }
             Self::Redis(server) => server.node_with(retention).await,
-            Self::Set(config) => Node::on(RedisConfig { retention, ..config.clone() }).await,
+            Self::Set(config) => Node::on(RedisConfig { retention, ..*config.clone() }).await,
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Every verb is one script, so that nobody sees half of it, and one round trip.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,15 @@ use tokio::sync::mpsc;
 use self::address::Form;
 use self::dialer::Dialer;
 pub use self::dialer::RedisConfig;
+pub use self::durable::Durability;
 use self::ear::Ears;
 use self::keys::{Keys, Names};
-use self::shards::Shards;
+use self::shards::{Call, Shards};
 pub use self::tls::TlsFiles;
-use self::together::{Lines, Told, Turn, Waiting};
+use self::together::{Lines, Told};
 use super::{
-    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
-    Slice, Topic, Traffic,
+    Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
+    Traffic,
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
@@ -30,6 +30,7 @@ use crate::planted::{self, Bug};
 mod address;
 mod bus;
 mod dialer;
+mod durable;
 mod ear;
 mod keys;
 mod link;
@@ -37,6 +38,7 @@ mod shards;
 mod slots;
 mod tls;
 mod together;
+mod writes;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
@@ -130,94 +132,11 @@ impl RedisBroker {
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
-        self.shards.run(script, keys, args).await
+        self.shards.run(Call { script, keys, args, safely: false }).await
     }
 
     async fn presence_verb<R: FromValue>(&self, args: Vec<String>) -> Result<R, BrokerError> {
         self.run(&self.scripts.presence, self.names.presence(), args).await
-    }
-
-    async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
-        let Commit { expect, set, append, ttl_ms } = commit;
-        let mut args = vec![
-            super::new_epoch()?.as_str().to_owned(),
-            self.names.channel(topic),
-            ttl_ms.map(life).unwrap_or_default(),
-            self.max_age(),
-            self.max_entries(),
-        ];
-        pairs(&mut args, expect);
-        pairs(&mut args, set);
-        match append {
-            Some(Append { event, by, payload, nonce, counted }) => {
-                let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
-                args.extend([event.to_owned(), by.to_string(), payload, nonce, flag(counted)]);
-            }
-            None => args.extend(std::iter::repeat_n(String::new(), 5)),
-        }
-        let answer: Vec<String> = self.run(&self.scripts.commit, self.names.keys(topic).all(), args).await?;
-        committed(answer)
-    }
-
-    /// Sends what is one's own and that of others, and answers them.
-    async fn take(&self, topic: &Topic, turn: Turn) -> Result<Committed, BrokerError> {
-        let Turn { own, others, line: _line } = turn;
-        if others.is_empty() {
-            return self.commit_alone(topic, own).await;
-        }
-        match self.append_all(topic, &own, &others).await {
-            Ok(Some((first, at))) => {
-                let stored = |place: Offset| {
-                    let position = Position { epoch: first.epoch.clone(), offset: first.offset + place };
-                    Ok(Committed::Done { entry: Some((position, at)) })
-                };
-                for (place, other) in (1..).zip(others) {
-                    other.answer(stored(place));
-                }
-                stored(0)
-            }
-            Ok(None) => {
-                // Something stands against one of them. Sent in one go: fred writes what waits together.
-                let others = others.into_iter().map(|other| async {
-                    let answer = self.commit_alone(topic, other.commit.clone()).await;
-                    other.answer(answer);
-                });
-                let own = self.commit_alone(topic, own);
-                tokio::join!(own, futures_util::future::join_all(others)).0
-            }
-            Err(error) => {
-                for other in others {
-                    other.answer(Err(error.clone()));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Where the first is and when it was stored, the others after it; `None` if nothing was appended.
-    async fn append_all(
-        &self,
-        topic: &Topic,
-        own: &Commit,
-        others: &[Waiting],
-    ) -> Result<Option<(Position, Millis)>, BrokerError> {
-        let commits = || std::iter::once(own).chain(others.iter().map(|other| &other.commit));
-        let mut args = vec![
-            super::new_epoch()?.as_str().to_owned(),
-            self.names.channel(topic),
-            self.max_age(),
-            self.max_entries(),
-        ];
-        let expect: BTreeMap<_, _> = commits().flat_map(|commit| commit.expect.iter().cloned()).collect();
-        pairs(&mut args, expect);
-        for Append { event, by, payload, nonce, .. } in commits().filter_map(|commit| commit.append.as_ref()) {
-            let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
-            args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
-        }
-        let Keys { fields, head, log, nonces, counts, .. } = self.names.keys(topic);
-        let answer: Vec<String> = self.run(&self.scripts.append, vec![fields, head, log, nonces, counts], args).await?;
-        let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
-        Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
     }
 
     fn max_age(&self) -> String {
@@ -249,7 +168,8 @@ impl Broker for RedisBroker {
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
         let Keys { log, nonces, .. } = self.names.keys(topic);
         let args = vec![format!("{by}={nonce}"), self.max_age()];
-        let found: Vec<String> = self.run(&self.scripts.nonce, vec![log, nonces], args).await?;
+        let call = Call { script: &self.scripts.nonce, keys: vec![log, nonces], args, safely: true };
+        let found: Vec<String> = self.shards.run(call).await?;
         let Ok([epoch, offset, at, event, by, payload]) = <[String; 6]>::try_from(found) else { return Ok(None) };
         entry((epoch, offset, at, event, by, payload)).map(Some)
     }
@@ -443,18 +363,6 @@ pub mod parsers {
     /// It is not what this version's script answers.
     pub fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
         super::committed(answer)
-    }
-}
-
-/// Fields and their values, as the scripts take them.
-fn pairs(
-    args: &mut Vec<String>,
-    fields: impl IntoIterator<Item = (String, Option<String>), IntoIter: ExactSizeIterator>,
-) {
-    let fields = fields.into_iter();
-    args.push(fields.len().to_string());
-    for (name, value) in fields {
-        args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::broker::Retention;
-use crate::broker::redis::{RedisConfig, TlsFiles};
+use crate::broker::redis::{Durability, RedisConfig, TlsFiles};
 
 /// The options of Redis.
 #[derive(Debug, Clone, Args)]
@@ -71,6 +71,16 @@ pub struct RedisOptions {
         default_value = "chat:"
     )]
     pub key_prefix: String,
+
+    /// What an acknowledged message survives. What falls short of it is answered with unavailable, and
+    /// sent again by the client under its nonce
+    #[arg(long, env = "CHAT_DURABILITY", value_enum, default_value_t, requires_ifs = [("aof", "redis-url"), ("replica", "redis-url")])]
+    pub durability: Durability,
+
+    /// With --durability replica, how many replicas have to have it: for a failover that loses nothing,
+    /// as many as make most of all copies with the primary, and min-replicas-to-write set there
+    #[arg(long, env = "CHAT_DURABILITY_REPLICAS", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub durability_replicas: u32,
 }
 
 impl RedisOptions {
@@ -88,6 +98,8 @@ impl RedisOptions {
             tls: TlsFiles { ca: this.ca_file, client: this.cert_file.zip(this.key_file) },
             key_prefix: this.key_prefix,
             retention,
+            durability: this.durability,
+            durability_replicas: this.durability_replicas,
         })
     }
 }

@@ -20,6 +20,8 @@ if named then
   local offset = redis.call('HGET', nonces, named)
   local found = offset and redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
   if found and tonumber(found[2][4]) >= oldest then
+    -- Written again, for one who waits until it is safe: Redis can tell that only of what was written by the asker.
+    redis.call('HSET', nonces, named, offset)
     return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
   end
 end

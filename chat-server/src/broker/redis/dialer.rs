@@ -5,6 +5,7 @@ use fred::types::config::{Config, ReconnectPolicy, Server, ServerConfig, TlsConn
 use fred::types::{Builder, RespVersion};
 
 use super::address::{Address, Form};
+use super::durable::{Durability, Need};
 use super::link::failed;
 use super::tls::TlsFiles;
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
@@ -37,6 +38,10 @@ pub struct RedisConfig {
     pub key_prefix: String,
     /// How much of each log is kept.
     pub retention: Retention,
+    /// What an acknowledged message survives.
+    pub durability: Durability,
+    /// How many replicas have to have it, where they are to.
+    pub durability_replicas: u32,
 }
 
 impl RedisConfig {
@@ -53,6 +58,8 @@ impl RedisConfig {
             tls: TlsFiles::default(),
             key_prefix: "chat:".to_owned(),
             retention: Retention::default(),
+            durability: Durability::default(),
+            durability_replicas: 1,
         }
     }
 
@@ -89,6 +96,8 @@ impl RedisConfig {
 pub(super) struct Dialer {
     template: Config,
     pub(super) address: Address,
+    /// What has to be waited for before a write counts.
+    pub(super) need: Option<Need>,
 }
 
 impl Dialer {
@@ -119,7 +128,12 @@ impl Dialer {
             fail_fast: false,
             ..Config::default()
         };
-        Ok(Self { template, address })
+        let need = match config.durability {
+            Durability::Memory => None,
+            Durability::Aof => Some(Need::Aof),
+            Durability::Replica => Some(Need::Replicas(config.durability_replicas)),
+        };
+        Ok(Self { template, address, need })
     }
 
     /// A client of the server to which the form leads. It is not connected yet.

@@ -153,6 +153,11 @@ impl Link {
         .await;
     }
 
+    /// How often the node connected to Redis, this way or another: as long as that stays the same, so does the server.
+    pub(super) fn connects(&self) -> u64 {
+        self.state.counts.connects.load(Ordering::Relaxed)
+    }
+
     /// The client for a command, if it is connected: otherwise fred would let the command wait in its queue.
     pub(super) fn client(&self) -> Result<&Client, BrokerError> {
         if self.is_up() {

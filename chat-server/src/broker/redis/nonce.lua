@@ -7,4 +7,6 @@ if tonumber(ARGV[2]) > 0 then
   local clock = redis.call('TIME')
   if tonumber(found[2][4]) < clock[1] * 1000 + math.floor(clock[2] / 1000) - ARGV[2] then return {} end
 end
+-- As in commit.lua, for one who waits until it is safe.
+redis.call('HSET', KEYS[2], ARGV[1], offset)
 return {found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::error::Error;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::scripts::Script;
 use fred::types::{CustomCommand, FromValue};
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::address::Form;
 use super::dialer::Dialer;
+use super::durable::{self, Durable, Write};
 use super::ear::{Ear, Ears};
 use super::link::{AWAY, Link, failed, is_replica};
 use super::slots::{self, Owned, Redirect, SLOTS};
@@ -43,17 +44,46 @@ pub(super) struct Shard {
     at: Option<(String, u16)>,
     number: u64,
     commands: Link,
+    /// For what has to be safe before it counts, if anything has.
+    durable: Option<Durable>,
     ear: Ear,
 }
 
 impl Shard {
+    async fn run<R: FromValue>(&self, call: &Call<'_>, asking: bool) -> Result<R, Error> {
+        let Call { script, keys, args, safely } = call;
+        let (keys, args) = (keys.clone(), args.clone());
+        match &self.durable {
+            Some(durable) if *safely => durable.write(Write { script: (*script).clone(), keys, args, asking }).await,
+            _ if asking => ask(script, self.client()?, &keys, &args).await,
+            _ => script.evalsha_with_reload(self.client()?, keys, args).await,
+        }
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        self.commands.client().map_err(|error| Error::new(ErrorKind::IO, error.to_string()))
+    }
+
     pub(super) fn ear(&self) -> &Ear {
         &self.ear
     }
 
     fn trouble(&self) -> Option<&'static str> {
-        self.commands.trouble().or_else(|| self.ear.link().trouble())
+        self.links().find_map(Link::trouble)
     }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        [&self.commands, self.ear.link()].into_iter().chain(self.durable.as_ref().map(Durable::link))
+    }
+}
+
+/// A script to be run.
+pub(super) struct Call<'a> {
+    pub(super) script: &'a Script,
+    pub(super) keys: Vec<String>,
+    pub(super) args: Vec<String>,
+    /// It counts only once it is as safe as was asked for.
+    pub(super) safely: bool,
 }
 
 /// All servers.
@@ -96,23 +126,30 @@ impl Shards {
         };
         let this = Self { inner, watch };
         let waits = this.all();
-        join_all(
-            waits.iter().flat_map(|shard| [&shard.commands, shard.ear.link()]).map(|link| link.wait(CONNECT_TIMEOUT)),
-        )
-        .await;
+        join_all(waits.iter().flat_map(|shard| shard.links()).map(|link| link.wait(CONNECT_TIMEOUT))).await;
+        this.check().await?;
         Ok(this)
     }
 
+    /// Whether each server that can be reached is able to do what is asked of it.
+    async fn check(&self) -> Result<(), BrokerError> {
+        let Some(need) = self.inner.dialer.need else { return Ok(()) };
+        for shard in self.all() {
+            let Ok(client) = shard.client() else { continue };
+            if let Err(error) = durable::way(client, need).await
+                && *error.kind() == ErrorKind::Config
+            {
+                return Err(BrokerError::Misconfigured(error.details().to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a script on the shard of its keys, wherever that is by now.
-    pub(super) async fn run<R: FromValue>(
-        &self,
-        script: &Script,
-        keys: Vec<String>,
-        args: Vec<String>,
-    ) -> Result<R, BrokerError> {
-        let Some(slot) = self.slot(keys.first().map_or("", String::as_str)) else {
+    pub(super) async fn run<R: FromValue>(&self, call: Call<'_>) -> Result<R, BrokerError> {
+        let Some(slot) = self.slot(call.keys.first().map_or("", String::as_str)) else {
             let shard = self.of(0)?;
-            let done = script.evalsha_with_reload(shard.commands.client()?, keys, args).await;
+            let done = shard.run(&call, false).await;
             if done.as_ref().err().is_some_and(is_replica) {
                 // What was the primary is none any more: there may be another one at the same address.
                 shard.commands.renew().await;
@@ -122,18 +159,11 @@ impl Shards {
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         let mut asked: Option<Arc<Shard>> = None;
         loop {
-            let (shard, done) = match asked.take() {
-                Some(shard) => {
-                    let done = ask(script, shard.commands.client()?, &keys, &args).await;
-                    (shard, done)
-                }
-                None => {
-                    let shard = self.of(slot)?;
-                    let done = script.evalsha_with_reload(shard.commands.client()?, keys.clone(), args.clone()).await;
-                    (shard, done)
-                }
+            let (shard, asking) = match asked.take() {
+                Some(shard) => (shard, true),
+                None => (self.of(slot)?, false),
             };
-            match done {
+            match shard.run(&call, asking).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => asked = self.redirected(error, &shard, slot, deadline).await?,
             }
@@ -275,8 +305,12 @@ impl Inner {
         };
         // The bus has a connection of its own: nothing that is heard waits behind an answer.
         let ear = Ear::start(client()?, number, self.ears.clone());
+        let durable = match self.dialer.need {
+            Some(need) => Some(Durable::start(Link::start(client()?, "durable", self.ears.counts.clone()), need)),
+            None => None,
+        };
         let commands = Link::start(client()?, "commands", self.ears.counts.clone());
-        Ok(Arc::new(Shard { at, number, commands, ear }))
+        Ok(Arc::new(Shard { at, number, commands, durable, ear }))
     }
 
     fn all(&self) -> Vec<Arc<Shard>> {

@@ -1,0 +1,107 @@
+//! What is changed in Redis: by one, or by many who share a call.
+
+use std::collections::BTreeMap;
+
+use super::keys::Keys;
+use super::shards::Call;
+use super::together::{Turn, Waiting};
+use super::{RedisBroker, committed, flag, life, number};
+use crate::broker::{Append, BrokerError, Commit, Committed, Topic, new_epoch};
+use crate::domain::position::{Epoch, Millis, Offset, Position};
+
+impl RedisBroker {
+    pub(super) async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
+        let Commit { expect, set, append, ttl_ms } = commit;
+        let appends = append.is_some();
+        let mut args = vec![
+            new_epoch()?.as_str().to_owned(),
+            self.names.channel(topic),
+            ttl_ms.map(life).unwrap_or_default(),
+            self.max_age(),
+            self.max_entries(),
+        ];
+        pairs(&mut args, expect);
+        pairs(&mut args, set);
+        match append {
+            Some(Append { event, by, payload, nonce, counted }) => {
+                let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
+                args.extend([event.to_owned(), by.to_string(), payload, nonce, flag(counted)]);
+            }
+            None => args.extend(std::iter::repeat_n(String::new(), 5)),
+        }
+        let keys = self.names.keys(topic).all();
+        let call = Call { script: &self.scripts.commit, keys, args, safely: appends };
+        committed(self.shards.run(call).await?)
+    }
+
+    /// Sends what is one's own and that of others, and answers them.
+    pub(super) async fn take(&self, topic: &Topic, turn: Turn) -> Result<Committed, BrokerError> {
+        let Turn { own, others, line: _line } = turn;
+        if others.is_empty() {
+            return self.commit_alone(topic, own).await;
+        }
+        match self.append_all(topic, &own, &others).await {
+            Ok(Some((first, at))) => {
+                let stored = |place: Offset| {
+                    let position = Position { epoch: first.epoch.clone(), offset: first.offset + place };
+                    Ok(Committed::Done { entry: Some((position, at)) })
+                };
+                for (place, other) in (1..).zip(others) {
+                    other.answer(stored(place));
+                }
+                stored(0)
+            }
+            Ok(None) => {
+                // Something stands against one of them. Sent in one go: fred writes what waits together.
+                let others = others.into_iter().map(|other| async {
+                    let answer = self.commit_alone(topic, other.commit.clone()).await;
+                    other.answer(answer);
+                });
+                let own = self.commit_alone(topic, own);
+                tokio::join!(own, futures_util::future::join_all(others)).0
+            }
+            Err(error) => {
+                for other in others {
+                    other.answer(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the first is and when it was stored, the others after it; `None` if nothing was appended.
+    async fn append_all(
+        &self,
+        topic: &Topic,
+        own: &Commit,
+        others: &[Waiting],
+    ) -> Result<Option<(Position, Millis)>, BrokerError> {
+        let commits = || std::iter::once(own).chain(others.iter().map(|other| &other.commit));
+        let mut args =
+            vec![new_epoch()?.as_str().to_owned(), self.names.channel(topic), self.max_age(), self.max_entries()];
+        let expect: BTreeMap<_, _> = commits().flat_map(|commit| commit.expect.iter().cloned()).collect();
+        pairs(&mut args, expect);
+        for Append { event, by, payload, nonce, .. } in commits().filter_map(|commit| commit.append.as_ref()) {
+            let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
+            args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
+        }
+        let Keys { fields, head, log, nonces, counts, .. } = self.names.keys(topic);
+        let keys = vec![fields, head, log, nonces, counts];
+        let call = Call { script: &self.scripts.append, keys, args, safely: true };
+        let answer: Vec<String> = self.shards.run(call).await?;
+        let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
+        Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
+    }
+}
+
+/// Fields and their values, as the scripts take them.
+fn pairs(
+    args: &mut Vec<String>,
+    fields: impl IntoIterator<Item = (String, Option<String>), IntoIter: ExactSizeIterator>,
+) {
+    let fields = fields.into_iter();
+    args.push(fields.len().to_string());
+    for (name, value) in fields {
+        args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
+    }
+}
