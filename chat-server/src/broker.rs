@@ -180,7 +180,7 @@ pub enum BrokerError {
     /// It can't be reached, or did not answer in time.
     #[error("the broker is unavailable: {0}")]
     Unavailable(String),
-    /// It can't be reached in the way that was asked for; holds what to change.
+    /// It is not set up as it has to be, or the way to it is not; holds what to change.
     #[error("{0}")]
     Misconfigured(String),
     /// What it holds is not what this version writes.
@@ -292,6 +292,11 @@ pub trait Broker: Send + Sync + 'static {
     /// Removes the presence of nodes whose beat ran out, at most `limit` users a call. Each user
     /// that is thereby no longer online anywhere is returned by exactly one call on one node.
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError>;
+
+    /// Whether the store is set up so that it can keep what is promised.
+    async fn check(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
 
     /// Why the broker, or a part of it, does not answer right now, in a few fixed words. `None`: it does.
     fn trouble(&self) -> Option<&'static str>;

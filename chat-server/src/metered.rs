@@ -158,6 +158,10 @@ impl Broker for Metered {
         self.measure(Verb::Presence, self.broker.reap(limit)).await
     }
 
+    async fn check(&self) -> Result<(), BrokerError> {
+        self.broker.check().await
+    }
+
     fn trouble(&self) -> Option<&'static str> {
         self.broker.trouble()
     }

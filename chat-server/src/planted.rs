@@ -230,6 +230,10 @@ mod on_purpose {
             self.0.reap(limit).await
         }
 
+        async fn check(&self) -> Result<(), BrokerError> {
+            self.0.check().await
+        }
+
         fn trouble(&self) -> Option<&'static str> {
             self.0.trouble()
         }

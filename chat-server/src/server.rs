@@ -35,6 +35,9 @@ use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT, upgrade}
 const CLOSE: Duration = Duration::from_secs(2);
 /// How often a broker that is away at the start is tried again.
 const START_RETRY: Duration = Duration::from_millis(500);
+/// How often it is looked at again whether the broker's store is set up as it has to be.
+const CHECK: Duration = Duration::from_secs(60);
+
 /// Why a node could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -191,6 +194,7 @@ async fn prepare(context: Arc<Context>) {
     let mut told = false;
     loop {
         let prepared = async {
+            context.broker.check().await?;
             context.rooms.ensure_lobby().await?;
             context.sessions.keys().await.map(drop)
         };
@@ -206,6 +210,23 @@ async fn prepare(context: Arc<Context>) {
         }
     }
     tracing::info!("the broker is there; taking sockets");
+    stay_fit(&context).await;
+}
+
+/// Says when the broker's store is no longer set up as it was found at the start, as after a failover
+/// to another one. That alone is no reason to send everybody away.
+async fn stay_fit(context: &Context) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(CHECK).await;
+        match context.broker.check().await {
+            Err(error @ BrokerError::Misconfigured(_)) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!("{error}");
+            }
+            Ok(()) => told = false,
+            Err(_) => {}
+        }
+    }
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {

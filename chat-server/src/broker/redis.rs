@@ -32,6 +32,7 @@ mod bus;
 mod dialer;
 mod durable;
 mod ear;
+mod fit;
 mod keys;
 mod link;
 mod shards;
@@ -330,6 +331,10 @@ impl Broker for RedisBroker {
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError> {
         let gone: Vec<String> = self.presence_verb(vec!["reap".to_owned(), limit.min(MAX_LIMIT).to_string()]).await?;
         Ok(gone.iter().filter_map(|user| UserId::parse(user).ok()).collect())
+    }
+
+    async fn check(&self) -> Result<(), BrokerError> {
+        self.shards.check().await
     }
 
     fn trouble(&self) -> Option<&'static str> {

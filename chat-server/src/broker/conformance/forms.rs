@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::outage::{until_available, until_heard};
 use super::*;
+use crate::broker::BrokerError;
 
 /// A node that could not connect, and the words for why.
 async fn trouble(config: RedisConfig) -> &'static str {
@@ -74,4 +75,68 @@ async fn after_a_failover_the_new_primary_is_used_and_the_old_one_left() {
     while node.hear_entry().await.payload != "3" {}
     let texts: Vec<_> = node.all(&topic).await.entries.into_iter().map(|entry| entry.payload).collect();
     assert_eq!((texts.first().map(String::as_str), texts.last().map(String::as_str)), (Some("1"), Some("3")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_set_up_as_documented_will_do() {
+    for version in [Version::Seven, Version::Eight] {
+        for form in [Form::Standalone, Form::Sentinel, Form::Cluster] {
+            let node = Node::on(Set::shared(form, version).config()).await;
+            node.broker.check().await.unwrap();
+        }
+    }
+}
+
+/// What is wrong with the Redis of a node.
+async fn unfit(node: &Node) -> String {
+    match node.broker.check().await {
+        Err(BrokerError::Misconfigured(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_may_not_do_is_named() {
+    let set = Set::start(Form::Standalone, Version::Seven);
+    let node = Node::on(set.config()).await;
+    for (taken, given, named) in [
+        ("-xadd", "+xadd", "needed: xadd;"),
+        ("-zadd -ssubscribe -subscribe", "+zadd +ssubscribe +subscribe", "needed: zadd, subscribe;"),
+        ("resetkeys '~other:*'", "resetkeys '~chat:*'", "its keys (such as chat:"),
+        ("resetchannels", "'&chat:*'", "its channels (such as chat:"),
+        ("-info", "+info", "needed: info;"),
+        ("-evalsha", "+evalsha", "'evalsha' command"),
+        ("-script", "'+script|load'", "'script|load' command"),
+    ] {
+        set.tell(&format!("cli a acl setuser chat {taken}"));
+        if taken == "-script" {
+            set.tell("cli a script flush");
+        }
+        // Redis ends connections whose channels were taken away.
+        until_available(&node, true).await;
+        let what = unfit(&node).await;
+        assert!(what.starts_with("the user of Redis may not") && what.contains(named), "{what}");
+        set.tell(&format!("cli a acl setuser chat {given}"));
+    }
+    node.broker.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_throws_messages_away_is_refused() {
+    let server = Server::start();
+    let node = server.node().await;
+    for (policy, limit, fits) in
+        [("allkeys-lru", "0", true), ("allkeys-lru", "100mb", false), ("noeviction", "100mb", true)]
+    {
+        server.ask(&format!("CONFIG SET maxmemory {limit}"));
+        server.ask(&format!("CONFIG SET maxmemory-policy {policy}"));
+        if fits {
+            node.broker.check().await.unwrap();
+        } else {
+            assert_eq!(
+                unfit(&node).await,
+                "Redis throws messages away when it is full (maxmemory-policy allkeys-lru): set maxmemory-policy noeviction"
+            );
+        }
+    }
 }

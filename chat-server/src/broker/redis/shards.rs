@@ -23,6 +23,7 @@ use super::address::Form;
 use super::dialer::Dialer;
 use super::durable::{self, Durable, Write};
 use super::ear::{Ear, Ears};
+use super::fit;
 use super::link::{AWAY, Link, failed, is_replica};
 use super::slots::{self, Owned, Redirect, SLOTS};
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
@@ -249,6 +250,17 @@ impl Shards {
         });
         let found: Vec<_> = found.collect();
         if found.is_empty() { vec![topic(0)] } else { found }
+    }
+
+    /// Whether all of them are set up as a chat needs it.
+    pub(super) async fn check(&self) -> Result<(), BrokerError> {
+        let shards = self.all();
+        if shards.is_empty() {
+            return self.of(0).map(drop);
+        }
+        let Ears { names, sharded, .. } = &self.inner.ears;
+        let checks = shards.iter().map(|shard| async { fit::check(shard.commands.client()?, names, *sharded).await });
+        join_all(checks).await.into_iter().collect()
     }
 
     /// Why not all of them can be used, if so.
