@@ -33,7 +33,15 @@ const TABLE: &[Row] = &[
     refused("{redis: {}}", "spec.redis: Invalid value: set exactly one of redis.managed and redis.external"),
     refused("{redis: {managed: {}, external: {endpoints: ['a:1']}}}", "set exactly one of redis.managed and"),
     refused("{redis: {external: {endpoints: []}}}", "spec.redis.external.endpoints: Invalid value"),
-    refused("{redis: {external: {endpoints: ['a:1', 'b:1']}}}", "spec.redis.external.endpoints: Too many: 2"),
+    refused("{redis: {external: {endpoints: ['a:1', 'b:1']}}}", "a standalone Redis has one endpoint"),
+    taken("{redis: {external: {mode: Cluster, endpoints: ['a:1', 'b:1'], tls: {caSecretRef: {name: ca}}}}}"),
+    taken("{redis: {external: {mode: Sentinel, endpoints: ['a:1'], sentinel: {masterName: chat}}}}"),
+    refused("{redis: {external: {mode: Sentinel, endpoints: ['a:1']}}}", "needs sentinel.masterName"),
+    refused("{redis: {external: {mode: Cluster, endpoints: ['a:1'], database: 1}}}", "database 0 only"),
+    refused(
+        "{redis: {external: {endpoints: ['a:1'], keyPrefix: '{a}'}}}",
+        "spec.redis.external.keyPrefix: Invalid value",
+    ),
     refused("{redis: {external: {endpoints: [redis]}}}", "spec.redis.external.endpoints[0]: Invalid value"),
     refused("{redis: {managed: {persistence: {size: big}}}}", "spec.redis.managed.persistence.size: Invalid value"),
     // Names that other names are made of.

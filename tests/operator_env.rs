@@ -7,22 +7,19 @@ use clap::{CommandFactory, Parser};
 use k8s_openapi::api::core::v1::EnvVar;
 use operator::api::spec::ChatCluster;
 use operator::controller::build::{Prepared, Resources, Scale, build};
-use operator::controller::dereference::{Owned, References};
+use operator::controller::dereference::{External, Owned, References};
 use operator::controller::unwatched::Kinds;
 use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
 /// proxies are believed is nothing that the operator can know.
-const NOT_IN_A_SPEC: &[&str] = &[
-    "CHAT_TRUSTED_PROXIES",
-    "CHAT_REDIS_SENTINEL_MASTER",
-    "CHAT_REDIS_SENTINEL_USERNAME",
-    "CHAT_REDIS_SENTINEL_PASSWORD",
-    "CHAT_REDIS_CA_FILE",
-    "CHAT_REDIS_CERT_FILE",
-    "CHAT_REDIS_KEY_FILE",
-    "CHAT_REDIS_KEY_PREFIX",
-];
+const NOT_IN_A_SPEC: &[&str] = &["CHAT_TRUSTED_PROXIES"];
+
+/// An external Redis with all that one can have.
+const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \
+    database: 3, credentialsSecretRef: {name: theirs, usernameKey: user}, \
+    sentinel: {masterName: mymaster, credentialsSecretRef: {name: watch, usernameKey: user}}, \
+    tls: {caSecretRef: {name: ca}, clientCertificateSecretRef: {name: ours}}}}}";
 
 fn references() -> References {
     let owned = |value: &str| Owned { fresh: value.repeat(16), ..Owned::default() };
@@ -31,7 +28,12 @@ fn references() -> References {
         session: owned("5e55"),
         admin: owned("ad31"),
         redis: owned("4ed1"),
-        credentials: Some(credentials.into()),
+        external: External {
+            credentials: Some(credentials.clone().into()),
+            sentinel_credentials: Some(credentials.into()),
+            ca: Some([("ca.crt".to_owned(), b"pem".to_vec())].into()),
+            client_certificate: Some(["tls.crt", "tls.key"].map(|key| (key.to_owned(), b"pem".to_vec())).into()),
+        },
         certificate: true,
         storage_class: true,
         kinds: Kinds { pod_monitor: true, prometheus_rule: true },
@@ -72,7 +74,7 @@ fn value(variable: &EnvVar, resources: &Resources<Prepared>) -> String {
     let owned = secrets.into_iter().flatten().find(|secret| secret.metadata.name.as_ref() == Some(&named.name));
     let bytes = match owned {
         Some(secret) => secret.data.as_ref().and_then(|data| data.get(&named.key)).map(|value| value.0.clone()),
-        None => references().credentials.and_then(|data| data.get(&named.key).cloned()),
+        None => references().external.credentials.and_then(|data| data.get(&named.key).cloned()),
     };
     String::from_utf8(bytes.unwrap_or_else(|| panic!("nothing under {}", named.key))).expect("text")
 }
@@ -119,6 +121,34 @@ fn the_credentials_of_an_external_redis_come_as_they_are() {
 }
 
 #[test]
+fn redis_behind_sentinels_is_reached_as_the_spec_says() {
+    let resources = built(SENTINELS);
+    let config = read(&variables(&resources));
+    assert_eq!(config.redis.url.as_deref(), Some("rediss-sentinel://s1:26379,s2:26379/3"));
+    assert_eq!(config.redis.sentinel_master.as_deref(), Some("mymaster"));
+    assert_eq!(config.redis.sentinel_username.as_deref(), Some("chat"));
+    assert_eq!(config.redis.sentinel_password.as_deref(), Some("p@ss:/word"));
+    assert_eq!(config.redis.key_prefix, "other:");
+    // The files are where the Secrets are mounted, under the names that their keys get there.
+    let pod = resources.replica_set.spec.and_then(|spec| spec.template?.spec).expect("a pod");
+    let mounts = pod.containers[0].volume_mounts.as_ref().expect("mounts");
+    let options = &config.redis;
+    for file in [&options.ca_file, &options.cert_file, &options.key_file].map(|file| file.as_ref().expect("a file")) {
+        let mount = mounts.iter().find(|mount| Some(std::path::Path::new(&mount.mount_path)) == file.parent());
+        let name = &mount.expect("a mount").name;
+        let volume = pod.volumes.iter().flatten().find(|volume| volume.name == *name).expect("a volume");
+        let items = volume.secret.as_ref().and_then(|secret| secret.items.as_ref()).expect("items");
+        assert!(items.iter().any(|item| file.ends_with(&item.path)), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_cluster_is_reached_by_some_of_its_servers() {
+    let config = read(&variables(&built("{redis: {external: {mode: Cluster, endpoints: ['a:7000', 'b:7000']}}}")));
+    assert_eq!(config.redis.url.as_deref(), Some("redis-cluster://a:7000,b:7000"));
+}
+
+#[test]
 fn a_chat_in_memory_knows_no_redis() {
     let config = read(&variables(&built("{replicas: 1}")));
     assert_eq!((config.redis.url, config.redis.password), (None, None));
@@ -126,9 +156,8 @@ fn a_chat_in_memory_knows_no_redis() {
 
 #[test]
 fn every_option_of_the_server_is_set_by_the_operator_or_known_not_to_be() {
-    let external = "{redis: {external: {endpoints: ['r:1'], credentialsSecretRef: {name: x, usernameKey: user}}}}";
     let set: BTreeSet<String> =
-        variables(&built(external)).into_keys().filter(|name| name.starts_with("CHAT_")).collect();
+        variables(&built(SENTINELS)).into_keys().filter(|name| name.starts_with("CHAT_")).collect();
     let options: BTreeSet<String> = Cli::command()
         .get_arguments()
         .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))

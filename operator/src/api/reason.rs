@@ -74,6 +74,12 @@ reasons! {
     RedisUnreachable => "Check spec.redis.external.endpoints, and what lies between: a NetworkPolicy, a firewall.",
     /// Redis refuses the user or the password.
     RedisAuthenticationFailed => "Mend the Secret that spec.redis.external.credentialsSecretRef names, or the user in Redis.",
+    /// TLS to Redis fails: its certificate is not trusted, or it does not take that of the nodes.
+    RedisTlsFailed => "Check spec.redis.external.tls: the CA, the client certificate; and that the certificate of Redis has the name of the endpoint.",
+    /// The user of Redis may not do all that the nodes need.
+    RedisRightsMissing => "Give the user what the message names; docs/redis.md has the rules.",
+    /// Redis throws messages away when it is full.
+    RedisEvicts => "Set maxmemory-policy noeviction in Redis.",
     /// There is no such StorageClass, so Redis has no volume.
     StorageClassNotFound => "Make the StorageClass; or make the ChatCluster anew with another one.",
     /// The Service is there.

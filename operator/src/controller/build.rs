@@ -14,6 +14,7 @@ use super::validate::{ValidatedCluster, ValidatedRedis};
 use crate::api::prometheus::{PodMonitor, PrometheusRule};
 
 mod autoscaler;
+mod certificates;
 mod config_map;
 mod disruption;
 mod env;

@@ -25,14 +25,27 @@ pub struct References {
     pub admin: Owned,
     /// The password of a managed Redis.
     pub redis: Owned,
-    /// The credentials of an external Redis. `None`: there is no such Secret.
-    pub credentials: Option<Data>,
+    /// Those of an external Redis.
+    pub external: External,
     /// Whether the Secret with the certificate is there.
     pub certificate: bool,
     /// Whether the StorageClass is there. True where none is named.
     pub storage_class: bool,
     /// Which kinds of the Prometheus Operator are installed.
     pub kinds: Kinds,
+}
+
+/// The Secrets of an external Redis, each `None` if there is no such Secret.
+#[derive(Debug, Clone, Default)]
+pub struct External {
+    /// Its user and password.
+    pub credentials: Option<Data>,
+    /// Those of its sentinels.
+    pub sentinel_credentials: Option<Data>,
+    /// The CA certificates that it is trusted by.
+    pub ca: Option<Data>,
+    /// The certificate that the nodes show it.
+    pub client_certificate: Option<Data>,
 }
 
 /// A Secret of the operator's own, with the value that it holds or will hold.
@@ -79,9 +92,16 @@ pub async fn dereference(
         None => secrets.get_opt(&name).await,
     };
     let wanted = Wanted::of(cluster);
-    let credentials = match wanted.credentials {
-        Some(name) => secrets.get_opt(name).await?.as_ref().map(data),
-        None => None,
+    let read = async |name: Option<&str>| match name {
+        Some(name) => Ok::<_, kube::Error>(secrets.get_opt(name).await?.as_ref().map(data)),
+        None => Ok(None),
+    };
+    let [credentials, sentinel_credentials, ca, client_certificate] = wanted.external;
+    let external = External {
+        credentials: read(credentials).await?,
+        sentinel_credentials: read(sentinel_credentials).await?,
+        ca: read(ca).await?,
+        client_certificate: read(client_certificate).await?,
     };
     let certificate = match wanted.certificate {
         Some(name) => secrets.get_metadata_opt(name).await?.is_some(),
@@ -98,7 +118,7 @@ pub async fn dereference(
             true => Owned::of(secret(names.redis()).await?.as_ref())?,
             false => Owned::default(),
         },
-        credentials,
+        external,
         certificate,
         storage_class,
         kinds,
@@ -118,7 +138,8 @@ async fn storage_class(client: &Client, name: &str) -> Result<bool, kube::Error>
 /// The names in a spec.
 pub struct Wanted<'a> {
     managed: bool,
-    credentials: Option<&'a str>,
+    /// Of an external Redis: its credentials, those of its sentinels, CA, and the nodes' certificate.
+    external: [Option<&'a str>; 4],
     certificate: Option<&'a str>,
     storage_class: Option<&'a str>,
 }
@@ -129,12 +150,18 @@ impl<'a> Wanted<'a> {
     pub fn of(cluster: &'a ChatCluster) -> Self {
         let redis = cluster.spec.redis.as_ref();
         let external = redis.and_then(|Redis { external, .. }| external.as_ref());
+        let sentinel = external.and_then(|external| external.sentinel.as_ref());
+        let tls = external.and_then(|external| external.tls.as_ref());
         let managed = redis.and_then(|Redis { managed, .. }| managed.as_ref());
         Self {
             managed: managed.is_some(),
-            credentials: external
-                .and_then(|external| external.credentials_secret_ref.as_ref())
-                .map(|credentials| credentials.name.as_str()),
+            external: [
+                external.and_then(|external| external.credentials_secret_ref.as_ref()).map(|named| &named.name),
+                sentinel.and_then(|sentinel| sentinel.credentials_secret_ref.as_ref()).map(|named| &named.name),
+                tls.and_then(|tls| tls.ca_secret_ref.as_ref()).map(|named| &named.name),
+                tls.and_then(|tls| tls.client_certificate_secret_ref.as_ref()).map(|named| &named.name),
+            ]
+            .map(|name| name.map(String::as_str)),
             certificate: cluster
                 .spec
                 .exposure
@@ -151,7 +178,7 @@ impl<'a> Wanted<'a> {
     /// Whether a Secret of this name is among them.
     #[must_use]
     pub fn secret(&self, name: &str) -> bool {
-        self.credentials == Some(name) || self.certificate == Some(name)
+        self.external.contains(&Some(name)) || self.certificate == Some(name)
     }
 }
 

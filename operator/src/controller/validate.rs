@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
-use super::dereference::{Data, References};
+use super::dereference::References;
 use super::error::Error;
 use super::names::Names;
 use super::quantity::Quantity;
@@ -15,9 +15,12 @@ use crate::api::spec::autoscaling::Autoscaling;
 use crate::api::spec::exposure::Exposure;
 use crate::api::spec::monitoring::Monitoring;
 use crate::api::spec::pod::{Pod, Resources};
-use crate::api::spec::redis::{External, Managed, Redis};
+use crate::api::spec::redis::{Managed, Redis};
 use crate::api::spec::rollout::{Drain, Surge};
 use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
+
+mod external;
+pub use external::ValidatedExternal;
 
 /// The key in the Secret with the keys that sign resume tokens.
 pub const SESSION_KEY: &str = "keys";
@@ -97,14 +100,7 @@ pub enum ValidatedRedis {
         password: Vec<u8>,
     },
     /// One that is there.
-    External {
-        /// Its host.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// Where the user and the password are, and what they are now.
-        credentials: Option<ValidatedCredentials>,
-    },
+    External(Box<ValidatedExternal>),
 }
 
 /// Where a user and a password are, and what they are now.
@@ -215,10 +211,17 @@ fn drains_at_a_time(drain: &Drain) -> usize {
 }
 
 /// The variables that the operator sets, beside [`settings`] (build/env.rs).
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 13] = [
     "CHAT_REDIS_URL",
     "CHAT_REDIS_USERNAME",
     "CHAT_REDIS_PASSWORD",
+    "CHAT_REDIS_SENTINEL_MASTER",
+    "CHAT_REDIS_SENTINEL_USERNAME",
+    "CHAT_REDIS_SENTINEL_PASSWORD",
+    "CHAT_REDIS_CA_FILE",
+    "CHAT_REDIS_CERT_FILE",
+    "CHAT_REDIS_KEY_FILE",
+    "CHAT_REDIS_KEY_PREFIX",
     "CHAT_SESSION_KEYS",
     "CHAT_ADMIN_TOKEN_FILE",
     "CHAT_NODE_ID",
@@ -253,7 +256,7 @@ fn redis(spec: Option<&Redis>, references: &References) -> Result<ValidatedRedis
     match spec {
         None | Some(Redis { managed: None, external: None }) => Ok(ValidatedRedis::Embedded),
         Some(Redis { managed: Some(managed), .. }) => self::managed(managed, references),
-        Some(Redis { external: Some(external), .. }) => self::external(external, references),
+        Some(Redis { external: Some(external), .. }) => external::external(external, &references.external),
     }
 }
 
@@ -265,38 +268,5 @@ fn managed(spec: &Managed, references: &References) -> Result<ValidatedRedis, Pr
         // Rewriting the append-only file may for a while need as much again for what changes meanwhile.
         max_memory: limit.map(|limit| limit.whole() / 10 * 6),
         password: references.redis.value(PASSWORD_KEY),
-    })
-}
-
-fn external(spec: &External, references: &References) -> Result<ValidatedRedis, Problem> {
-    let endpoint = spec.endpoints.first().map(String::as_str).unwrap_or_default();
-    let Some((host, port)) = endpoint.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
-        return Err(Problem {
-            reason: Reason::InvalidValue,
-            message: format!("spec.redis.external.endpoints: {endpoint:?} is not host:port with a port up to 65535"),
-        });
-    };
-    let credentials = match &spec.credentials_secret_ref {
-        None => None,
-        Some(named) => {
-            let data = references.credentials.as_ref().ok_or_else(|| Problem {
-                reason: Reason::SecretNotFound,
-                message: format!("spec.redis.external.credentialsSecretRef: there is no Secret {}", named.name),
-            })?;
-            let username = match named.username_key.as_str() {
-                "" => None,
-                key => Some((key.to_owned(), value(data, &named.name, key)?)),
-            };
-            let password = (named.password_key.clone(), value(data, &named.name, &named.password_key)?);
-            Some(ValidatedCredentials { secret: named.name.clone(), username, password })
-        }
-    };
-    Ok(ValidatedRedis::External { host: host.to_owned(), port, credentials })
-}
-
-fn value(data: &Data, secret: &str, key: &str) -> Result<Vec<u8>, Problem> {
-    data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| Problem {
-        reason: Reason::SecretKeyNotFound,
-        message: format!("spec.redis.external.credentialsSecretRef: the Secret {secret} has nothing under {key}"),
     })
 }

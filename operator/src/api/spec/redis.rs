@@ -4,7 +4,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::external::External;
 use super::pod::Resources;
+
+pub mod external;
 
 /// Exactly one of the two.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,40 +90,4 @@ fn default_size() -> String {
 
 fn default_retain() -> bool {
     true
-}
-
-/// A Redis that is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct External {
-    /// Its address, as `host:port`. One, for now.
-    #[schemars(
-        length(min = 1, max = 1),
-        inner(length(max = 300), regex(pattern = r"^([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$"))
-    )]
-    pub endpoints: Vec<String>,
-    /// The Secret with its user and password. Absent: it asks for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials_secret_ref: Option<Credentials>,
-}
-
-/// A Secret with a password and perhaps a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Credentials {
-    /// The Secret, in the ChatCluster's namespace.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// The key of the user; empty: Redis' default user.
-    #[serde(default)]
-    #[schemars(length(max = 253))]
-    pub username_key: String,
-    /// The key of the password.
-    #[serde(default = "default_password_key")]
-    #[schemars(length(min = 1, max = 253))]
-    pub password_key: String,
-}
-
-fn default_password_key() -> String {
-    "password".into()
 }

@@ -37,6 +37,43 @@ fn there_is_one_redis_at_most() {
 }
 
 #[test]
+fn an_external_redis_is_run_in_one_way() {
+    let of = |external: Value| refusal("chat", json!({"redis": {"external": external}}));
+    let sentinel = json!({"masterName": "mymaster"});
+    for taken in [
+        json!({"endpoints": ["r:1"], "database": 3, "tls": {}}),
+        json!({"mode": "Sentinel", "endpoints": ["a:1", "b:1"], "sentinel": sentinel}),
+        json!({"mode": "Cluster", "endpoints": ["a:1", "b:1"]}),
+    ] {
+        assert_eq!(of(taken), None);
+    }
+    for (refused, why) in [
+        (json!({"endpoints": ["a:1", "b:1"]}), "a standalone Redis has one endpoint"),
+        (json!({"mode": "Sentinel", "endpoints": ["a:1"]}), "needs sentinel.masterName"),
+        (json!({"mode": "Cluster", "endpoints": ["a:1"], "sentinel": sentinel}), "no other mode has sentinel"),
+        (json!({"mode": "Cluster", "endpoints": ["a:1"], "database": 1}), "database 0 only"),
+    ] {
+        let said = of(refused).unwrap_or_default();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn what_says_where_in_redis_a_chat_is_cannot_be_changed() {
+    let of = |field: &str, value: Value| {
+        let mut external = json!({"endpoints": ["r:1"]});
+        external[field] = value;
+        json!({"redis": {"external": external}})
+    };
+    let changed = |field: &str, before: Value, after: Value| refusal_of_change(of(field, before), of(field, after));
+    let prefix = changed("keyPrefix", json!("a:"), json!("b:"));
+    assert!(prefix.is_some_and(|why| why.contains("keyPrefix can't be changed")));
+    let database = changed("database", json!(0), json!(1));
+    assert!(database.is_some_and(|why| why.contains("database can't be changed")));
+    assert_eq!(changed("tls", json!({}), json!({"caSecretRef": {"name": "ca"}})), None);
+}
+
+#[test]
 fn a_name_leaves_room_for_the_names_made_of_it() {
     assert_eq!(refusal(&"a".repeat(super::MAX_NAME), json!({"replicas": 1})), None);
     let long = refusal(&"a".repeat(super::MAX_NAME + 1), json!({"replicas": 1}));

@@ -2,7 +2,10 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
-use crate::controller::validate::{PASSWORD_KEY, SESSION_KEY, ValidatedCluster, ValidatedRedis};
+use super::certificates;
+use crate::controller::validate::{
+    PASSWORD_KEY, SESSION_KEY, ValidatedCluster, ValidatedCredentials, ValidatedExternal, ValidatedRedis,
+};
 
 /// The variables, the user's own last.
 pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
@@ -18,18 +21,36 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
             variables.push(plain("CHAT_REDIS_URL", &format!("redis://{name}:{}", super::redis::PORT)));
             variables.push(secret("CHAT_REDIS_PASSWORD", &name, PASSWORD_KEY));
         }
-        ValidatedRedis::External { host, port, credentials } => {
-            variables.push(plain("CHAT_REDIS_URL", &format!("redis://{host}:{port}")));
-            if let Some(credentials) = credentials {
-                if let Some((key, _)) = &credentials.username {
-                    variables.push(secret("CHAT_REDIS_USERNAME", &credentials.secret, key));
-                }
-                variables.push(secret("CHAT_REDIS_PASSWORD", &credentials.secret, &credentials.password.0));
-            }
-        }
+        ValidatedRedis::External(redis) => external(&mut variables, redis),
     }
     variables.extend(cluster.pod.extra_env.iter().cloned());
     variables
+}
+
+fn external(variables: &mut Vec<EnvVar>, redis: &ValidatedExternal) {
+    let of = |user: &str, password: &str, found: &ValidatedCredentials| {
+        let user = found.username.as_ref().map(|(key, _)| secret(user, &found.secret, key));
+        user.into_iter().chain([secret(password, &found.secret, &found.password.0)]).collect::<Vec<_>>()
+    };
+    variables.push(plain("CHAT_REDIS_URL", &redis.url));
+    variables.push(plain("CHAT_REDIS_KEY_PREFIX", &redis.key_prefix));
+    if let Some(found) = &redis.credentials {
+        variables.extend(of("CHAT_REDIS_USERNAME", "CHAT_REDIS_PASSWORD", found));
+    }
+    if let Some(master) = &redis.sentinel_master {
+        variables.push(plain("CHAT_REDIS_SENTINEL_MASTER", master));
+    }
+    if let Some(found) = &redis.sentinel_credentials {
+        variables.extend(of("CHAT_REDIS_SENTINEL_USERNAME", "CHAT_REDIS_SENTINEL_PASSWORD", found));
+    }
+    if redis.ca.is_some() {
+        variables.push(plain("CHAT_REDIS_CA_FILE", &format!("{}/{}", certificates::CA_FOLDER, certificates::CA)));
+    }
+    if redis.client_certificate.is_some() {
+        let file = |name: &str| format!("{}/{name}", certificates::CLIENT_FOLDER);
+        variables.push(plain("CHAT_REDIS_CERT_FILE", &file(certificates::CERTIFICATE)));
+        variables.push(plain("CHAT_REDIS_KEY_FILE", &file(certificates::KEY)));
+    }
 }
 
 fn plain(name: &str, value: &str) -> EnvVar {

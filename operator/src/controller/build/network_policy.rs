@@ -22,10 +22,11 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
             to: Some(vec![pods(cluster, Component::Redis)]),
             ports: Some(vec![port("TCP", redis::PORT)]),
         }),
-        // By its port alone: a policy knows no names, and an address of a Service is not what a policy
-        // gets to see. It is the port that Redis' own pods or machines listen on.
-        ValidatedRedis::External { port: number, .. } => {
-            egress.push(NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(*number))]) });
+        // By its ports alone: a policy knows no names, and an address of a Service is not what a policy
+        // gets to see. They are the ports that Redis' own pods or machines listen on.
+        ValidatedRedis::External(redis) => {
+            let ports = redis.ports.iter().map(|number| port("TCP", i32::from(*number))).collect();
+            egress.push(NetworkPolicyEgressRule { to: None, ports: Some(ports) });
         }
     }
     policy(

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest, Sha256};
 
 use super::hash::ConfigHash;
-use super::{env, meta, security, service};
+use super::{certificates, env, meta, security, service};
 use crate::api::spec::Image;
 use crate::api::spec::pod::Resources;
 use crate::controller::names::{Component, REVISION};
@@ -95,17 +95,29 @@ fn config_hash(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
         hash = hash.add(name.as_bytes()).add(value.as_bytes());
     }
     match &cluster.redis {
-        ValidatedRedis::Embedded | ValidatedRedis::External { credentials: None, .. } => {}
+        ValidatedRedis::Embedded => {}
         ValidatedRedis::Managed { password, .. } => hash = hash.add(password),
-        ValidatedRedis::External { credentials: Some(credentials), .. } => {
-            let username = credentials.username.as_ref().map(|(_, value)| value.as_slice()).unwrap_or_default();
-            hash = hash.add(username).add(&credentials.password.1);
+        ValidatedRedis::External(redis) => {
+            for credentials in redis.credentials.iter().chain(&redis.sentinel_credentials) {
+                let username = credentials.username.as_ref().map(|(_, value)| value.as_slice()).unwrap_or_default();
+                hash = hash.add(username).add(&credentials.password.1);
+            }
         }
     }
     hash.finish()
 }
 
 fn pod(cluster: &ValidatedCluster) -> PodSpec {
+    let admin = Volume {
+        name: ADMIN_VOLUME.into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(cluster.names.admin()),
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let certificates = certificates::volumes(cluster).into_iter().map(|(volume, _)| volume);
     PodSpec {
         service_account_name: Some(cluster.names.node()),
         automount_service_account_token: Some(false),
@@ -122,15 +134,7 @@ fn pod(cluster: &ValidatedCluster) -> PodSpec {
         topology_spread_constraints: Some(spread(cluster)),
         priority_class_name: Some(cluster.pod.priority_class_name.clone()).filter(|name| !name.is_empty()),
         containers: vec![container(cluster)],
-        volumes: Some(vec![Volume {
-            name: ADMIN_VOLUME.into(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(cluster.names.admin()),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        }]),
+        volumes: Some(std::iter::once(admin).chain(certificates).collect()),
         ..PodSpec::default()
     }
 }
@@ -138,6 +142,13 @@ fn pod(cluster: &ValidatedCluster) -> PodSpec {
 const ADMIN_VOLUME: &str = "admin";
 
 fn container(cluster: &ValidatedCluster) -> Container {
+    let admin = VolumeMount {
+        name: ADMIN_VOLUME.into(),
+        mount_path: ADMIN_FOLDER.into(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let certificates = certificates::volumes(cluster).into_iter().map(|(_, mount)| mount);
     Container {
         name: CONTAINER.into(),
         image: Some(reference(&cluster.image)),
@@ -149,12 +160,7 @@ fn container(cluster: &ValidatedCluster) -> Container {
         }]),
         env: Some(env::build(cluster)),
         resources: Some(requirements(&cluster.pod.resources, [("cpu", "250m"), ("memory", "256Mi")])),
-        volume_mounts: Some(vec![VolumeMount {
-            name: ADMIN_VOLUME.into(),
-            mount_path: ADMIN_FOLDER.into(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(std::iter::once(admin).chain(certificates).collect()),
         // Two minutes to start; then a node that takes no clients is out of the Service within six
         // seconds, and one that does not answer at all is started anew after half a minute.
         startup_probe: Some(probe("/livez", 1, 120)),

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::spec::ChatCluster;
-use crate::controller::dereference::{Owned, References};
+use crate::controller::dereference::{External, Owned, References};
 use crate::controller::unwatched::Kinds;
 use crate::controller::validate::validate;
 
@@ -135,6 +135,43 @@ fn an_ingress_by_the_clients_address_sets_no_cookie() {
     let annotations = annotations.unwrap();
     assert_eq!(annotations["nginx.ingress.kubernetes.io/upstream-hash-by"], "$remote_addr");
     assert!(!annotations.keys().any(|name| name.contains("cookie") || name.ends_with("/affinity")));
+}
+
+#[test]
+fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
+    let external = json!({
+        "mode": "Cluster", "endpoints": ["a:7000", "b:7000"], "serverPorts": [7001],
+        "tls": {"caSecretRef": {"name": "ca", "key": "bundle"}, "clientCertificateSecretRef": {"name": "ours"}},
+    });
+    let named = |keys: &[&str]| Some(keys.iter().map(|key| ((*key).to_owned(), b"pem".to_vec())).collect());
+    let external_secrets =
+        External { ca: named(&["bundle"]), client_certificate: named(&["tls.crt", "tls.key"]), ..External::default() };
+    let with = |external_secrets: External| {
+        let cluster = serde_json::from_value(json!({
+            "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+            "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
+            "spec": {"redis": {"external": external}},
+        }));
+        let references = References { external: external_secrets, ..References::default() };
+        validate(&cluster.unwrap(), &references, "chat-system")
+    };
+    let resources = build(&with(external_secrets.clone()).unwrap(), &Scale { wanted: 2, replicas: 2, leaving: false });
+    let policy = serde_json::to_value(&resources.network_policy).unwrap().to_string();
+    assert!(policy.contains(r#"{"port":7000,"protocol":"TCP"},{"port":7001,"protocol":"TCP"}"#), "{policy}");
+    let pod = serde_json::to_value(&resources.replica_set).unwrap().to_string();
+    for piece in [r#""secretName":"ca""#, r#"{"key":"bundle","path":"ca.crt"}"#, r#""secretName":"ours""#] {
+        assert!(pod.contains(piece), "{piece}: {pod}");
+    }
+
+    let missing = |change: fn(&mut External)| {
+        let mut secrets = external_secrets.clone();
+        change(&mut secrets);
+        format!("{:?}", with(secrets).unwrap_err())
+    };
+    let said = missing(|secrets| secrets.ca = None);
+    assert!(said.contains("SecretNotFound") && said.contains("tls.caSecretRef: there is no Secret ca"), "{said}");
+    let said = missing(|secrets| secrets.client_certificate = Some(Default::default()));
+    assert!(said.contains("SecretKeyNotFound") && said.contains("nothing under tls.crt"), "{said}");
 }
 
 #[test]

@@ -3,20 +3,30 @@
 use super::{Finding, Observed, pods};
 use crate::api::reason::Reason;
 
-/// What a node says when Redis refuses the user or the password
-/// (chat-server/src/http/health.rs).
-const REFUSED: &str = "Redis refuses the user or the password";
-/// What it says when Redis can't be reached.
-const AWAY: &str = "Redis can't be reached";
+/// How what a node says of Redis begins (chat-server/src/broker/redis: link, shards, fit), and what it
+/// means; what is more exact comes first.
+const TROUBLES: [(&str, Reason); 8] = [
+    ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
+    ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),
+    ("Redis breaks TLS off", Reason::RedisTlsFailed),
+    ("the user of Redis may not do all that is needed", Reason::RedisRightsMissing),
+    ("Redis throws messages away when it is full", Reason::RedisEvicts),
+    ("no sentinel leads to a primary of Redis that can be reached", Reason::RedisUnreachable),
+    ("a shard of the Redis Cluster can't be reached", Reason::RedisUnreachable),
+    ("Redis can't be reached", Reason::RedisUnreachable),
+];
 
 /// Whether the nodes can store.
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(redis) = &observed.cluster.spec.redis else {
         return Finding::yes(Reason::Embedded, "the chat is in its pod's memory, and gone with it");
     };
-    let says = |words: &str| observed.words.iter().any(|said| said.contains(words));
-    if says(REFUSED) {
-        return Finding::no(Reason::RedisAuthenticationFailed, REFUSED);
+    let trouble = trouble(observed.words);
+    // That a managed one is away shows better in its pod.
+    if let Some((reason, words)) = &trouble
+        && (redis.managed.is_none() || *reason != Reason::RedisUnreachable)
+    {
+        return Finding::no(*reason, words.as_str());
     }
     if redis.managed.is_some() {
         return managed(
@@ -24,14 +34,19 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
             redis.managed.as_ref().map(|managed| managed.persistence.storage_class_name.as_str()),
         );
     }
-    if says(AWAY) {
-        return Finding::no(Reason::RedisUnreachable, AWAY);
-    }
     if observed.fleet.staying().any(|node| node.ready) {
         Finding::yes(Reason::RedisAnswers, "")
     } else {
         Finding::new("Unknown", Reason::Unknown, "no node has said yet")
     }
+}
+
+/// The first of these that a node says, and all that it says of it.
+fn trouble(said: &[String]) -> Option<(Reason, String)> {
+    TROUBLES.iter().find_map(|(words, reason)| {
+        let found = said.iter().find_map(|said| said.find(words).and_then(|at| said.get(at..)))?;
+        Some((*reason, found.trim_end().to_owned()))
+    })
 }
 
 fn managed(observed: &Observed<'_>, class: Option<&str>) -> Finding {

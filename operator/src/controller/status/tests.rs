@@ -115,6 +115,10 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
             "RedisAuthenticationFailed",
         ),
         ("waiting for the broker: the broker is unavailable: Redis can't be reached\n", "RedisUnreachable"),
+        ("ok, but a shard of the Redis Cluster can't be reached\n", "RedisUnreachable"),
+        ("ok, but Redis shows a certificate that can't be trusted\n", "RedisTlsFailed"),
+        ("waiting for the broker: the user of Redis may not do all that is needed: xadd; …\n", "RedisRightsMissing"),
+        ("waiting for the broker: Redis throws messages away when it is full (…): …\n", "RedisEvicts"),
     ] {
         let mut found = Found::with(external(), nodes(0, 2));
         found.words = vec![words.to_owned()];

@@ -1,0 +1,41 @@
+//! The certificates for TLS to an external Redis, as files in the nodes' pods. The server reads them
+//! anew with each connection, and the kubelet renews them: so they are no part of what replaces pods.
+
+use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
+
+use crate::controller::validate::{ValidatedCluster, ValidatedExternal, ValidatedRedis};
+
+/// Where those of the CA are.
+pub(super) const CA_FOLDER: &str = "/etc/chat-server/redis-ca";
+/// Their file there, whatever the key in the Secret.
+pub(super) const CA: &str = "ca.crt";
+/// Where the nodes' own one is.
+pub(super) const CLIENT_FOLDER: &str = "/etc/chat-server/redis-client";
+/// Its file there.
+pub(super) const CERTIFICATE: &str = "tls.crt";
+/// The file of its key.
+pub(super) const KEY: &str = "tls.key";
+
+/// A volume and where it is mounted, for each Secret.
+pub(super) fn volumes(cluster: &ValidatedCluster) -> Vec<(Volume, VolumeMount)> {
+    let ValidatedRedis::External(redis) = &cluster.redis else { return Vec::new() };
+    let ValidatedExternal { ca, client_certificate, .. } = &**redis;
+    let ca = ca.as_ref().map(|ca| volume("redis-ca", CA_FOLDER, &ca.name, &[(&ca.key, CA)]));
+    let client = client_certificate
+        .as_ref()
+        .map(|client| volume("redis-client", CLIENT_FOLDER, &client.name, &[(CERTIFICATE, CERTIFICATE), (KEY, KEY)]));
+    ca.into_iter().chain(client).collect()
+}
+
+fn volume(name: &str, folder: &str, secret: &str, files: &[(&str, &str)]) -> (Volume, VolumeMount) {
+    let items = files.iter().map(|(key, path)| KeyToPath { key: (*key).into(), path: (*path).into(), mode: None });
+    let source = SecretVolumeSource {
+        secret_name: Some(secret.into()),
+        default_mode: Some(0o440),
+        items: Some(items.collect()),
+        ..SecretVolumeSource::default()
+    };
+    let mount =
+        VolumeMount { name: name.into(), mount_path: folder.into(), read_only: Some(true), ..VolumeMount::default() };
+    (Volume { name: name.into(), secret: Some(source), ..Volume::default() }, mount)
+}
