@@ -21,6 +21,7 @@ pub(crate) mod polling;
 pub(crate) mod ports;
 pub(crate) mod reader;
 pub(crate) mod redis;
+pub(crate) mod redis_set;
 pub(crate) mod spread;
 pub(crate) mod stock;
 pub(crate) mod traefik;

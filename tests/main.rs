@@ -51,4 +51,5 @@ mod operator_rest;
 mod operator_scale;
 mod operator_sweep;
 mod operator_trouble;
+mod redis_forms;
 mod tidy;

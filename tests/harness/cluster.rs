@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
 
+use super::redis_set::RedisSet;
 use super::{BusProxy, Redis, ports, signal, until};
 
 /// What stands between the nodes.
@@ -16,6 +17,8 @@ pub(crate) enum Bus {
     Embedded,
     /// Nodes over a real Redis.
     Redis,
+    /// Nodes over a Redis that somebody else started.
+    Elsewhere,
 }
 
 /// What to start.
@@ -31,16 +34,23 @@ impl Plan {
     pub(crate) fn on(bus: Bus) -> Self {
         let nodes = match bus {
             Bus::Embedded => 1,
-            Bus::Redis => 2,
+            Bus::Redis | Bus::Elsewhere => 2,
         };
         Self { bus, nodes, args: Vec::new(), proxied: false }
             .flag("--messages-per-second", "0")
             .flag("--message-burst", "0")
     }
 
+    /// Three nodes over these.
+    pub(crate) fn over(redis: &RedisSet) -> Self {
+        let mut plan = Self::on(Bus::Elsewhere).nodes(3);
+        plan.args.extend(redis.flags());
+        plan
+    }
+
     /// So many nodes; the embedded broker has one whatever is asked.
     pub(crate) fn nodes(mut self, nodes: usize) -> Self {
-        if self.bus == Bus::Redis {
+        if self.bus != Bus::Embedded {
             self.nodes = nodes;
         }
         self
