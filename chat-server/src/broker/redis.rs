@@ -16,6 +16,7 @@ pub use self::dialer::RedisConfig;
 pub use self::durable::Durability;
 use self::ear::Ears;
 use self::keys::{Keys, Names};
+use self::scripts::Scripts;
 use self::shards::{Call, Shards};
 pub use self::tls::TlsFiles;
 use self::together::{Lines, Told};
@@ -25,7 +26,6 @@ use super::{
 };
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
-use crate::planted::{self, Bug};
 
 mod address;
 mod bus;
@@ -35,6 +35,7 @@ mod ear;
 mod fit;
 mod keys;
 mod link;
+mod scripts;
 mod shards;
 mod slots;
 mod tls;
@@ -63,53 +64,6 @@ pub struct RedisBroker {
     retention: Retention,
     scripts: Scripts,
     lines: Lines,
-}
-
-/// What goes before the scripts that append.
-const APPENDING: &str =
-    concat!(include_str!("redis/trim.lua"), include_str!("redis/entry.lua"), include_str!("redis/expect.lua"));
-
-struct Scripts {
-    commit: Script,
-    append: Script,
-    read: Script,
-    top: Script,
-    nonce: Script,
-    fields: Script,
-    list: Script,
-    mark: Script,
-    unread: Script,
-    touch: Script,
-    presence: Script,
-}
-
-impl Scripts {
-    fn new(sharded: bool) -> Self {
-        let living = |script: &str| {
-            let life = include_str!("redis/life.lua");
-            let life = if planted::is_planted(Bug::KeepEpoch) {
-                life.replace("server ~= known[4]", "false")
-            } else {
-                life.to_owned()
-            };
-            let script = life + script;
-            // In a Redis Cluster a PUBLISH goes to every server of it.
-            Script::from_lua(if sharded { script.replace("'PUBLISH'", "'SPUBLISH'") } else { script })
-        };
-        Self {
-            commit: living(&[APPENDING, include_str!("redis/commit.lua")].concat()),
-            append: living(&[APPENDING, include_str!("redis/append.lua")].concat()),
-            read: living(include_str!("redis/read.lua")),
-            top: Script::from_lua(include_str!("redis/top.lua")),
-            nonce: Script::from_lua(include_str!("redis/nonce.lua")),
-            fields: Script::from_lua(include_str!("redis/fields.lua")),
-            list: Script::from_lua(include_str!("redis/list.lua")),
-            mark: Script::from_lua(include_str!("redis/mark.lua")),
-            unread: Script::from_lua(include_str!("redis/unread.lua")),
-            touch: Script::from_lua(include_str!("redis/touch.lua")),
-            presence: Script::from_lua(include_str!("redis/presence.lua")),
-        }
-    }
 }
 
 /// An entry as the scripts return it: epoch, offset, time, event, author, payload.

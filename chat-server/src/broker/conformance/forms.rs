@@ -41,6 +41,24 @@ async fn a_wrong_password_is_told_behind_sentinels_too_and_so_are_sentinels_with
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_none_is_told_and_so_is_one_that_is_taken_for_a_single_redis() {
+    let mut config = Set::shared(Form::Standalone, Version::Seven).config();
+    config.url = config.url.replace("rediss:", "rediss-cluster:");
+    assert!(trouble(config).await.starts_with("Redis does not say who has which slots"));
+
+    let mut config = Set::shared(Form::Cluster, Version::Seven).config();
+    config.url = config.url.replace("rediss-cluster:", "rediss:").split(',').next().unwrap().to_owned();
+    let (broker, _heard) = RedisBroker::connect(config).await.unwrap();
+    let rooms: Vec<_> = (0..50).map(|number| room(&format!("r{number}"))).collect();
+    let mut refused = Vec::new();
+    for room in &rooms {
+        refused.extend(broker.commit(room, message("u", "1")).await.err());
+    }
+    assert!(refused.iter().all(|error| error.to_string().starts_with("this Redis belongs to a Redis Cluster")));
+    assert!((1..50).contains(&refused.len()), "some are this server's own: {}", refused.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_renewed_without_a_restart() {
     let set = Set::start(Form::Standalone, Version::Seven);
     let mut config = set.config();

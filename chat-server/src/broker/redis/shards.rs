@@ -38,6 +38,13 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// What is said while some shards answer and others don't. The operator looks for these words
 /// (operator/src/controller/status/redis.rs).
 const PARTLY: &str = "a shard of the Redis Cluster can't be reached";
+/// What is said where no shard is known, because those who were asked don't say; likewise.
+const NO_SLOTS: &str =
+    "Redis does not say who has which slots: it is no Redis Cluster, or its user may not CLUSTER SLOTS";
+/// What is said of a server that sends the node elsewhere; likewise.
+const A_CLUSTER: &str = "this Redis belongs to a Redis Cluster: redis-cluster:// has to stand in --redis-url";
+/// Probes that are tried to find one for each shard; enough for all but the very smallest.
+const TRIES: u16 = 4096;
 
 /// One server, and what connects the node with it.
 pub(super) struct Shard {
@@ -155,7 +162,12 @@ impl Shards {
                 // What was the primary is none any more: there may be another one at the same address.
                 shard.commands.renew().await;
             }
-            return done.map_err(failed);
+            return match done {
+                Err(error) if matches!(Redirect::read(error.details()), Some(Redirect::Moved(..))) => {
+                    Err(BrokerError::Misconfigured(A_CLUSTER.to_owned()))
+                }
+                done => done.map_err(failed),
+            };
         };
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         let mut asked: Option<Arc<Shard>> = None;
@@ -242,13 +254,16 @@ impl Shards {
     pub(super) fn probes(&self, node: &NodeId) -> Vec<Topic> {
         let topic = |number| Topic::Node(node.clone(), number);
         let mut left: HashSet<u64> = self.all().iter().map(|shard| shard.number).collect();
-        // By chance, some times as many tries as there are shards are enough; each has thousands.
-        let tries = u16::try_from(left.len() * 20).unwrap_or(u16::MAX).max(1);
-        let found = (0..tries).map(topic).filter(|topic| {
-            let shard = self.shard_of(&self.inner.ears.names.channel(topic));
-            shard.is_ok_and(|shard| left.remove(&shard.number))
-        });
-        let found: Vec<_> = found.collect();
+        let mut found = Vec::new();
+        for topic in (0..TRIES).map(topic) {
+            if left.is_empty() {
+                break;
+            }
+            let shard = self.shard_of(&self.inner.ears.names.channel(&topic));
+            if shard.is_ok_and(|shard| left.remove(&shard.number)) {
+                found.push(topic);
+            }
+        }
         if found.is_empty() { vec![topic(0)] } else { found }
     }
 
@@ -388,7 +403,10 @@ impl Inner {
         match owned.and_then(|owned| self.adopt(owned)) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, host, "a node of the Redis Cluster does not say who has which slots");
+                let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+                if std::mem::replace(&mut *unknown, NO_SLOTS) != NO_SLOTS {
+                    tracing::warn!(%error, host, "a node of the Redis Cluster does not say who has which slots");
+                }
                 false
             }
         }

@@ -5,7 +5,7 @@ use crate::api::reason::Reason;
 
 /// How what a node says of Redis begins (chat-server/src/broker/redis: link, shards, fit), and what it
 /// means; what is more exact comes first.
-const TROUBLES: [(&str, Reason); 8] = [
+const TROUBLES: [(&str, Reason); 10] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
     ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),
     ("Redis breaks TLS off", Reason::RedisTlsFailed),
@@ -13,6 +13,8 @@ const TROUBLES: [(&str, Reason); 8] = [
     ("Redis throws messages away when it is full", Reason::RedisEvicts),
     ("no sentinel leads to a primary of Redis that can be reached", Reason::RedisUnreachable),
     ("a shard of the Redis Cluster can't be reached", Reason::RedisUnreachable),
+    ("Redis does not say who has which slots", Reason::RedisUnreachable),
+    ("this Redis belongs to a Redis Cluster", Reason::RedisUnreachable),
     ("Redis can't be reached", Reason::RedisUnreachable),
 ];
 

@@ -1,0 +1,53 @@
+//! The scripts, each with what goes before it.
+
+use fred::types::scripts::Script;
+
+use crate::planted::{self, Bug};
+
+/// What goes before the scripts that append.
+const APPENDING: &str = concat!(include_str!("trim.lua"), include_str!("entry.lua"), include_str!("expect.lua"));
+
+/// One a verb, but for the commits, which have two.
+pub(super) struct Scripts {
+    pub(super) commit: Script,
+    pub(super) append: Script,
+    pub(super) read: Script,
+    pub(super) top: Script,
+    pub(super) nonce: Script,
+    pub(super) fields: Script,
+    pub(super) list: Script,
+    pub(super) mark: Script,
+    pub(super) unread: Script,
+    pub(super) touch: Script,
+    pub(super) presence: Script,
+}
+
+impl Scripts {
+    /// Those of a Redis Cluster (`sharded`), or of a Redis by itself.
+    pub(super) fn new(sharded: bool) -> Self {
+        let living = |script: &str| {
+            let life = include_str!("life.lua");
+            let life = if planted::is_planted(Bug::KeepEpoch) {
+                life.replace("server ~= known[4]", "false")
+            } else {
+                life.to_owned()
+            };
+            let script = life + script;
+            // In a Redis Cluster a PUBLISH goes to every server of it.
+            Script::from_lua(if sharded { script.replace("'PUBLISH'", "'SPUBLISH'") } else { script })
+        };
+        Self {
+            commit: living(&[APPENDING, include_str!("commit.lua")].concat()),
+            append: living(&[APPENDING, include_str!("append.lua")].concat()),
+            read: living(include_str!("read.lua")),
+            top: Script::from_lua(include_str!("top.lua")),
+            nonce: Script::from_lua(include_str!("nonce.lua")),
+            fields: Script::from_lua(include_str!("fields.lua")),
+            list: Script::from_lua(include_str!("list.lua")),
+            mark: Script::from_lua(include_str!("mark.lua")),
+            unread: Script::from_lua(include_str!("unread.lua")),
+            touch: Script::from_lua(include_str!("touch.lua")),
+            presence: Script::from_lua(include_str!("presence.lua")),
+        }
+    }
+}
