@@ -19,6 +19,7 @@ pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod polling;
 pub(crate) mod ports;
+pub(crate) mod prometheus;
 pub(crate) mod reader;
 pub(crate) mod redis;
 pub(crate) mod redis_set;

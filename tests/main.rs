@@ -35,6 +35,8 @@ mod cluster_wedged;
 mod deploy_browser;
 mod history;
 mod metrics_page;
+mod monitoring_causes;
+mod monitoring_live;
 mod monitoring_rules;
 mod operator_admission;
 mod operator_chart;

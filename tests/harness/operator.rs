@@ -137,6 +137,11 @@ impl Operator {
         until(&what, || async { (self.metric("chat_operator_leader").await? == 1.0).then_some(()) }).await;
     }
 
+    /// Where its HTTP server is.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// The status and the words of a path of its HTTP server.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = reqwest::get(format!("http://127.0.0.1:{}{path}", self.port)).await.ok()?;
