@@ -58,7 +58,7 @@ lint: setup $(WEB)/dist/index.html ## formatting, clippy, licences, and the comp
 	cargo deny --locked check licenses bans sources
 	@# Compose reads the file without an engine; where there is not even the command, CI has it.
 	@if docker compose version >/dev/null 2>&1; then \
-		echo 'docker compose config'; docker compose config --quiet; \
+		echo 'docker compose config'; docker compose --profile observability config --quiet; \
 	else echo 'docker compose config: not checked, there is no docker compose here'; fi
 	@echo 'nginx -t'
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
@@ -92,6 +92,12 @@ up: ## three nodes behind nginx with Redis, in containers, at http://localhost:3
 .PHONY: down
 down: ## stop what `make up` started; what was said stays (docker compose down -v forgets it)
 	docker compose down
+
+# `make demo SECONDS=60 PEOPLE=10`; URL=http://localhost:3000 for another chat than that of `make run` or `make up`.
+.PHONY: demo
+demo: ## some people (40) who talk for SECONDS (600), so that dashboards have something to show
+	@[ -d tests/clients/js/node_modules ] || npm --prefix tests/clients/js ci --ignore-scripts --no-progress
+	node tests/clients/js/demo.cjs $(or $(URL),http://localhost:3000) $(or $(SECONDS),600) $(or $(PEOPLE),40)
 
 .PHONY: clean
 clean: ## remove what was built here

@@ -58,6 +58,24 @@ fn prometheus_can_read_all_rules() {
     promtool(&["check", "rules"], RULES.map(rules));
 }
 
+/// By docker compose: its Prometheus takes what it is given, and every file that is handed in is there.
+#[test]
+fn compose_hands_in_what_prometheus_and_grafana_read() {
+    promtool(&["check", "config", "--syntax-only"], [root().join("observability/prometheus.yml")]);
+    let compose = yaml(&root().join("docker-compose.yml"));
+    for service in ["prometheus", "grafana"] {
+        let service = &compose["services"][service];
+        assert_eq!(service["profiles"][0], "observability");
+        let volumes = service["volumes"].as_sequence().expect("volumes");
+        let files: Vec<&str> =
+            volumes.iter().filter_map(|volume| volume.as_str()?.strip_prefix("./")?.split(':').next()).collect();
+        assert!(files.len() > 1, "{files:?}");
+        for file in files {
+            assert!(root().join(file).is_file(), "{file} is not there");
+        }
+    }
+}
+
 #[test]
 fn every_alert_fires_on_its_cause_and_on_nothing_else() {
     promtool(&["test", "rules"], CASES.map(cases));
