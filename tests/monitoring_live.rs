@@ -42,7 +42,7 @@ fn panels() -> Vec<Panel> {
 
 /// What Grafana asks where everything is chosen.
 fn filled_in(expression: &str) -> String {
-    let variables = [("$namespace", ".*"), ("$cluster", ".*"), ("$pod", ".*"), ("$__rate_interval", "10s")];
+    let variables = [("$namespace", ".+"), ("$cluster", ".+"), ("$pod", ".+"), ("$__rate_interval", "10s")];
     variables.iter().fold(expression.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 

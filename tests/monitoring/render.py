@@ -28,7 +28,7 @@ def ask(server, what, **form):
 
 
 def filled_in(expression, minutes):
-    for name, value in [("$__rate_interval", "30s"), ("$namespace", ".*"), ("$cluster", ".*"), ("$pod", ".*")]:
+    for name, value in [("$__rate_interval", "30s"), ("$namespace", ".+"), ("$cluster", ".+"), ("$pod", ".+")]:
         expression = expression.replace(name, value)
     return expression
 

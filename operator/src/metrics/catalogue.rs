@@ -39,6 +39,11 @@ pub struct Label {
 
 const RESULT: Label = Label { name: "result", values: || vec!["ok", "error"] };
 const REASON: Label = Label { name: "reason", values: || Reason::ALL.iter().map(|reason| reason.as_str()).collect() };
+/// Those of [`crate::controller::error::Error::reason`].
+const EARLY: Label = Label {
+    name: "reason",
+    values: || [Reason::ApplyFailed, Reason::NameConflict, Reason::QuotaExceeded].map(Reason::as_str).to_vec(),
+};
 const KIND: Label = Label { name: "kind", values: || WRITTEN.to_vec() };
 const WRITE: Label = Label { name: "verb", values: || vec!["apply", "patch", "delete"] };
 const VERB: Label = Label { name: "verb", values: || VERBS.to_vec() };
@@ -91,7 +96,7 @@ catalogue! {
     RECONCILES = "chat_operator_reconcile_duration_seconds",
         Kind::Histogram(&[0.005, 0.02, 0.1, 0.5, 2.0, 10.0]), "seconds", [RESULT],
         "How long one look at a ChatCluster took, and how it ended.";
-    ERRORS = "chat_operator_reconcile_errors_total", Kind::Counter, "looks", [REASON],
+    ERRORS = "chat_operator_reconcile_errors_total", Kind::Counter, "looks", [EARLY],
         "Looks at a ChatCluster that ended early, by reason; each is tried again.";
     RUNNING = "chat_operator_reconciles_running", Kind::Gauge, "looks", [],
         "Looks at ChatClusters that are going on, at most 8.";
