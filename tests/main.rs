@@ -24,6 +24,7 @@ mod chat_recovery;
 mod chat_rooms;
 mod chat_stock_clients;
 mod cluster_admin;
+mod cluster_analytics;
 mod cluster_cordon;
 mod cluster_faults;
 mod cluster_history;

@@ -122,6 +122,7 @@ fn imports_go_one_way() {
         "presence",
         "session",
         "room",
+        "analytics",
         "config",
         "metrics",
         "telemetry",
@@ -137,7 +138,7 @@ fn imports_go_one_way() {
             "metered" => &["domain", "broker", "metrics"],
             "planted" => &broker,
             "broker" | "config" => &broker,
-            "presence" | "session" | "room" => &cases,
+            "presence" | "session" | "room" | "analytics" => &cases,
             "socket" | "http" => &rim,
             "lifecycle" | "telemetry" | "connection" => &[],
             // They put together what there is.

@@ -7,6 +7,7 @@
 
 use async_trait::async_trait;
 
+use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 
@@ -297,6 +298,16 @@ pub trait Broker: Send + Sync + 'static {
     async fn check(&self) -> Result<(), BrokerError> {
         Ok(())
     }
+
+    /// Adds to what is known of what goes on, under the hour and the day of the broker's clock. Not idempotent.
+    async fn record(&self, activity: &Activity) -> Result<(), BrokerError>;
+
+    /// What went on in the last `hours` and `days`, the present ones among them; at most [`MOST_HOURS`] and
+    /// [`MOST_DAYS`].
+    ///
+    /// [`MOST_HOURS`]: crate::domain::activity::MOST_HOURS
+    /// [`MOST_DAYS`]: crate::domain::activity::MOST_DAYS
+    async fn activity(&self, hours: u32, days: u32) -> Result<Report, BrokerError>;
 
     /// Why the broker, or a part of it, does not answer right now, in a few fixed words. `None`: it does.
     fn trouble(&self) -> Option<&'static str>;

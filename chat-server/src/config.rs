@@ -118,7 +118,7 @@ pub struct Config {
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 20_000)]
     pub max_connections: usize,
 
-    /// A file that holds the token for POST /cordon, /uncordon and /drain on --admin-listen, given as
+    /// A file that holds the token for POST /cordon, /uncordon, /drain and GET /api/v1/analytics on --admin-listen, given as
     /// `Authorization: Bearer …`. Without it nobody may cordon the node, nor drain it but by SIGTERM
     #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The words of the chat as types. Pure: nothing here knows of a network, a clock or a store.
 
+pub mod activity;
 pub mod error;
 pub mod id;
 pub mod message;

@@ -1,6 +1,8 @@
 //! What is served over plain HTTP: the page, and the gate in front of the handshake, on the
 //! public port; health and metrics on the admin port.
 
+pub mod admin_token;
+pub mod analytics;
 pub mod api;
 pub mod gate;
 pub mod health;

@@ -8,6 +8,7 @@
 //! Dependencies point one way: `domain ← broker ← {presence, session, room} ← {socket | http} ←
 //! server ← main`. A test holds the sources to that.
 
+pub mod analytics;
 pub mod broker;
 pub mod config;
 pub mod connection;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use prometheus::IntGauge;
 
 use crate::broker::{Broker, BrokerError, Commit, Committed, Entry, Fields, Range, Slice, Topic, Traffic};
+use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Offset, Position};
 use crate::metrics::{BrokerFailure, Metrics, Verb};
@@ -160,6 +161,14 @@ impl Broker for Metered {
 
     async fn check(&self) -> Result<(), BrokerError> {
         self.broker.check().await
+    }
+
+    async fn record(&self, activity: &Activity) -> Result<(), BrokerError> {
+        self.measure(Verb::Activity, self.broker.record(activity)).await
+    }
+
+    async fn activity(&self, hours: u32, days: u32) -> Result<Report, BrokerError> {
+        self.measure(Verb::Activity, self.broker.activity(hours, days)).await
     }
 
     fn trouble(&self) -> Option<&'static str> {

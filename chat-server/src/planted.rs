@@ -51,7 +51,8 @@ mod on_purpose {
     use serde_json::value::RawValue;
 
     use super::Bug;
-    use crate::broker::{Broker, BrokerError, Commit, Committed, Entry, Fields, Keep, Range, Slice, Topic};
+    use crate::broker::{Broker, BrokerError, Commit, Committed, Entry, Fields, Keep, Range, Slice, Topic, Traffic};
+    use crate::domain::activity::{Activity, Report};
     use crate::domain::id::{NodeId, UserId};
     use crate::domain::position::{Offset, Position};
 
@@ -234,12 +235,24 @@ mod on_purpose {
             self.0.check().await
         }
 
+        async fn record(&self, activity: &Activity) -> Result<(), BrokerError> {
+            self.0.record(activity).await
+        }
+
+        async fn activity(&self, hours: u32, days: u32) -> Result<Report, BrokerError> {
+            self.0.activity(hours, days).await
+        }
+
         fn trouble(&self) -> Option<&'static str> {
             self.0.trouble()
         }
 
         fn is_available(&self) -> bool {
             self.0.is_available()
+        }
+
+        fn traffic(&self) -> Traffic {
+            self.0.traffic()
         }
     }
 }

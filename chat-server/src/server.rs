@@ -12,13 +12,15 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::analytics::Analytics;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::RedisBroker;
 use crate::broker::{Broker, BrokerError, Heard};
 use crate::config::Config;
 use crate::connection::{Connection, Connections};
 use crate::domain::id::NodeId;
-use crate::http::{api, gate, health, web};
+use crate::http::admin_token::AdminToken;
+use crate::http::{analytics, api, gate, health, web};
 use crate::lifecycle::{Lifecycle, State};
 use crate::metered::Metered;
 use crate::metrics::Metrics;
@@ -81,6 +83,10 @@ pub async fn run(
     tasks.spawn(context.hub.clone().watch_tails());
     tasks.spawn(context.hub.clone().watch_clock());
     tasks.spawn(metrics.clone().watch_lag());
+    tasks.spawn(context.analytics.clone().run({
+        let hub = context.hub.clone();
+        move || hub.sockets()
+    }));
     tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(prepare(context.clone()));
@@ -108,7 +114,7 @@ pub async fn run(
     let public = Router::new()
         .route_service("/socket.io/", service)
         .layer(sockets)
-        .fallback_service(Router::new().fallback(web::page).layer(CompressionLayer::new()))
+        .fallback_service(Router::new().fallback(web::public_page).layer(CompressionLayer::new()))
         .layer(CatchPanicLayer::new())
         .layer(map_response(async |mut response: axum::response::Response| {
             response.headers_mut().remove(axum::http::header::SERVER);
@@ -128,8 +134,10 @@ pub async fn run(
     let public = axum::serve(listener, public.into_make_service_with_connect_info::<Connection>())
         .with_graceful_shutdown(wait_for(stopped.clone()));
     let public = tokio::spawn(public.into_future());
+    let token = AdminToken::of(config.admin_token_file);
     let routes = health::router(lifecycle.clone(), context.broker.clone(), metrics)
-        .merge(api::router(lifecycle, config.admin_token_file));
+        .merge(api::router(lifecycle, token.clone()))
+        .merge(analytics::router(context.analytics.clone(), token));
     let admin = axum::serve(admin, routes).with_graceful_shutdown(wait_for(stopped));
     let admin = tokio::spawn(admin.into_future());
 
@@ -180,6 +188,7 @@ fn context(
         sessions: Sessions::new(broker.clone(), config.session_keys.clone()),
         presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
         hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), config.rate()),
+        analytics: Analytics::new(broker.clone(), node.clone()),
         outboxes: Outboxes::default(),
         node,
         broker,

@@ -19,6 +19,7 @@ use socketioxide_core::Value;
 use tokio::sync::mpsc;
 use tower::Layer;
 
+use crate::analytics::Analytics;
 use crate::broker::Broker;
 use crate::connection::Connection;
 use crate::domain::error::Code;
@@ -90,6 +91,8 @@ pub struct Context {
     pub hub: Hub,
     /// What waits for each of them.
     pub outboxes: Outboxes,
+    /// What goes on, for those who run the chat.
+    pub analytics: Analytics,
     /// What is counted.
     pub metrics: Metrics,
     /// Where the node is in its life.

@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   plugins: [svelte()],
   build: {
+    // The page that people chat on, and that of the admin port for those who run it.
+    rolldownOptions: { input: ["index.html", "analytics.html"] },
     // Browsers that know light-dark(); older targets make the CSS minifier rewrite the theme colours.
     target: "es2022",
     cssTarget: ["chrome123", "firefox120", "safari17.5"],

@@ -15,6 +15,7 @@ use super::{Append, Broker, Commit, Committed, Entry, Heard, Keep, Range, Retent
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::position::{Millis, Offset};
 
+mod activity;
 mod bus;
 mod cluster;
 mod durable;

@@ -1,5 +1,6 @@
 //! The embedded broker: everything in the memory of one process, forgotten when it ends.
 
+mod activity;
 mod kept;
 mod presence;
 
@@ -13,12 +14,14 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use self::activity::Happened;
 use self::kept::{Kept, Logged, oldest};
 use self::presence::Presence;
 use super::{
     Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
     Slice, Topic,
 };
+use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Lineage, Millis, Offset, Position};
 
@@ -45,6 +48,7 @@ struct State {
     /// Something did not fit into the outbox, and a task waits to say so.
     lost: Arc<AtomicBool>,
     presence: Presence,
+    happened: Happened,
 }
 
 impl MemoryBroker {
@@ -355,6 +359,15 @@ impl Broker for MemoryBroker {
 
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, BrokerError> {
         Ok(self.state().presence.reap(limit, now()))
+    }
+
+    async fn record(&self, activity: &Activity) -> Result<(), BrokerError> {
+        self.state().happened.add(activity, now());
+        Ok(())
+    }
+
+    async fn activity(&self, hours: u32, days: u32) -> Result<Report, BrokerError> {
+        Ok(self.state().happened.report(hours, days, now()))
     }
 
     fn trouble(&self) -> Option<&'static str> {

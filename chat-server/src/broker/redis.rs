@@ -11,6 +11,7 @@ use fred::types::scripts::Script;
 use tokio::sync::mpsc;
 
 use self::address::Form;
+use self::answers::{RawEntry, committed, ends, entry, number, optional};
 use self::dialer::Dialer;
 pub use self::dialer::RedisConfig;
 pub use self::durable::Durability;
@@ -24,10 +25,13 @@ use super::{
     Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
     Traffic,
 };
+use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 
+mod activity;
 mod address;
+mod answers;
 mod bus;
 mod dialer;
 mod durable;
@@ -65,9 +69,6 @@ pub struct RedisBroker {
     scripts: Scripts,
     lines: Lines,
 }
-
-/// An entry as the scripts return it: epoch, offset, time, event, author, payload.
-type RawEntry = (String, String, String, String, String, String);
 
 impl RedisBroker {
     /// A broker on the Redis of `config`, and what its node hears. A Redis that is away is waited
@@ -291,6 +292,18 @@ impl Broker for RedisBroker {
         self.shards.check().await
     }
 
+    async fn record(&self, activity: &Activity) -> Result<(), BrokerError> {
+        let _: Vec<String> =
+            self.run(&self.scripts.activity, vec![self.names.activity()], activity::added(activity)).await?;
+        Ok(())
+    }
+
+    async fn activity(&self, hours: u32, days: u32) -> Result<Report, BrokerError> {
+        let args = vec!["get".to_owned(), hours.to_string(), days.to_string()];
+        let answer: Vec<String> = self.run(&self.scripts.activity, vec![self.names.activity()], args).await?;
+        activity::report(&answer, hours)
+    }
+
     fn trouble(&self) -> Option<&'static str> {
         self.shards.trouble()
     }
@@ -331,46 +344,4 @@ fn life(ttl_ms: u64) -> String {
 
 fn flag(set: bool) -> String {
     if set { "1".to_owned() } else { "0".to_owned() }
-}
-
-/// `1` and a value, or `0` for none: what a list in an answer can hold.
-fn optional(text: &str) -> Option<String> {
-    text.strip_prefix('1').map(ToOwned::to_owned)
-}
-
-fn number(text: &str) -> Result<u64, BrokerError> {
-    text.parse().map_err(|_| BrokerError::Corrupt(format!("not a number: {text:?}")))
-}
-
-/// Where earlier lives of a log ended, as the scripts keep it.
-fn ends(text: &str) -> Result<Vec<Position>, BrokerError> {
-    let each = text.split_terminator(',').map(|end| {
-        let (epoch, offset) = end.split_once(':').ok_or_else(|| BrokerError::Corrupt(format!("an end: {end:?}")))?;
-        Ok(Position { epoch: Epoch::new(epoch), offset: number(offset)? })
-    });
-    each.collect()
-}
-
-/// What `commit.lua` answered.
-fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
-    let mut answer = answer.into_iter();
-    match (answer.next().as_deref(), answer.len()) {
-        (Some("done"), 0) => Ok(Committed::Done { entry: None }),
-        (Some("done"), 3) => {
-            let mut next = || answer.next().unwrap_or_default();
-            let position = Position { epoch: Epoch::new(&next()), offset: number(&next())? };
-            Ok(Committed::Done { entry: Some((position, number(&next())?)) })
-        }
-        (Some("repeated"), 6) => {
-            let mut next = || answer.next().unwrap_or_default();
-            entry((next(), next(), next(), next(), next(), next())).map(Committed::Repeated)
-        }
-        (Some("refused"), _) => Ok(Committed::Refused(answer.map(|value| optional(&value)).collect())),
-        _ => Err(BrokerError::Corrupt("the commit script answered what it never should".into())),
-    }
-}
-
-fn entry((epoch, offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {
-    let by = UserId::parse(&by).map_err(|error| BrokerError::Corrupt(format!("an author {error}")))?;
-    Ok(Entry { epoch: Epoch::new(&epoch), offset: number(&offset)?, at: number(&at)?, event, by, payload })
 }

@@ -1,35 +1,31 @@
 //! `/cordon`, `/uncordon` and `/drain`, on the admin port: what an operator asks of a node.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 
+use super::admin_token::{AdminToken, Answer};
 use crate::lifecycle::Lifecycle;
 
 #[derive(Clone)]
 struct Shared {
     lifecycle: Arc<Lifecycle>,
-    token_file: Option<Arc<PathBuf>>,
+    token: AdminToken,
 }
 
-/// A status and a sentence.
-type Answer = (StatusCode, &'static str);
-
-/// The routes. Without a file that holds the token, nobody is let in.
-pub fn router(lifecycle: Arc<Lifecycle>, token_file: Option<PathBuf>) -> Router {
+/// The routes, for who has the token.
+pub fn router(lifecycle: Arc<Lifecycle>, token: AdminToken) -> Router {
     Router::new()
         .route("/cordon", post(cordon))
         .route("/uncordon", post(uncordon))
         .route("/drain", post(drain))
-        .with_state(Shared { lifecycle, token_file: token_file.map(Arc::new) })
+        .with_state(Shared { lifecycle, token })
 }
 
 /// How a node is to be cordoned.
@@ -44,7 +40,7 @@ async fn cordon(
     headers: HeaderMap,
     cordon: Result<Query<Cordon>, QueryRejection>,
 ) -> Result<Answer, Answer> {
-    shared.authorize(&headers).await?;
+    shared.token.authorize(&headers).await?;
     let Ok(Query(Cordon { connections_per_second })) = cordon else {
         return Err((
             StatusCode::BAD_REQUEST,
@@ -56,7 +52,7 @@ async fn cordon(
 }
 
 async fn uncordon(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
-    shared.authorize(&headers).await?;
+    shared.token.authorize(&headers).await?;
     if shared.lifecycle.uncordon() {
         Ok((StatusCode::OK, "sockets are taken\n"))
     } else {
@@ -65,30 +61,7 @@ async fn uncordon(State(shared): State<Shared>, headers: HeaderMap) -> Result<An
 }
 
 async fn drain(State(shared): State<Shared>, headers: HeaderMap) -> Result<Answer, Answer> {
-    shared.authorize(&headers).await?;
+    shared.token.authorize(&headers).await?;
     shared.lifecycle.drain();
     Ok((StatusCode::ACCEPTED, "draining; /readyz says so, and chat_connections falls\n"))
-}
-
-impl Shared {
-    async fn authorize(&self, headers: &HeaderMap) -> Result<(), Answer> {
-        let Some(file) = &self.token_file else {
-            return Err((StatusCode::FORBIDDEN, "start the server with --admin-token-file to use this\n"));
-        };
-        // Read each time: a token is replaced without a restart.
-        let token = match tokio::fs::read_to_string(file.as_path()).await {
-            Ok(token) if !token.trim().is_empty() => token,
-            _ => {
-                tracing::error!(file = %file.display(), "the file of the admin token is absent, empty or can't be read");
-                return Err((StatusCode::SERVICE_UNAVAILABLE, "the admin token can't be read; see the log\n"));
-            }
-        };
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        if bool::from(given.trim().as_bytes().ct_eq(token.trim().as_bytes())) {
-            Ok(())
-        } else {
-            Err((StatusCode::UNAUTHORIZED, "give the admin token as `Authorization: Bearer …`\n"))
-        }
-    }
 }

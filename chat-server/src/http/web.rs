@@ -14,12 +14,23 @@ struct Assets;
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
                       style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Serves a file of the page.
+/// The page of the admin port.
+pub(super) const ANALYTICS: &str = "/analytics.html";
+
+/// Serves a file of the page that people chat on.
+pub async fn public_page(uri: Uri, headers: HeaderMap) -> Response {
+    if uri.path() == ANALYTICS {
+        return (StatusCode::NOT_FOUND, "not found\n").into_response();
+    }
+    page(uri, headers).await
+}
+
+/// Serves a file of either page.
 pub async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
     let Some(file) = Assets::get(path) else {
-        let missing = if path == "index.html" {
+        let missing = if path.ends_with(".html") {
             "This server was built without its page. Build it with `make web`, then build the server again.\n"
         } else {
             "not found\n"

@@ -140,6 +140,8 @@ words! {
         Subscribe => "subscribe",
         /// To keep or say who is there.
         Presence => "presence",
+        /// To add to what is known of what goes on, or to say it.
+        Activity => "activity",
     }
 
     /// Why the broker did not do it.

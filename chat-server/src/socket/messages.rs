@@ -36,6 +36,7 @@ pub(super) async fn send(context: &Context, client: &Client, bucket: &Mutex<Buck
     let sent = context.rooms.send(user, &draft, &mut rights).await;
     if sent.is_ok() {
         context.metrics.publish_latency.observe(begun.elapsed());
+        context.analytics.said(&user.id, &draft.room);
     }
     let mut known = client.rights.lock().unwrap_or_else(PoisonError::into_inner);
     match rights {

@@ -39,6 +39,7 @@ pub(super) struct Start {
 /// received before that are still done.
 pub(super) async fn run(context: &Context, Start { client, positions, mut jobs }: Start) {
     context.presence.came(&client.identity.user);
+    context.analytics.came(&client.identity.user.id);
     let bucket = context.hub.add(&client, context.now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.

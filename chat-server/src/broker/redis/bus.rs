@@ -8,10 +8,11 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::answers::entry;
 use super::ear::Unheard;
 use super::keys::Names;
 use super::shards::{Shard, Shards};
-use super::{COMMAND_TIMEOUT, entry, slots};
+use super::{COMMAND_TIMEOUT, slots};
 use crate::broker::{BrokerError, Heard, Topic};
 
 /// The channels that the node wants to hear, and the shards that publish them, each by its number.

@@ -39,6 +39,8 @@
 //! | `chat:{presence}:users` | sorted set | `USER NODE`, all of score 0: on which nodes a user is |
 //! | `chat:{presence}:at` | sorted set | `NODE USER`, all of score 0: who is on a node |
 //!
+//! What goes on in the chat is under one more, `chat:{activity}`; its keys are in `activity.lua`, named by hour and day.
+//!
 //! That there is no key a user is what lets the scripts name all their keys.
 
 use crate::broker::Topic;
@@ -84,6 +86,11 @@ impl Names {
     /// The keys of presence, in the order in which its script takes them.
     pub(super) fn presence(&self) -> Vec<String> {
         ["nodes", "online", "cards", "users", "at"].map(|what| format!("{}{{presence}}:{what}", self.prefix)).to_vec()
+    }
+
+    /// What the keys of what goes on begin with.
+    pub(super) fn activity(&self) -> String {
+        format!("{}{{activity}}", self.prefix)
     }
 
     pub(super) fn channel(&self, topic: &Topic) -> String {

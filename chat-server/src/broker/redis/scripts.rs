@@ -20,6 +20,7 @@ pub(super) struct Scripts {
     pub(super) unread: Script,
     pub(super) touch: Script,
     pub(super) presence: Script,
+    pub(super) activity: Script,
 }
 
 impl Scripts {
@@ -48,6 +49,7 @@ impl Scripts {
             unread: Script::from_lua(include_str!("unread.lua")),
             touch: Script::from_lua(include_str!("touch.lua")),
             presence: Script::from_lua(include_str!("presence.lua")),
+            activity: Script::from_lua(include_str!("activity.lua")),
         }
     }
 }

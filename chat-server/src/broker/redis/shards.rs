@@ -135,12 +135,12 @@ impl Shards {
         let this = Self { inner, watch };
         let waits = this.all();
         join_all(waits.iter().flat_map(|shard| shard.links()).map(|link| link.wait(CONNECT_TIMEOUT))).await;
-        this.check().await?;
+        this.check_durability().await?;
         Ok(this)
     }
 
-    /// Whether each server that can be reached is able to do what is asked of it.
-    async fn check(&self) -> Result<(), BrokerError> {
+    /// Whether each server that can be reached can tell what is safe.
+    async fn check_durability(&self) -> Result<(), BrokerError> {
         let Some(need) = self.inner.dialer.need else { return Ok(()) };
         for shard in self.all() {
             let Ok(client) = shard.client() else { continue };
