@@ -119,7 +119,7 @@ catalogue! {
     REDIS_COMMANDS = "chat_redis_commands_total", Kind::Counter, "commands", [],
         "Commands sent to Redis, scripts among them; 0 without Redis.";
     REDIS_CONNECTS = "chat_redis_connects_total", Kind::Counter, "connections", [],
-        "Connections to Redis that came to be: 2 at the start, and then reconnects; 0 without Redis.";
+        "Connections to Redis that came to be: two to each server that it uses at the start, and then reconnects; 0 without Redis.";
     CLOCK_OFFSET = "chat_broker_clock_offset_seconds", Kind::Gauge, "seconds", [],
         "How far the broker's clock is ahead of the node's; latencies are free of it.";
     LOOP_LAG = "chat_event_loop_lag_seconds", INSIDE, "seconds", [],
