@@ -14,7 +14,7 @@ COPY chat-server/web/ ./
 RUN npm run build
 
 # The workspace without its code: a layer that changes only with a Cargo.toml or Cargo.lock. Every
-# member is there, or cargo would not take it for a workspace, each as an empty program.
+# member is there, or cargo would not take it for a workspace, each as empty programs.
 # The version is that of rust-toolchain.toml, which stays outside: rustup would fetch the
 # components for editors that it names.
 FROM rust:1.95.0-slim-bookworm AS manifests
@@ -23,8 +23,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY chat-server/Cargo.toml chat-server/
 COPY operator/Cargo.toml operator/
 COPY tests/Cargo.toml tests/
-RUN mkdir chat-server/src operator/src \
- && for main in chat-server/src/main.rs operator/src/main.rs tests/main.rs; do echo 'fn main() {}' > $main; done
+RUN mkdir chat-server/src chat-server/benches operator/src \
+ && for main in chat-server/src/lib.rs chat-server/src/main.rs chat-server/benches/pure.rs chat-server/benches/publish.rs \
+        operator/src/main.rs tests/main.rs; do echo 'fn main() {}' > $main; done
 
 # First the dependencies alone, then, in a layer above, the code. Each is built for its package
 # only, and so without the others' dependencies. Cargo goes by the time of a file, and what comes
