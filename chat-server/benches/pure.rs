@@ -38,7 +38,7 @@ fn entry(length: usize) -> Entry {
         epoch: Epoch::new("q8Jz0aXb"),
         offset: 123_456,
         at: 1_790_000_000_000,
-        event: "message:new".to_owned(),
+        event: "message:new".into(),
         by: UserId::parse("u7Wq0aXb2Lk").expect("an id"),
         payload,
     }

@@ -5,6 +5,8 @@
 //! entries, and a channel on which subscribers hear each new entry and each signal. A [`Commit`]
 //! changes fields and appends to the log in one step that nobody can see half of.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 
 use crate::domain::activity::{Activity, Report};
@@ -83,7 +85,7 @@ pub struct Entry {
     /// When it was stored, by the broker's clock.
     pub at: Millis,
     /// The event's name.
-    pub event: String,
+    pub event: Cow<'static, str>,
     /// Whose doing it is.
     pub by: UserId,
     /// The members of a JSON object, without its braces.

@@ -1,6 +1,7 @@
 //! The embedded broker: everything in the memory of one process, forgotten when it ends.
 
 mod activity;
+mod fields;
 mod kept;
 mod presence;
 
@@ -18,8 +19,7 @@ use self::activity::Happened;
 use self::kept::{Kept, Logged, oldest};
 use self::presence::Presence;
 use super::{
-    Append, Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention,
-    Slice, Topic,
+    Broker, BrokerError, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, Topic,
 };
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
@@ -83,8 +83,7 @@ impl State {
         if self.topic(topic, now).is_none() {
             self.numbers += 1;
             self.by_number.insert(self.numbers, topic.clone());
-            let kept = Kept { number: self.numbers, ..Kept::default() };
-            self.topics.insert(topic.clone(), kept);
+            self.topics.insert(topic.clone(), Kept::new(self.numbers));
         }
         self.topics.entry(topic.clone()).or_default()
     }
@@ -159,12 +158,12 @@ impl Broker for MemoryBroker {
         if let Some(kept) = state.topic(topic, now)
             && let Some(append) = &commit.append
             && let Some(nonce) = &append.nonce
-            && let Some(entry) = kept.found(&append.by, nonce, oldest)
+            && let Some(entry) = kept.log().and_then(|log| log.found(&append.by, nonce, oldest))
         {
             return Ok(Committed::Repeated(entry.clone()));
         }
         let fields = state.topic(topic, now).map(|kept| &kept.fields);
-        let value = |name: &String| fields.and_then(|fields| fields.get(name)).cloned();
+        let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
         let found: Vec<_> = commit.expect.iter().map(|(name, _)| value(name)).collect();
         if found.iter().zip(&commit.expect).any(|(found, (_, expected))| found != expected) {
             return Ok(Committed::Refused(found));
@@ -174,36 +173,35 @@ impl Broker for MemoryBroker {
             kept.epoch = super::new_epoch()?;
         }
         for (name, value) in commit.set {
-            match value {
-                Some(value) => kept.fields.insert(name, value),
-                None => kept.fields.remove(&name),
-            };
+            kept.fields.set(name, value);
         }
         let mut stored = None;
         if let Some(append) = commit.append {
-            kept.top += 1;
+            let epoch = kept.epoch.clone();
+            let log = kept.log_mut();
+            log.top += 1;
             // The clock of the system may go back; that of the log does not.
-            let at = now.max(kept.log.back().map_or(0, |logged| logged.entry.at));
+            let at = now.max(log.entries.back().map_or(0, |logged| logged.entry.at));
             let entry = Entry {
-                epoch: kept.epoch.clone(),
-                offset: kept.top,
+                epoch,
+                offset: log.top,
                 at,
-                event: append.event.to_owned(),
+                event: append.event.into(),
                 by: append.by.clone(),
                 payload: append.payload,
             };
-            let counted_before = kept.last_counted;
+            let counted_before = log.last_counted;
             if append.counted {
-                kept.last_counted = kept.top;
-                kept.counted += 1;
-                *kept.counted_by.entry(append.by.clone()).or_default() += 1;
+                log.last_counted = log.top;
+                log.counted += 1;
+                *log.counted_by.entry(append.by.clone()).or_default() += 1;
             }
-            if let Some(nonce) = &append.nonce {
-                kept.nonces.insert((append.by, nonce.clone()), kept.top);
+            let nonce: Option<Arc<str>> = append.nonce.map(Into::into);
+            if let Some(nonce) = &nonce {
+                log.nonces.insert((append.by, nonce.clone()), log.top);
             }
-            let Append { nonce, counted, .. } = append;
-            kept.log.push_back(Logged { entry: entry.clone(), nonce, counted, counted_before });
-            kept.trim(self.retention, oldest);
+            log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
+            log.trim(self.retention, oldest);
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
             state.tell(topic, Heard::Entry(topic.clone(), entry));
         }
@@ -216,7 +214,7 @@ impl Broker for MemoryBroker {
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
         let now = now();
         let oldest = oldest(self.retention, now);
-        Ok(self.state().topic(topic, now).and_then(|kept| kept.found(by, nonce, oldest).cloned()))
+        Ok(self.state().topic(topic, now).and_then(|kept| kept.log()?.found(by, nonce, oldest).cloned()))
     }
 
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, BrokerError> {
@@ -224,7 +222,8 @@ impl Broker for MemoryBroker {
         let mut state = self.state();
         let kept = state.topic(topic, now);
         let fields = kept.map(|kept| &kept.fields);
-        let values = names.iter().map(|name| fields.and_then(|fields| fields.get(name)).cloned()).collect();
+        let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
+        let values = names.iter().map(value).collect();
         Ok(Fields { now, values })
     }
 
@@ -241,16 +240,14 @@ impl Broker for MemoryBroker {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let listed = kept.fields.range::<str, _>((from, Bound::Unbounded));
-        let listed = listed.take_while(|(name, _)| name.starts_with(prefix)).take(limit);
-        Ok(listed.map(|(name, value)| (name.clone(), value.clone())).collect())
+        let listed = kept.fields.list(from, prefix).take(limit);
+        Ok(listed.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, BrokerError> {
         let mut state = self.state();
         let Some(kept) = state.topic(topic, now()) else { return Ok(0) };
-        let listed = kept.fields.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        Ok(listed.take_while(|(name, _)| name.starts_with(prefix)).count() as u64)
+        Ok(kept.fields.list(Bound::Included(prefix), prefix).count() as u64)
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, BrokerError> {
@@ -270,17 +267,21 @@ impl Broker for MemoryBroker {
         let Some(kept) = state.topic(topic, now) else {
             return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
         };
-        let expired = kept.log.partition_point(|logged| logged.entry.at < oldest);
-        let first = kept.log.get(expired).map_or(kept.top + 1, |logged| logged.entry.offset);
-        let begin = kept.log.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
-        let end = range.before.map_or(kept.log.len(), |before| kept.log.partition_point(|l| l.entry.offset < before));
+        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
+        let Some(log) = kept.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
+        let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
+        let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
+        let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
+        let end =
+            range.before.map_or(log.entries.len(), |before| log.entries.partition_point(|l| l.entry.offset < before));
         let entries = match range.keep {
             _ if begin >= end => Vec::new(),
-            Keep::Oldest => kept.log.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect(),
-            Keep::NewestCounted => kept.newest_counted(begin..end, range.limit),
+            Keep::Oldest => {
+                log.entries.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect()
+            }
+            Keep::NewestCounted => log.newest_counted(begin..end, range.limit),
         };
-        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
-        Ok(Slice { lineage, top: kept.top, first, entries })
+        Ok(Slice { lineage, top: log.top, first, entries })
     }
 
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, BrokerError> {
@@ -288,7 +289,7 @@ impl Broker for MemoryBroker {
         let mut state = self.state();
         let top = |topic| {
             let kept = state.topic(topic, now);
-            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top }).unwrap_or_default())
+            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top() }).unwrap_or_default())
         };
         Ok(topics.iter().map(top).collect())
     }
@@ -296,13 +297,16 @@ impl Broker for MemoryBroker {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
         let now = now();
         let oldest = oldest(self.retention, now);
-        Ok(self.state().topic(topic, now).map_or(0, |kept| kept.mark(user, offset, oldest)))
+        Ok(self.state().topic(topic, now).map_or(0, |kept| kept.log_mut().mark(user, offset, oldest)))
     }
 
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, BrokerError> {
         let now = now();
         let mut state = self.state();
-        Ok(topics.iter().map(|topic| state.topic(topic, now).map_or(0, |kept| kept.unread(user))).collect())
+        Ok(topics
+            .iter()
+            .map(|topic| state.topic(topic, now).map_or(0, |kept| kept.log().map_or(0, |log| log.unread(user))))
+            .collect())
     }
 
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), BrokerError> {
@@ -346,7 +350,7 @@ impl Broker for MemoryBroker {
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, BrokerError> {
         let now = now();
         let presence = &self.state().presence;
-        Ok(users.iter().map(|user| presence.card(user, now).cloned()).collect())
+        Ok(users.iter().map(|user| presence.card(user, now).map(str::to_owned)).collect())
     }
 
     async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<(UserId, String)>, BrokerError> {

@@ -1,5 +1,7 @@
 //! Reading what was said, and how far one has read.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -42,7 +44,7 @@ pub enum From {
 /// An entry with its name, as the raw log gives it.
 #[derive(Debug, Serialize)]
 pub struct Logged {
-    event: String,
+    event: Cow<'static, str>,
     #[serde(flatten)]
     fields: serde_json::Map<String, serde_json::Value>,
 }

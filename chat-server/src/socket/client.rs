@@ -289,7 +289,7 @@ impl Client {
                 continue;
             }
             let held = if message { planted::held_back(me) } else { None };
-            let held = held.map(|payload| Event::new(event.name().to_owned(), payload));
+            let held = held.map(|payload| Event::new(event.name().to_owned().into(), payload));
             for event in [Some(event), held.as_ref()].into_iter().flatten() {
                 if let (_, Some(error)) = self.emit_all(std::slice::from_ref(event)) {
                     return (sent, Some(error));

@@ -1,5 +1,7 @@
 //! What is sent, made once for all who get it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,7 +11,7 @@ use crate::connection::wire::frame;
 /// An event of Socket.IO.
 #[derive(Debug, Clone)]
 pub struct Event {
-    name: String,
+    name: Cow<'static, str>,
     payload: Box<RawValue>,
     frame: Bytes,
 }
@@ -17,7 +19,7 @@ pub struct Event {
 impl Event {
     /// An event with one argument.
     #[must_use]
-    pub fn new(name: String, payload: Box<RawValue>) -> Self {
+    pub fn new(name: Cow<'static, str>, payload: Box<RawValue>) -> Self {
         // Names have no characters that JSON escapes: they are from a closed list.
         let frame = frame(&["42[\"", &name, "\",", payload.get(), "]"]);
         Self { name, payload, frame }
@@ -25,7 +27,7 @@ impl Event {
 
     /// The same of what can be written as JSON. What can't is logged, and `None`.
     pub(crate) fn of<T: Serialize + ?Sized>(name: &str, payload: &T) -> Option<Self> {
-        raw(payload).map(|payload| Self::new(name.to_owned(), payload))
+        raw(payload).map(|payload| Self::new(name.to_owned().into(), payload))
     }
 
     /// Its name.

@@ -56,7 +56,7 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         epoch: position.epoch,
         offset: position.offset,
         at,
-        event: "a:b".to_owned(),
+        event: "a:b".into(),
         by: user("u"),
         payload: String::new(),
     };

@@ -1,8 +1,10 @@
 //! What is kept of one topic.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::super::{Entry, Retention};
+use super::fields::Fields;
 use crate::domain::id::UserId;
 use crate::domain::position::{Epoch, Millis, Offset};
 
@@ -10,45 +12,76 @@ use crate::domain::position::{Epoch, Millis, Offset};
 pub(super) struct Kept {
     pub(super) number: u64,
     pub(super) ends: Option<Millis>,
-    pub(super) fields: BTreeMap<String, String>,
+    pub(super) fields: Fields,
     pub(super) epoch: Epoch,
+    /// By itself, since most topics are people and sessions, which have none.
+    log: Option<Box<Log>>,
+}
+
+/// What was said, and who read how much of it.
+#[derive(Default)]
+pub(super) struct Log {
     pub(super) top: Offset,
-    pub(super) log: VecDeque<Logged>,
-    pub(super) nonces: HashMap<(UserId, String), Offset>,
+    pub(super) entries: VecDeque<Logged>,
+    pub(super) nonces: HashMap<(UserId, Arc<str>), Offset>,
     /// Counted entries, in all and by author.
     pub(super) counted: u64,
     pub(super) counted_by: HashMap<UserId, u64>,
     pub(super) last_counted: Offset,
-    pub(super) marks: HashMap<UserId, Mark>,
+    marks: HashMap<UserId, Mark>,
 }
 
 pub(super) struct Logged {
     pub(super) entry: Entry,
-    pub(super) nonce: Option<String>,
+    pub(super) nonce: Option<Arc<str>>,
     pub(super) counted: bool,
     /// The last counted entry before it; 0 if there is none.
     pub(super) counted_before: Offset,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Mark {
-    pub(super) offset: Offset,
+struct Mark {
+    offset: Offset,
     /// Counted entries of others at or before the offset.
-    pub(super) others: u64,
+    others: u64,
 }
 
 impl Kept {
+    pub(super) fn new(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.log.as_deref()
+    }
+
+    pub(super) fn log_mut(&mut self) -> &mut Log {
+        self.log.get_or_insert_default()
+    }
+
+    pub(super) fn top(&self) -> Offset {
+        self.log().map_or(0, |log| log.top)
+    }
+
+    pub(super) fn trim(&mut self, retention: Retention, oldest: Millis) {
+        if let Some(log) = &mut self.log {
+            log.trim(retention, oldest);
+        }
+    }
+}
+
+impl Log {
     pub(super) fn found(&self, by: &UserId, nonce: &str, oldest: Millis) -> Option<&Entry> {
-        let offset = *self.nonces.get(&(by.clone(), nonce.to_owned()))?;
+        let offset = *self.nonces.get(&(by.clone(), nonce.into()))?;
         self.at(offset).map(|logged| &logged.entry).filter(|entry| entry.at >= oldest)
     }
 
     fn at(&self, offset: Offset) -> Option<&Logged> {
-        self.log.get(self.place(offset)?)
+        self.entries.get(self.place(offset)?)
     }
 
     fn place(&self, offset: Offset) -> Option<usize> {
-        usize::try_from(offset.checked_sub(self.log.front()?.entry.offset)?).ok()
+        usize::try_from(offset.checked_sub(self.entries.front()?.entry.offset)?).ok()
     }
 
     /// The last counted entries within these places of the log, at most `limit`.
@@ -56,7 +89,7 @@ impl Kept {
         let mut found = Vec::new();
         let mut end = places.end;
         while found.len() < limit && end > places.start {
-            let Some(logged) = self.log.get(end - 1) else { break };
+            let Some(logged) = self.entries.get(end - 1) else { break };
             if logged.counted {
                 found.push(logged.entry.clone());
             }
@@ -67,12 +100,12 @@ impl Kept {
     }
 
     pub(super) fn trim(&mut self, retention: Retention, oldest: Millis) {
-        let over = |kept: &Self| {
-            let long = retention.max_entries > 0 && kept.log.len() as u64 > retention.max_entries;
-            long || kept.log.front().is_some_and(|logged| logged.entry.at < oldest)
+        let over = |log: &Self| {
+            let long = retention.max_entries > 0 && log.entries.len() as u64 > retention.max_entries;
+            long || log.entries.front().is_some_and(|logged| logged.entry.at < oldest)
         };
         while over(self) {
-            let Some(Logged { entry, nonce, .. }) = self.log.pop_front() else { return };
+            let Some(Logged { entry, nonce, .. }) = self.entries.pop_front() else { return };
             if let Some(nonce) = nonce {
                 let key = (entry.by, nonce);
                 if self.nonces.get(&key) == Some(&entry.offset) {
@@ -90,7 +123,7 @@ impl Kept {
         let offset = offset.min(self.top);
         if self.marks.get(user).is_none_or(|mark| mark.offset < offset) {
             let after = |logged: &&Logged| logged.entry.offset > offset && logged.entry.at >= oldest;
-            let unread = self.log.iter().rev().take_while(after);
+            let unread = self.entries.iter().rev().take_while(after);
             let unread = unread.filter(|logged| logged.counted && logged.entry.by != *user).count() as u64;
             let others = self.counted_of_others(user).saturating_sub(unread);
             self.marks.insert(user.clone(), Mark { offset, others });

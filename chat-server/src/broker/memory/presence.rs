@@ -11,8 +11,8 @@ const FIRST_LIFE_MS: Millis = 15_000;
 
 #[derive(Default)]
 pub(super) struct Presence {
-    /// Who is on which node, with a card.
-    cards: BTreeMap<UserId, BTreeMap<NodeId, String>>,
+    /// Who is on which node, with a card; mostly on one.
+    cards: BTreeMap<UserId, Vec<(NodeId, Box<str>)>>,
     /// Until when a node lives.
     nodes: BTreeMap<NodeId, Millis>,
 }
@@ -27,7 +27,10 @@ impl Presence {
         let was = self.card(user, now).is_some();
         match card {
             Some(card) => {
-                self.cards.entry(user.clone()).or_default().insert(node.clone(), card.to_owned());
+                self.remove(node, user);
+                let on = self.cards.entry(user.clone()).or_default();
+                on.reserve_exact(1);
+                on.push((node.clone(), card.into()));
             }
             None => self.remove(node, user),
         }
@@ -43,15 +46,15 @@ impl Presence {
         self.nodes.insert(node.clone(), until);
     }
 
-    pub(super) fn card(&self, user: &UserId, now: Millis) -> Option<&String> {
+    pub(super) fn card(&self, user: &UserId, now: Millis) -> Option<&str> {
         let alive = |node: &NodeId| self.nodes.get(node).is_some_and(|until| *until > now);
-        self.cards.get(user)?.iter().find(|(node, _)| alive(node)).map(|(_, card)| card)
+        self.cards.get(user)?.iter().find(|(node, _)| alive(node)).map(|(_, card)| &**card)
     }
 
     pub(super) fn online(&self, after: Option<&UserId>, limit: usize, now: Millis) -> Vec<(UserId, String)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let users = self.cards.range((from, Bound::Unbounded)).map(|(user, _)| user);
-        let online = users.filter_map(|user| self.card(user, now).map(|card| (user.clone(), card.clone())));
+        let online = users.filter_map(|user| self.card(user, now).map(|card| (user.clone(), card.to_owned())));
         online.take(limit).collect()
     }
 
@@ -64,7 +67,7 @@ impl Presence {
         let dead: Vec<NodeId> = dead.map(|(node, _)| node.clone()).collect();
         let mut gone = Vec::new();
         for node in dead {
-            let there = self.cards.iter().filter(|(_, on)| on.contains_key(&node));
+            let there = self.cards.iter().filter(|(_, on)| on.iter().any(|(other, _)| *other == node));
             let there: Vec<UserId> = there.map(|(user, _)| user.clone()).collect();
             for user in there {
                 if gone.len() == limit {
@@ -83,7 +86,7 @@ impl Presence {
 
     fn remove(&mut self, node: &NodeId, user: &UserId) {
         if let Some(on) = self.cards.get_mut(user) {
-            on.remove(node);
+            on.retain(|(other, _)| other != node);
             if on.is_empty() {
                 self.cards.remove(user);
             }

@@ -46,5 +46,6 @@ pub(super) fn committed(answer: Vec<String>) -> Result<Committed, BrokerError> {
 
 pub(super) fn entry((epoch, offset, at, event, by, payload): RawEntry) -> Result<Entry, BrokerError> {
     let by = UserId::parse(&by).map_err(|error| BrokerError::Corrupt(format!("an author {error}")))?;
-    Ok(Entry { epoch: Epoch::new(&epoch), offset: number(&offset)?, at: number(&at)?, event, by, payload })
+    let (epoch, event) = (Epoch::new(&epoch), event.into());
+    Ok(Entry { epoch, offset: number(&offset)?, at: number(&at)?, event, by, payload })
 }

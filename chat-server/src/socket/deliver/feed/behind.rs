@@ -122,5 +122,5 @@ impl Feed {
 fn gap(room: &RoomId, position: &Position, from: Offset) -> Event {
     let Position { epoch, offset } = position;
     let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","from":{from},"to":{offset}}}"#);
-    Event::new("gap".to_owned(), RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    Event::new("gap".into(), RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
 }
