@@ -140,7 +140,8 @@ pub fn build(context: Arc<Context>) -> (SocketService, SocketIo) {
         .max_payload(limits.max_payload as u64)
         .ws_max_message_size(limits.max_payload)
         .ws_max_frame_size(limits.max_payload)
-        .ws_read_buffer_size(512)
+        // A connection reads more at a time and keeps the rest; this is there for as long as the connection.
+        .ws_read_buffer_size(128)
         // Bytes are refused with an answer; these bounds are for those who send them all the same.
         .with_parser(ParserConfig::common().max_incoming_binaries(16).max_incoming_binary_buf_size(limits.max_payload))
         .with_state(context)

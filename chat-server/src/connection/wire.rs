@@ -2,29 +2,34 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::{Connection, Io};
 
+/// What is asked of the kernel at a time, in bytes.
+const READ: usize = 4096;
+
 /// The transport's end of a WebSocket. What it writes is taken whole, and it always writes whole frames: so frames of
 /// the node's own can go between any two writes.
+///
+/// Small, as the transport's tasks have places for several of it.
 #[derive(Debug)]
 pub struct Wire {
     io: Io,
-    /// What the client sent behind its handshake.
-    early: Bytes,
-    _held: oneshot::Sender<()>,
+    /// What was read and did not fit into the transport's buffer; at first what the client sent behind its handshake.
+    early: Option<Box<Bytes>>,
+    _held: Option<oneshot::Sender<()>>,
 }
 
 impl Wire {
     /// The connection from now on, of which `early` was read already. `held` is let go of with it.
     #[must_use]
-    pub fn new(io: Io, early: Bytes, held: oneshot::Sender<()>) -> Self {
-        Self { io, early, _held: held }
+    pub fn new(io: Io, early: &[u8], held: Option<oneshot::Sender<()>>) -> Self {
+        Self { io, early: kept(early), _held: held }
     }
 
     fn connection(&self) -> &Connection {
@@ -34,12 +39,21 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buffer);
+        if let Some(early) = &mut self.early {
+            let read = early.len().min(buffer.remaining());
+            buffer.put_slice(&early.split_to(read));
+            if early.is_empty() {
+                self.early = None;
+            }
+            return Poll::Ready(Ok(()));
         }
-        let read = self.early.len().min(buffer.remaining());
-        buffer.put_slice(&self.early[..read]);
-        self.early.advance(read);
+        // The transport's buffer is there for as long as the connection, this one is not.
+        let mut space = [0; READ];
+        let mut more = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut more))?;
+        let (now, later) = more.filled().split_at(more.filled().len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.early = kept(later);
         Poll::Ready(Ok(()))
     }
 }
@@ -79,6 +93,10 @@ impl AsyncWrite for Wire {
         drop(out);
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
+}
+
+fn kept(read: &[u8]) -> Option<Box<Bytes>> {
+    (!read.is_empty()).then(|| Box::new(Bytes::copy_from_slice(read)))
 }
 
 /// A text, in parts, as a frame to a client.

@@ -10,7 +10,6 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
 use tokio::sync::oneshot;
@@ -46,15 +45,16 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
         let Ok(Parts { io, read_buf, .. }) = downcast::<TokioIo<Io>>(upgraded) else {
             return tracing::error!("a connection is not one that this node took");
         };
-        // Even an empty part would hold on to the whole buffer.
-        let (held, ended) = oneshot::channel();
-        let wire = Wire::new(io.into_inner(), Bytes::copy_from_slice(&read_buf), held);
+        // The transport forgets to end a session whose change to a WebSocket breaks off.
+        let (held, ended) = sid.map(|_| oneshot::channel()).unzip();
+        let wire = Wire::new(io.into_inner(), &read_buf, held);
         let uri = request.uri().clone();
         if let Err(error) = Service::call(&mut sockets.clone(), (wire, request)).await {
             return tracing::debug!(?error, "a WebSocket was refused");
         }
-        // The transport forgets to end a session whose change to a WebSocket breaks off.
-        if sid.is_some() && tokio::time::timeout(UPGRADE_TIMEOUT, ended).await.is_ok() {
+        if let Some(ended) = ended
+            && tokio::time::timeout(UPGRADE_TIMEOUT, ended).await.is_ok()
+        {
             close(sockets, &uri).await;
         }
     });
