@@ -85,11 +85,12 @@ struct Arrival {
     how: Attach,
 }
 
+/// Boxed where it is large: a mailbox has places for 32 from the beginning, and most rooms are quiet.
 enum Mail {
-    Attach { arrival: Arrival, reply: Reply },
-    Ready { socket: Sid, position: Position },
-    Detach { socket: Sid },
-    Entry(Entry),
+    Attach(Box<(Arrival, Reply)>),
+    Ready(Box<(Sid, Position)>),
+    Detach(Sid),
+    Entry(Box<Entry>),
     Signal(Arc<Signal>),
     Check,
 }
@@ -347,7 +348,7 @@ impl Hub {
         // A feed may end between the look-up and the delivery: then there is a new one.
         for _ in 0..3 {
             let (reply, answer) = oneshot::channel();
-            let mail = Mail::Attach { arrival: arrival(), reply };
+            let mail = Mail::Attach(Box::new((arrival(), reply)));
             if self.feed(room).mail.send(mail).await.is_ok()
                 && let Ok(answer) = answer.await
             {
@@ -359,12 +360,12 @@ impl Hub {
 
     /// Begins the delivery of a room to a socket that has everything up to `position`.
     pub async fn ready(&self, client: &Client, room: &RoomId, position: Position) {
-        self.post(room, Mail::Ready { socket: client.id(), position }).await;
+        self.post(room, Mail::Ready(Box::new((client.id(), position)))).await;
     }
 
     /// Ends the delivery of a room to a socket.
     pub async fn detach(&self, client: &Client, room: &RoomId) {
-        self.post(room, Mail::Detach { socket: client.id() }).await;
+        self.post(room, Mail::Detach(client.id())).await;
     }
 
     async fn post(&self, room: &RoomId, mail: Mail) {
@@ -410,7 +411,7 @@ impl Hub {
         while let Some(heard) = bus.recv().await {
             match heard {
                 Heard::Entry(Topic::Room(_), _) if planted::shows(Bug::LoseLastFrame, 20) => {}
-                Heard::Entry(Topic::Room(room), entry) => self.hand(&room, Mail::Entry(entry)),
+                Heard::Entry(Topic::Room(room), entry) => self.hand(&room, Mail::Entry(Box::new(entry))),
                 Heard::Signal(Topic::Room(room), text) => match serde_json::from_str(&text) {
                     Ok(signal) => self.hand(&room, Mail::Signal(Arc::new(signal))),
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),

@@ -176,7 +176,8 @@ impl Feed {
         // Closed under the lock of the rooms, so that whoever comes later gets a new feed.
         while !self.hub.retire(&self.room, mailbox) {
             while let Ok(mail) = mailbox.try_recv() {
-                if let Mail::Attach { reply, .. } = mail {
+                if let Mail::Attach(attach) = mail {
+                    let (_, reply) = *attach;
                     let _ = reply.send(Err(error.clone()));
                 }
             }
@@ -204,16 +205,17 @@ impl Feed {
             self.deliver().await;
         }
         match mail {
-            Mail::Attach { arrival, reply } => {
+            Mail::Attach(attach) => {
+                let (arrival, reply) = *attach;
                 let answer = self.attach(arrival).await;
                 let _ = reply.send(answer);
             }
-            Mail::Ready { socket, position } => self.ready(socket, &position).await,
-            Mail::Detach { socket } => {
+            Mail::Ready(ready) => self.ready(ready.0, &ready.1).await,
+            Mail::Detach(socket) => {
                 self.listeners.remove(socket);
                 self.forget_kept();
             }
-            Mail::Entry(entry) => self.entry(entry).await,
+            Mail::Entry(entry) => self.entry(*entry).await,
             Mail::Signal(signal) => self.signal(&signal),
             Mail::Check => self.heal(None).await,
         }

@@ -130,7 +130,7 @@ impl Stage {
     async fn attach(&mut self, probe: &Arc<Probe>, since: Option<Position>) -> Attached {
         let (reply, answer) = oneshot::channel();
         let arrival = Arrival { outlet: probe.clone(), at_least: 0, since, how: Attach::Anew };
-        self.feed.receive(Mail::Attach { arrival, reply }).await;
+        self.feed.receive(Mail::Attach(Box::new((arrival, reply)))).await;
         answer.await.unwrap().unwrap().unwrap()
     }
 
@@ -138,7 +138,7 @@ impl Stage {
         *probe.at.lock().unwrap() = position.offset;
         probe.room.store(room, Ordering::Relaxed);
         self.sockets.push(probe.clone());
-        self.feed.receive(Mail::Ready { socket: probe.id, position }).await;
+        self.feed.receive(Mail::Ready(Box::new((probe.id, position)))).await;
     }
 
     async fn take(&mut self, step: Step) {
@@ -156,7 +156,7 @@ impl Stage {
                 self.broker.commit(&self.feed.topic, commit).await.unwrap();
                 let Some(Heard::Entry(_, entry)) = self.bus.recv().await else { panic!("not heard") };
                 for _ in 0..times {
-                    self.feed.receive(Mail::Entry(entry.clone())).await;
+                    self.feed.receive(Mail::Entry(Box::new(entry.clone()))).await;
                 }
                 // Some go together.
                 if self.heard.len().is_multiple_of(3) {
@@ -166,7 +166,7 @@ impl Stage {
             }
             Step::Repeat(back) => {
                 if let Some(entry) = self.heard.iter().rev().nth(back).cloned() {
-                    self.feed.receive(Mail::Entry(entry)).await;
+                    self.feed.receive(Mail::Entry(Box::new(entry))).await;
                 }
             }
             Step::Come(room, ahead) => {
