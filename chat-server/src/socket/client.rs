@@ -60,7 +60,7 @@ pub struct Client {
     queued_bytes: AtomicUsize,
     leaving: AtomicBool,
     /// What is believed of the person's rights; a commit that uses them checks them.
-    pub(crate) rights: Mutex<HashMap<RoomId, Access>>,
+    pub(crate) rights: Mutex<HashMap<RoomId, Box<Access>>>,
     presence: Mutex<HashMap<UserId, u64>>,
     heard: Mutex<HashSet<RoomId>>,
     /// Ack ids of requests for which there was no room; the worker answers them.
