@@ -31,7 +31,7 @@ use crate::socket::deliver::Hub;
 use crate::socket::handover::{self, Pace, Which};
 use crate::socket::outbox::Outboxes;
 use crate::socket::polling::{self, Polling};
-use crate::socket::{self, Context, Limits, PING_INTERVAL, PING_TIMEOUT, upgrade};
+use crate::socket::{self, Arrivals, Context, Limits, PING_INTERVAL, PING_TIMEOUT, upgrade};
 
 /// How long it waits for transports to close that were not handed over.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -89,6 +89,7 @@ pub async fn run(
     }));
     tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
+    tasks.spawn(socket::keep_sessions(context.clone()));
     tasks.spawn(prepare(context.clone()));
     tasks.spawn(stay_clear(context.clone(), config.drain_pace()));
     tasks.spawn(stay_heard(context.clone(), config.drain_pace()));
@@ -189,6 +190,7 @@ fn context(
         presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
         hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), config.rate()),
         analytics: Analytics::new(broker.clone(), node.clone()),
+        arrivals: Arrivals::default(),
         outboxes: Outboxes::default(),
         node,
         broker,

@@ -1,9 +1,10 @@
 //! Socket.IO: what a client says is read here, handed on, and answered.
 //!
-//! socketioxide runs every handler as a task of its own, which would lose the order in which a
-//! socket sent its requests. So one handler for all events only queues them, in its extractor,
-//! which does run in order; one worker a socket does the work.
+//! socketioxide runs every asynchronous handler as a task of its own, which would lose the order in
+//! which a socket sent its requests. So one handler for all events only queues them; one worker a
+//! socket does the work.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,12 +12,11 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{State, StateNotFound};
-use socketioxide::handler::{ConnectHandler, FromConnectParts, FromMessageParts};
+use socketioxide::handler::{ConnectHandler, FromConnectParts, MessageHandler};
 use socketioxide::service::SocketIoService;
-use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide::socket::{DisconnectReason, Sid, Socket};
 use socketioxide::{ParserConfig, SocketIo};
 use socketioxide_core::Value;
-use tokio::sync::mpsc;
 use tower::Layer;
 
 use crate::analytics::Analytics;
@@ -32,7 +32,7 @@ use crate::presence::Presence;
 use crate::room::Rooms;
 use crate::session::{Credentials, Identity, SessionError, Sessions};
 use auth::Auth;
-use client::{Client, QUEUED_REQUESTS};
+use client::Client;
 use deliver::{Hub, Outlet};
 use outbox::Outboxes;
 use protocol::Request;
@@ -43,6 +43,7 @@ mod connect;
 pub mod deliver;
 pub mod event;
 pub mod handover;
+mod jobs;
 mod messages;
 pub mod outbox;
 #[doc(hidden)]
@@ -59,6 +60,8 @@ mod worker;
 pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long its answer may take: a client that reads nothing for half a minute is still kept.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(40);
+/// How often the lives of open sessions are prolonged.
+const KEEP_ALIVE: Duration = Duration::from_secs(6 * 3600);
 /// How long a connection may take to become a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -89,6 +92,8 @@ pub struct Context {
     pub presence: Presence,
     /// The way to the sockets.
     pub hub: Hub,
+    /// Those that are about to begin.
+    pub arrivals: Arrivals,
     /// What waits for each of them.
     pub outboxes: Outboxes,
     /// What goes on, for those who run the chat.
@@ -182,32 +187,37 @@ impl std::fmt::Display for Word {
     }
 }
 
-/// A socket that was let in and waits for its worker.
-#[derive(Clone)]
-struct Arrived(Arc<Mutex<Option<worker::Start>>>);
+/// Sockets that were let in and wait for their first worker.
+#[derive(Default)]
+pub struct Arrivals(Mutex<HashMap<Sid, worker::Start>>);
+
+impl Arrivals {
+    fn insert(&self, sid: Sid, start: worker::Start) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sid, start);
+    }
+
+    fn take(&self, sid: Sid) -> Option<worker::Start> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sid)
+    }
+}
 
 /// Finds out who connects, before the client is told that it is connected. What it sends from
 /// then on is queued from here on.
 async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -> Result<(), Word> {
     let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
-    let identity = identify(&context, credentials).await?;
-    let (jobs, queue) = mpsc::channel(QUEUED_REQUESTS);
+    let mut identity = identify(&context, credentials).await?;
+    let resume = std::mem::take(&mut identity.resume);
     let outbox = context.outboxes.of(socket.id);
     if let Some(connection) = own_connection(&socket) {
         outbox.connected(connection);
     }
     // The transport's own word that the socket is connected, which comes next, is before all of ours.
     outbox.admit(0);
-    let client = Arc::new(Client::new(identity, socket.clone(), outbox, jobs));
-    socket.extensions.insert(Inbox(client.clone()));
-    socket.on_fallback(async |_: Queued| {});
-    let on_close = (context, client.clone());
-    socket.on_disconnect(async move |reason: DisconnectReason| {
-        let (context, client) = &on_close;
-        closed(context, client, ended(client, reason));
-    });
-    let start = worker::Start { client, positions, jobs: queue };
-    socket.extensions.insert(Arrived(Arc::new(Mutex::new(Some(start)))));
+    let client = Arc::new(Client::new(context, identity, socket.clone(), outbox));
+    socket.on_fallback(Inbox(client.clone()));
+    let on_close = client.clone();
+    socket.on_disconnect(async move |reason: DisconnectReason| closed(&on_close, ended(&on_close, reason)));
+    client.context.arrivals.insert(socket.id, worker::Start { client: client.clone(), positions, resume });
     Ok(())
 }
 
@@ -238,9 +248,7 @@ async fn identify(context: &Context, credentials: Credentials) -> Result<Identit
 }
 
 async fn connected(Shared(context, socket): Shared) {
-    let Some(Arrived(start)) = socket.extensions.remove::<Arrived>() else { return };
-    let start = start.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(start) = start {
+    if let Some(start) = context.arrivals.take(socket.id) {
         worker::run(&context, start).await;
     }
 }
@@ -259,7 +267,8 @@ fn ended(client: &Client, reason: DisconnectReason) -> Ended {
     }
 }
 
-fn closed(context: &Context, client: &Arc<Client>, why: Ended) {
+fn closed(client: &Arc<Client>, why: Ended) {
+    let context = &client.context;
     client.close();
     context.outboxes.remove(client.id());
     if context.hub.remove(client) {
@@ -268,35 +277,26 @@ fn closed(context: &Context, client: &Arc<Client>, why: Ended) {
     }
 }
 
-#[derive(Clone)]
-struct Inbox(Arc<Client>);
-
-/// Queues a request, in the order in which the socket sent it.
-struct Queued;
-
-/// The request is queued: there is nothing left for a handler to do, and none is started.
-#[derive(Debug, thiserror::Error)]
-#[error("queued")]
-struct Done;
-
-impl FromMessageParts<LocalAdapter> for Queued {
-    type Error = Done;
-
-    fn from_message_parts(socket: &Arc<Socket>, value: &mut Value, ack: &Option<i64>) -> Result<Self, Self::Error> {
-        if let (Some(inbox), Value::Str(text, attachments)) = (socket.extensions.get::<Inbox>(), &*value) {
-            inbox.receive(text, attachments.is_some(), *ack);
+/// Puts off the ends of all open sessions and their guests, one after the other, until the task is dropped.
+pub async fn keep_sessions(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(KEEP_ALIVE).await;
+        for client in context.hub.clients() {
+            let Identity { session, user, .. } = &client.identity;
+            if let Err(error) = context.sessions.keep_alive(session, &user.id).await {
+                tracing::debug!(%error, "a session could not be prolonged");
+            }
         }
-        Err(Done)
     }
 }
 
-impl Inbox {
-    fn receive(&self, text: &str, has_attachments: bool, ack: Option<i64>) {
-        let Self(client) = self;
-        if !client.enqueue(Request::parse(text, has_attachments), ack, text.len())
-            && let Some(ack) = ack
-        {
-            client.refuse(ack);
+/// Queues what a socket asks for, in the order in which it does: the transport calls this before it reads on.
+struct Inbox(Arc<Client>);
+
+impl MessageHandler<LocalAdapter, ()> for Inbox {
+    fn call(&self, _: Arc<Socket>, value: Value, ack: Option<i64>) {
+        if let Value::Str(text, attachments) = value {
+            self.0.enqueue(Request::parse(&text, attachments.is_some()), ack, text.len());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One connected socket: who is behind it, what waits for its worker, and the way out to it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use socketioxide::handler::FromMessageParts;
 use socketioxide::socket::{Sid, Socket};
 use socketioxide::{SendError, SocketError, TransportType};
 use socketioxide_core::Value;
-use tokio::sync::mpsc;
 
 use crate::connection::Connection;
 use crate::connection::out::Gone;
@@ -21,19 +20,15 @@ use crate::domain::id::{RoomId, UserId};
 use crate::planted::{self, Bug};
 #[cfg(feature = "planted-bugs")]
 use crate::room::message::MESSAGE_NEW;
-use crate::room::{Access, Notice, Signal};
+use crate::room::{Access, Signal};
 use crate::session::Identity;
 use crate::socket::deliver::{NotQueued, Outlet};
 use crate::socket::event::{Event, answer_frame, raw};
+use crate::socket::jobs::{Job, Jobs, Needs};
 use crate::socket::outbox::Outbox;
 use crate::socket::protocol::Request;
+use crate::socket::{Context, worker};
 
-/// Requests that may wait for a socket's worker.
-pub(crate) const QUEUED_REQUESTS: usize = 1024;
-/// And their size, in bytes, unless one alone is larger.
-const QUEUED_BYTES: usize = 1 << 20;
-/// Requests over these that are still answered.
-const REFUSED_REQUESTS: usize = 16_384;
 /// How often other work goes first before an answer is sent by itself.
 const ROUNDS: u32 = 3;
 /// How soon a full socket is tried again by one who must not lose what it sends.
@@ -41,94 +36,49 @@ const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence a socket remembers, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
 
-/// What a socket's worker does, one after the other.
-pub(crate) enum Job {
-    /// A request, to be answered if it has an ack id.
-    Request { request: Request, ack: Option<i64>, bytes: usize },
-    /// Something told to all sockets of the person.
-    Notice(Notice),
-    /// Such a thing may have been missed: the rooms are looked up anew.
-    Review,
-}
-
 /// A connected socket.
 pub struct Client {
     pub(crate) identity: Identity,
+    pub(super) context: Arc<Context>,
     socket: Arc<Socket>,
     outbox: Arc<Outbox>,
-    jobs: Mutex<Option<mpsc::Sender<Box<Job>>>>,
-    queued_bytes: AtomicUsize,
+    pub(super) jobs: Jobs,
     leaving: AtomicBool,
     /// What is believed of the person's rights; a commit that uses them checks them.
     pub(crate) rights: Mutex<HashMap<RoomId, Box<Access>>>,
     presence: Mutex<HashMap<UserId, u64>>,
     heard: Mutex<HashSet<RoomId>>,
-    /// Ack ids of requests for which there was no room; the worker answers them.
-    refused: Mutex<Vec<i64>>,
 }
 
 impl Client {
-    pub(super) fn new(
-        identity: Identity,
-        socket: Arc<Socket>,
-        outbox: Arc<Outbox>,
-        jobs: mpsc::Sender<Box<Job>>,
-    ) -> Self {
+    pub(super) fn new(context: Arc<Context>, identity: Identity, socket: Arc<Socket>, outbox: Arc<Outbox>) -> Self {
         Self {
             identity,
+            context,
             socket,
             outbox,
-            jobs: Mutex::new(Some(jobs)),
-            queued_bytes: AtomicUsize::new(0),
+            jobs: Jobs::default(),
             leaving: AtomicBool::new(false),
             rights: Mutex::default(),
             presence: Mutex::default(),
             heard: Mutex::default(),
-            refused: Mutex::default(),
         }
     }
 
-    /// Queues a request; false if too much waits already.
-    pub(crate) fn enqueue(&self, request: Request, ack: Option<i64>, bytes: usize) -> bool {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = self.queued_bytes.load(Ordering::Relaxed);
-        if waiting > 0 && waiting + bytes > QUEUED_BYTES {
-            return false;
-        }
-        let Some(jobs) = jobs.as_ref() else { return false };
-        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let queued = jobs.try_send(Box::new(Job::Request { request, ack, bytes })).is_ok();
-        if !queued {
-            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        queued
+    /// Queues a request; where too much waits already, it is answered so.
+    pub(super) fn enqueue(self: &Arc<Self>, request: Request, ack: Option<i64>, bytes: usize) {
+        self.work(self.jobs.request(request, ack, bytes));
     }
 
-    pub(crate) fn dequeued(&self, bytes: usize) {
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    /// Queues what is no request behind those that wait.
+    pub(super) fn do_later(self: &Arc<Self>, job: Job) {
+        self.work(self.jobs.later(job));
     }
 
-    /// Queues what is no request behind those that wait; in its own time where the queue is full.
-    pub(crate) fn do_later(&self, job: Job) {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(jobs) = jobs else { return };
-        if let Err(mpsc::error::TrySendError::Full(job)) = jobs.try_send(Box::new(job)) {
-            tokio::spawn(async move { jobs.send(job).await });
+    fn work(self: &Arc<Self>, needs: Option<Needs>) {
+        if let Some(needs) = needs {
+            tokio::spawn(worker::work(self.clone(), needs));
         }
-    }
-
-    /// Notes a request that has to be refused. A socket that has this many open does not wait for
-    /// its answers, and gets no more of them.
-    pub(crate) fn refuse(&self, ack: i64) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() < REFUSED_REQUESTS {
-            refused.push(ack);
-        }
-    }
-
-    /// The requests that have to be refused, in the order in which they came.
-    pub(crate) fn refused(&self) -> Vec<i64> {
-        std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes that a room's feed knows the socket.
@@ -142,8 +92,8 @@ impl Client {
     }
 
     /// Takes no more jobs: the worker does what waits and ends.
-    pub(crate) fn close(&self) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+    pub(super) fn close(self: &Arc<Self>) {
+        self.work(self.jobs.close());
     }
 
     /// Whether the transport is still there.
@@ -154,7 +104,7 @@ impl Client {
     /// Whether all requests that were received are answered, and the answers fetched by one that
     /// polls.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queued_bytes.load(Ordering::Relaxed) == 0 && !(self.is_polling() && self.outbox.holds_something())
+        self.jobs.are_answered() && !(self.is_polling() && self.outbox.holds_something())
     }
 
     /// Whether the client polls.

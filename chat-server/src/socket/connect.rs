@@ -53,6 +53,7 @@ pub(crate) async fn open(
     context: &Context,
     client: &Arc<Client>,
     positions: Option<HashMap<String, Position>>,
+    resume: &str,
 ) -> Result<(), BrokerError> {
     let user = &client.identity.user;
     let mut rooms = context.rooms.of_user(&user.id).await?;
@@ -78,7 +79,7 @@ pub(crate) async fn open(
         "protocol": 1,
         "node": context.node,
         "user": user,
-        "resume": client.identity.resume,
+        "resume": resume,
         "recovered": recovered,
         "unrecovered": unrecovered,
         "rooms": openings.iter().map(|opening| described(opening, user)).collect::<Vec<_>>(),

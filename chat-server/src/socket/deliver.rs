@@ -18,8 +18,9 @@ use crate::domain::rate_limit::{Bucket, Rate};
 use crate::metrics::Metrics;
 use crate::planted::{self, Bug};
 use crate::room::{Notice, Signal};
-use crate::socket::client::{Client, Job};
+use crate::socket::client::Client;
 use crate::socket::event::Event;
+use crate::socket::jobs::Job;
 use clock::Clock;
 use probe::Probe;
 

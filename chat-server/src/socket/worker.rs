@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use super::client::{Client, Job};
+use super::client::Client;
 use super::deliver::Outlet;
+use super::jobs::{Job, Needs, Rest};
 use super::protocol::{Answer, Request, ack};
 use super::{After, Context, Then, connect, messages, rooms, typing};
 use crate::broker::BrokerError;
@@ -21,9 +20,6 @@ use crate::room::Notice;
 /// The request that says something.
 const MESSAGE_SEND: &str = "message:send";
 
-/// How often the life of an open session is prolonged.
-const KEEP_ALIVE: Duration = Duration::from_secs(6 * 3600);
-
 /// How soon a broker that is away is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
@@ -31,65 +27,62 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct Start {
     pub(super) client: Arc<Client>,
     pub(super) positions: Option<HashMap<String, Position>>,
-    /// Boxed, since a queue has places for 32 from the beginning.
-    pub(super) jobs: mpsc::Receiver<Box<Job>>,
+    /// The token with which to come back; the socket does not keep it.
+    pub(super) resume: String,
 }
 
-/// Opens the session and does what the socket asks for until it is closed; requests that were
-/// received before that are still done.
-pub(super) async fn run(context: &Context, Start { client, positions, mut jobs }: Start) {
+/// Opens the session, and does what the socket asked for meanwhile. What it asks for later begins a worker of its own.
+pub(super) async fn run(context: &Context, Start { client, positions, resume }: Start) {
     context.presence.came(&client.identity.user);
     context.analytics.came(&client.identity.user.id);
-    let bucket = context.hub.add(&client, context.now());
+    let needs = context.hub.add(&client, context.now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
-        super::closed(context, &client, Ended::Closed);
+        super::closed(&client, Ended::Closed);
     }
-    // What takes much and is soon over is boxed: the rest lasts as long as the socket.
-    while let Err(error) = Box::pin(open(context, &client, positions.clone())).await {
+    while let Err(error) = open(context, &client, positions.clone(), &resume).await {
         if !client.is_open() {
             break;
         }
         tracing::warn!(%error, "a session could not be opened yet");
         tokio::time::sleep(RETRY).await;
     }
-    work(context, &client, &bucket, &mut jobs).await;
-    for room in client.heard() {
-        context.hub.detach(&client, &room).await;
-    }
+    work(client, needs).await;
 }
 
 async fn open(
     context: &Context,
     client: &Arc<Client>,
     positions: Option<HashMap<String, Position>>,
+    resume: &str,
 ) -> Result<(), BrokerError> {
     context.hub.hear(&client.identity.user.id).await?;
-    connect::open(context, client, positions).await
+    connect::open(context, client, positions, resume).await
 }
 
-async fn work(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, jobs: &mut mpsc::Receiver<Box<Job>>) {
-    let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
-    keep_alive.tick().await;
+/// Does what the socket asks for until nothing is left; requests that were received before it closed are still done.
+pub(super) async fn work(client: Arc<Client>, needs: Needs) {
+    let context = &*client.context;
     loop {
-        tokio::select! {
-            biased;
-            _ = keep_alive.tick() => {
-                let identity = &client.identity;
-                let kept = context.sessions.keep_alive(&identity.session, &identity.user.id);
-                if let Err(error) = Box::pin(kept).await {
-                    tracing::debug!(%error, "a session could not be prolonged");
-                }
+        if let Some(job) = client.jobs.next() {
+            // The answer to the one before waits for nothing that this one waits for.
+            tokio::join!(perform(context, &client, &needs, job), client.flush());
+        } else if client.wants_flush() {
+            tokio::select! {
+                biased;
+                () = client.jobs.some() => {}
+                () = client.flush() => {}
             }
-            job = jobs.recv() => match job {
-                // The answer to the one before waits for nothing that this one waits for.
-                Some(job) => {
-                    Box::pin(async { tokio::join!(perform(context, client, bucket, *job), client.flush()) }).await;
-                }
-                None => return client.flush().await,
-            },
-            () = client.flush(), if client.wants_flush() => {}
+        } else {
+            match client.jobs.rest(&needs) {
+                Rest::None => {}
+                Rest::Until => return,
+                Rest::Forever => break,
+            }
         }
+    }
+    for room in client.heard() {
+        context.hub.detach(&client, &room).await;
     }
 }
 
@@ -97,8 +90,7 @@ async fn perform(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>
     match job {
         Job::Request { request, ack, bytes } => {
             serve(context, client, bucket, request, ack).await;
-            client.dequeued(bytes);
-            refuse_overflow(context, client).await;
+            refuse(context, client, client.jobs.answered(bytes)).await;
         }
         Job::Notice(notice) => heed(context, client, notice).await,
         Job::Review => review(context, client).await,
@@ -106,8 +98,8 @@ async fn perform(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>
 }
 
 /// Answers the requests for which there was no room in the queue.
-async fn refuse_overflow(context: &Context, client: &Client) {
-    for ack_id in client.refused() {
+async fn refuse(context: &Context, client: &Client, requests: Vec<i64>) {
+    for ack_id in requests {
         let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
         context.metrics.acked(Asked::Other, Some(Code::RateLimited));
         client.ack(Some(ack_id), &ack(&Err(refusal))).await;

@@ -10,7 +10,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::{Handle, Hub, Mail};
 use crate::broker::BrokerError;
 use crate::room::room_topic;
-use crate::socket::client::{Client, Job};
+use crate::socket::client::Client;
+use crate::socket::jobs::Job;
 
 /// How often all rooms of the node are compared, in one go.
 const EVERY: Duration = Duration::from_secs(5);
