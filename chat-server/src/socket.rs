@@ -199,6 +199,13 @@ impl Arrivals {
     fn take(&self, sid: Sid) -> Option<worker::Start> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sid)
     }
+
+    /// Lets go of a socket that will not begin; false if it did.
+    fn forget(&self, client: &Client) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = all.get(&client.id()).is_some_and(|start| std::ptr::eq(&*start.client, client));
+        waits && all.remove(&client.id()).is_some()
+    }
 }
 
 /// Finds out who connects, before the client is told that it is connected. What it sends from
@@ -213,7 +220,7 @@ async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -
     }
     // The transport's own word that the socket is connected, which comes next, is before all of ours.
     outbox.admit(0);
-    let client = Arc::new(Client::new(context, identity, socket.clone(), outbox));
+    let client = Arc::new(Client::new(context, identity, &socket, outbox));
     socket.on_fallback(Inbox(client.clone()));
     let on_close = client.clone();
     socket.on_disconnect(async move |reason: DisconnectReason| closed(&on_close, ended(&on_close, reason)));
@@ -290,13 +297,90 @@ pub async fn keep_sessions(context: Arc<Context>) {
     }
 }
 
-/// Queues what a socket asks for, in the order in which it does: the transport calls this before it reads on.
+/// Queues what a socket asks for, in the order in which it does: the transport calls this before it reads on. It goes with
+/// the socket.
 struct Inbox(Arc<Client>);
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let Self(client) = self;
+        // The transport does not tell of the end of one that went before it was connected.
+        if client.context.arrivals.forget(client) {
+            client.context.outboxes.remove(client.id());
+        }
+    }
+}
 
 impl MessageHandler<LocalAdapter, ()> for Inbox {
     fn call(&self, _: Arc<Socket>, value: Value, ack: Option<i64>) {
         if let Value::Str(text, attachments) = value {
             self.0.enqueue(Request::parse(&text, attachments.is_some()), ack, text.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tower::Service;
+
+    use super::*;
+    use crate::broker::Retention;
+    use crate::broker::memory::MemoryBroker;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn context() -> Arc<Context> {
+        let (broker, bus) = MemoryBroker::new(Retention { max_entries: 10, max_age_ms: 0 });
+        let broker: Arc<dyn Broker> = Arc::new(broker);
+        let rate = Rate { per_second: 0, burst: 0 };
+        let (node, metrics) = (NodeId::parse("n").unwrap(), Metrics::new().unwrap());
+        let (rooms, hub) = (Rooms::new(broker.clone()), Hub::new(node.clone(), broker.clone(), metrics.clone(), rate));
+        tokio::spawn(hub.clone().run(bus));
+        Arc::new(Context {
+            limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
+            sessions: Sessions::new(broker.clone(), Vec::new()),
+            presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
+            arrivals: Arrivals::default(),
+            outboxes: Outboxes::default(),
+            lifecycle: Arc::default(),
+            node,
+            broker,
+            rooms,
+            hub,
+            metrics,
+        })
+    }
+
+    /// A client that connects and goes at once, or after it heard that its session is open.
+    async fn visit(service: &SocketService, stays: bool) {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let request = axum::http::Request::get("/socket.io/?EIO=4&transport=websocket").body(()).unwrap();
+        Service::call(&mut service.clone(), (ours, request)).await.unwrap();
+        let mut client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        client.send(Message::text("40{\"name\":\"Ada\"}")).await.unwrap();
+        while stays && !client.next().await.unwrap().unwrap().to_text().unwrap().contains("\"session\"") {}
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_sockets_that_went() {
+        let context = context();
+        context.rooms.ensure_lobby().await.unwrap();
+        let (service, _io) = build(context.clone());
+        let before = Arc::strong_count(&context);
+        for visitor in 0..20 {
+            visit(&service, visitor % 2 == 0).await;
+        }
+        // Each client of a socket holds it.
+        let gone = async {
+            while Arc::strong_count(&context) > before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("a socket was kept");
+        assert_eq!(context.hub.sockets(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,7 +40,9 @@ const PRESENCE_REMEMBERED: usize = 1024;
 pub struct Client {
     pub(crate) identity: Identity,
     pub(super) context: Arc<Context>,
-    socket: Arc<Socket>,
+    id: Sid,
+    /// The transport's side, which holds this one: were each to hold the other, both would stay for ever.
+    socket: Weak<Socket>,
     outbox: Arc<Outbox>,
     pub(super) jobs: Jobs,
     leaving: AtomicBool,
@@ -51,11 +53,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(context: Arc<Context>, identity: Identity, socket: Arc<Socket>, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(context: Arc<Context>, identity: Identity, socket: &Arc<Socket>, outbox: Arc<Outbox>) -> Self {
         Self {
             identity,
             context,
-            socket,
+            id: socket.id,
+            socket: Arc::downgrade(socket),
             outbox,
             jobs: Jobs::default(),
             leaving: AtomicBool::new(false),
@@ -98,7 +101,7 @@ impl Client {
 
     /// Whether the transport is still there.
     pub(crate) fn is_open(&self) -> bool {
-        self.socket.connected()
+        self.socket.upgrade().is_some_and(|socket| socket.connected())
     }
 
     /// Whether all requests that were received are answered, and the answers fetched by one that
@@ -109,7 +112,7 @@ impl Client {
 
     /// Whether the client polls.
     pub(crate) fn is_polling(&self) -> bool {
-        self.socket.transport_type() == TransportType::Polling
+        self.socket.upgrade().is_some_and(|socket| socket.transport_type() == TransportType::Polling)
     }
 
     /// Notes that the socket is about to be handed over; false if that was noted before.
@@ -183,8 +186,8 @@ impl Client {
                 Err(Gone) => Err(NotQueued::Closed),
             };
         }
-        self.queue(answer.get().len(), || {
-            match AckSender::from_message_parts(&self.socket, &mut Value::Str("".into(), None), &Some(ack)) {
+        self.queue(answer.get().len(), |socket| {
+            match AckSender::from_message_parts(socket, &mut Value::Str("".into(), None), &Some(ack)) {
                 Ok(sender) => sender.send(answer),
                 Err(never) => match never {},
             }
@@ -205,7 +208,7 @@ impl Client {
         }
         for (sent, event) in events.iter().enumerate() {
             let bytes = event.frame().len();
-            if let Err(error) = self.queue(bytes, || self.socket.emit(event.name(), event.payload())) {
+            if let Err(error) = self.queue(bytes, |socket| socket.emit(event.name(), event.payload())) {
                 return (sent, Some(error));
             }
         }
@@ -213,11 +216,12 @@ impl Client {
     }
 
     /// Gives a packet to the transport.
-    fn queue(&self, bytes: usize, send: impl FnOnce() -> Result<(), SendError>) -> Result<(), NotQueued> {
+    fn queue(&self, bytes: usize, send: impl FnOnce(&Arc<Socket>) -> Result<(), SendError>) -> Result<(), NotQueued> {
+        let Some(socket) = self.socket.upgrade() else { return Err(NotQueued::Closed) };
         if !self.outbox.admit(bytes) {
             return if self.is_open() { Err(NotQueued::Full) } else { Err(NotQueued::Closed) };
         }
-        let done = match send() {
+        let done = match send(&socket) {
             Ok(()) => return Ok(()),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(NotQueued::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(NotQueued::Closed),
@@ -234,7 +238,7 @@ impl Client {
     #[cfg(feature = "planted-bugs")]
     fn emit_planted(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         for (sent, event) in events.iter().enumerate() {
-            let (message, me) = (event.name() == MESSAGE_NEW, self.socket.id.as_str());
+            let (message, me) = (event.name() == MESSAGE_NEW, self.id.as_str());
             if message && (planted::shows(Bug::DropFrame, 500) || planted::hold_back(me, event.payload().get())) {
                 continue;
             }
@@ -261,7 +265,7 @@ fn all_sent(sent: Result<usize, Gone>, of: usize) -> (usize, Option<NotQueued>) 
 
 impl Outlet for Client {
     fn id(&self) -> Sid {
-        self.socket.id
+        self.id
     }
 
     fn user(&self) -> &UserId {
