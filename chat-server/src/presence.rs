@@ -33,7 +33,7 @@ pub struct Presence {
 }
 
 struct Here {
-    user: User,
+    user: Arc<User>,
     sockets: usize,
     /// Rises with each coming, so that a departure that waited knows that it is outdated.
     visit: u64,
@@ -47,7 +47,7 @@ impl Presence {
     }
 
     /// A socket of the user was opened. Returns at once; the news spreads on its own.
-    pub fn came(&self, user: &User) {
+    pub fn came(&self, user: &Arc<User>) {
         let first = {
             let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
             let entry =
@@ -148,7 +148,7 @@ impl Presence {
     }
 
     async fn tell_all(&self) {
-        let users: Vec<User> = {
+        let users: Vec<Arc<User>> = {
             let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
             here.values().map(|here| here.user.clone()).collect()
         };

@@ -37,8 +37,8 @@ pub struct Credentials {
 /// Who connected.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The person.
-    pub user: User,
+    /// The person; not copied for all who need to know.
+    pub user: Arc<User>,
     /// The session.
     pub session: SessionId,
     /// The token with which to come back.
@@ -103,7 +103,7 @@ impl Sessions {
         {
             // Signed anew, so that a change of keys reaches those who come back.
             let resume = sign(keys, &session, &user.id);
-            return Ok(Identity { user, resume, session, resumed: true });
+            return Ok(Identity { user: Arc::new(user), resume, session, resumed: true });
         }
         let name = credentials.name.ok_or(SessionError::Unauthenticated)?;
         self.begin(keys, name, credentials.client).await
@@ -142,7 +142,7 @@ impl Sessions {
         };
         self.broker.commit(&topic, record).await?;
         let resume = sign(keys, &session, &user.id);
-        Ok(Identity { user, session, resume, resumed: false })
+        Ok(Identity { user: Arc::new(user), session, resume, resumed: false })
     }
 
     /// Puts off the end of a session and its guest. Called while a socket is open.

@@ -169,7 +169,8 @@ impl Broker for MemoryBroker {
             return Ok(Committed::Refused(found));
         }
         let kept = state.topic_or_new(topic, now);
-        if kept.epoch.as_str().is_empty() {
+        // Most people and sessions never have a log that could begin a life.
+        if kept.epoch.as_str().is_empty() && (commit.append.is_some() || matches!(topic, Topic::Room(_))) {
             kept.epoch = super::new_epoch()?;
         }
         for (name, value) in commit.set {

@@ -184,7 +184,7 @@ impl Hub {
     pub fn add(&self, client: &Arc<Client>, now: Millis) -> Arc<Mutex<Bucket>> {
         let mut users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
         let here = users.entry(Outlet::user(&**client).clone()).or_insert_with(|| Here {
-            sockets: Vec::new(),
+            sockets: Vec::with_capacity(1),
             bucket: Arc::new(Mutex::new(Bucket::new(self.0.rate, now))),
         });
         here.sockets.push(client.clone());
