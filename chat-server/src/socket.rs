@@ -344,6 +344,7 @@ mod tests {
             limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
             sessions: Sessions::new(broker.clone(), Vec::new()),
             presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
+            analytics: Analytics::new(broker.clone(), node.clone()),
             arrivals: Arrivals::default(),
             outboxes: Outboxes::default(),
             lifecycle: Arc::default(),
