@@ -6,6 +6,7 @@ pub(crate) mod bus_proxy;
 pub(crate) mod chat;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod connect;
 pub(crate) mod control_plane;
 pub(crate) mod deployment;

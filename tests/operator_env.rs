@@ -13,7 +13,14 @@ use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
 /// proxies are believed is nothing that the operator can know.
-const NOT_IN_A_SPEC: &[&str] = &["CHAT_DURABILITY", "CHAT_DURABILITY_REPLICAS", "CHAT_TRUSTED_PROXIES"];
+const NOT_IN_A_SPEC: &[&str] = &[
+    "CHAT_DURABILITY",
+    "CHAT_DURABILITY_REPLICAS",
+    "CHAT_LOG_FORMAT",
+    "CHAT_OTLP_ENDPOINT",
+    "CHAT_TRACE_SAMPLE_RATIO",
+    "CHAT_TRUSTED_PROXIES",
+];
 
 /// An external Redis with all that one can have.
 const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \

@@ -164,7 +164,7 @@ async fn publish(rooms: &Rooms, people: &[User], ids: &Arc<[RoomId]>, under_way:
                     let nonce = Nonce::parse(&format!("f3b0c9d2-77a1-{number:08}")).unwrap();
                     let text = format!("{number:0100}");
                     let draft = Draft { room: ids[room].clone(), nonce, text, reply_to: None };
-                    rooms.send(&person, &draft, &mut rights[room]).await.unwrap();
+                    rooms.send(&person, &draft, &mut rights[room], None).await.unwrap();
                 }
             })
         })

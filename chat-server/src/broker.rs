@@ -11,7 +11,9 @@ use async_trait::async_trait;
 
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
+use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
+use crate::domain::trace::Traceparent;
 
 #[cfg(test)]
 mod conformance;
@@ -73,6 +75,8 @@ pub struct Append {
     pub nonce: Option<String>,
     /// Whether it counts for [`Broker::unread`].
     pub counted: bool,
+    /// Where it belongs, if it is followed: goes with it on the bus and is not stored.
+    pub trace: Option<Traceparent>,
 }
 
 /// An entry of a log.
@@ -90,6 +94,14 @@ pub struct Entry {
     pub by: UserId,
     /// The members of a JSON object, without its braces.
     pub payload: String,
+}
+
+impl Entry {
+    /// Its name for good.
+    #[must_use]
+    pub fn id(&self) -> EntryId {
+        EntryId { epoch: self.epoch.clone(), offset: self.offset }
+    }
 }
 
 /// How a [`Commit`] ended.
@@ -165,8 +177,9 @@ pub struct Fields {
 /// What a subscriber hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// A new entry of a subscribed topic's log, in the order of the log unless [`Heard::Interrupted`] says otherwise.
-    Entry(Topic, Entry),
+    /// A new entry of a subscribed topic's log, in the order of the log unless [`Heard::Interrupted`] says otherwise;
+    /// with it [`Append::trace`].
+    Entry(Topic, Entry, Option<Traceparent>),
     /// A passing signal to a subscribed topic: heard at most once, not stored.
     Signal(Topic, String),
     /// Something may have been missed, in any topic: compare with the logs.

@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 
 use self::redis::RedisOptions;
+use self::telemetry::TelemetryOptions;
 use crate::broker::Retention;
 use crate::broker::redis::RedisConfig;
 use crate::domain::id::NodeId;
@@ -19,6 +20,7 @@ use crate::domain::rate_limit::Rate;
 pub mod redis;
 #[cfg(test)]
 mod reference;
+pub mod telemetry;
 
 /// Shortest key that signs resume tokens, in bytes.
 const MIN_KEY_BYTES: usize = 32;
@@ -27,8 +29,7 @@ const MIN_KEY_BYTES: usize = 32;
 ///
 /// Without any option it is a whole chat in one process, at http://localhost:3000, that forgets
 /// everything when it stops. With --redis-url any number of nodes are one chat, and what was said
-/// outlives them. Logs go to standard output (JSON where that is no terminal); RUST_LOG sets
-/// their level.
+/// outlives them. Logs go to standard output; RUST_LOG sets their level.
 #[derive(Debug, Parser)]
 #[command(name = "chat-server", version, max_term_width = 100, subcommand_negates_reqs = true)]
 pub struct Cli {
@@ -138,6 +139,10 @@ pub struct Config {
     /// How many log entries a room keeps; 0: all
     #[arg(long, env = "CHAT_RETENTION_MESSAGES", value_name = "N", default_value_t = 100_000)]
     pub retention_messages: u64,
+
+    /// What the node tells of itself.
+    #[command(flatten)]
+    pub telemetry: TelemetryOptions,
 }
 
 impl Config {

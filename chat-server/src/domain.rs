@@ -8,4 +8,5 @@ pub mod permission;
 pub mod position;
 pub mod rate_limit;
 pub mod room;
+pub mod trace;
 pub mod user;

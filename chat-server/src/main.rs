@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
     config.check().map_err(anyhow::Error::msg)?;
-    telemetry::init();
+    telemetry::init(config.telemetry.log_format);
     let listener = bind(config.listen, "--listen")?;
     let admin = bind(config.admin_listen, "--admin-listen")?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

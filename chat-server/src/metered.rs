@@ -1,4 +1,5 @@
-//! The broker, measured: whatever is asked of it, how long it took and what came to nothing.
+//! The broker, measured: whatever is asked of it, how long it took and what came to nothing. A commit that is followed
+//! is a span.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,13 +10,16 @@ use prometheus::IntGauge;
 use crate::broker::{Broker, BrokerError, Commit, Committed, Entry, Fields, Range, Slice, Topic, Traffic};
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
+use crate::domain::message::EntryId;
 use crate::domain::position::{Offset, Position};
 use crate::metrics::{BrokerFailure, Metrics, Verb};
+use crate::traces::{Followed, Traces};
 
 /// A broker that counts into metrics. It adds nothing to the promises of [`Broker`] and takes nothing from them.
 pub struct Metered {
     broker: Arc<dyn Broker>,
     metrics: Metrics,
+    traces: Traces,
 }
 
 /// A call that waits for its answer, until it is dropped.
@@ -37,8 +41,16 @@ impl Drop for Waiting<'_> {
 impl Metered {
     /// That broker, measured.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, metrics: Metrics) -> Self {
-        Self { broker, metrics }
+    pub fn new(broker: Arc<dyn Broker>, metrics: Metrics, traces: Traces) -> Self {
+        Self { broker, metrics, traces }
+    }
+
+    /// Begins the span of a commit that is followed: whoever hears the entry is below it.
+    fn follow(&self, commit: &mut Commit) -> Option<Followed> {
+        let trace = &mut commit.append.as_mut()?.trace;
+        let followed = self.traces.commit(trace.as_ref()?)?;
+        *trace = followed.traceparent();
+        Some(followed)
     }
 
     async fn measure<T>(
@@ -51,11 +63,7 @@ impl Metered {
         let done = call.await;
         self.metrics.broker_calls.of(verb).observe(begun.elapsed());
         if let Err(error) = &done {
-            let reason = match error {
-                BrokerError::Unavailable(_) | BrokerError::Misconfigured(_) => BrokerFailure::Unavailable,
-                BrokerError::Corrupt(_) => BrokerFailure::Corrupt,
-            };
-            self.metrics.broker_failures.of(reason).inc();
+            self.metrics.broker_failures.of(reason(error)).inc();
         }
         done
     }
@@ -63,8 +71,13 @@ impl Metered {
 
 #[async_trait]
 impl Broker for Metered {
-    async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
-        self.measure(Verb::Commit, self.broker.commit(topic, commit)).await
+    async fn commit(&self, topic: &Topic, mut commit: Commit) -> Result<Committed, BrokerError> {
+        let followed = self.follow(&mut commit);
+        let done = self.measure(Verb::Commit, self.broker.commit(topic, commit)).await;
+        if let Some(followed) = followed {
+            end(followed, &done);
+        }
+        done
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, BrokerError> {
@@ -181,5 +194,26 @@ impl Broker for Metered {
 
     fn is_available(&self) -> bool {
         self.broker.is_available()
+    }
+}
+
+/// Ends the span of a commit.
+fn end(followed: Followed, done: &Result<Committed, BrokerError>) {
+    match done {
+        Ok(Committed::Done { entry }) => {
+            let entry =
+                entry.as_ref().map(|(Position { epoch, offset }, _)| EntryId { epoch: epoch.clone(), offset: *offset });
+            followed.committed("done", entry.as_ref());
+        }
+        Ok(Committed::Repeated(entry)) => followed.committed("repeated", Some(&entry.id())),
+        Ok(Committed::Refused(_)) => followed.committed("refused", None),
+        Err(error) => followed.failed(reason(error).as_str()),
+    }
+}
+
+fn reason(error: &BrokerError) -> BrokerFailure {
+    match error {
+        BrokerError::Unavailable(_) | BrokerError::Misconfigured(_) => BrokerFailure::Unavailable,
+        BrokerError::Corrupt(_) => BrokerFailure::Corrupt,
     }
 }

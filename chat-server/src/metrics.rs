@@ -8,7 +8,7 @@ use crate::domain::error::Code;
 use crate::lifecycle::State;
 use histogram::Histogram;
 use maker::{Each, Maker};
-pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Transport, Verb, Word};
+pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word};
 
 pub mod catalogue;
 pub mod histogram;
@@ -89,6 +89,8 @@ pub struct Metrics {
     pub broker_waiting: IntGauge,
     /// How far the broker's clock is ahead.
     pub clock_offset: Gauge,
+    /// Spans that were to be told to the collector.
+    pub trace_spans: Each<Told, IntCounter>,
     acks: Each<Request, Each<Option<Code>, IntCounter>>,
     handshakes_refused: Each<HandshakeRefusal, IntCounter>,
     handovers: Each<Transport, IntCounter>,
@@ -133,6 +135,7 @@ impl Metrics {
             broker_failures: make.counters(catalogue::BROKER_FAILURES)?,
             broker_waiting: make.gauge(catalogue::BROKER_WAITING)?,
             clock_offset: make.fine_gauge(catalogue::CLOCK_OFFSET)?,
+            trace_spans: make.counters(catalogue::TRACE_SPANS)?,
             acks: make.counters_by(catalogue::ACKS)?,
             handshakes_refused: make.counters(catalogue::HANDSHAKES_REFUSED)?,
             handovers: make.counters(catalogue::HANDOVERS)?,

@@ -263,7 +263,14 @@ fn member_event(event: &'static str, by: &User, user: &User, detail: serde_json:
     if let (Some(payload), serde_json::Value::Object(detail)) = (payload.as_object_mut(), detail) {
         payload.extend(detail);
     }
-    Ok(Append { event, by: by.id.clone(), payload: without_braces(&payload)?, nonce: None, counted: false })
+    Ok(Append {
+        event,
+        by: by.id.clone(),
+        payload: without_braces(&payload)?,
+        nonce: None,
+        counted: false,
+        trace: None,
+    })
 }
 
 /// The members of a JSON object, as [`Append::payload`] wants them.
@@ -284,7 +291,7 @@ fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BrokerError> {
 
 impl From<BrokerError> for Refusal {
     fn from(error: BrokerError) -> Self {
-        tracing::warn!(%error, "a request could not be served");
         Self::new(Code::Unavailable, "the store can't be reached; send the same request again")
+            .because(error.to_string())
     }
 }

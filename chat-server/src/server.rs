@@ -32,6 +32,7 @@ use crate::socket::handover::{self, Pace, Which};
 use crate::socket::outbox::Outboxes;
 use crate::socket::polling::{self, Polling};
 use crate::socket::{self, Arrivals, Context, Limits, PING_INTERVAL, PING_TIMEOUT, upgrade};
+use crate::traces::{Traces, Tracing};
 
 /// How long it waits for transports to close that were not handed over.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -49,6 +50,9 @@ pub enum ServerError {
     /// A name was counted twice.
     #[error("failed to register the metrics")]
     Metrics(#[from] prometheus::Error),
+    /// The collector's address can't be used.
+    #[error("failed to set up traces: {0}")]
+    Traces(String),
     /// A port failed.
     #[error("failed to serve")]
     Serve(#[from] std::io::Error),
@@ -72,9 +76,11 @@ pub async fn run(
     #[cfg(feature = "planted-bugs")]
     let broker: Arc<dyn Broker> = Arc::new(crate::planted::Saboteur(broker));
     let metrics = Metrics::new()?;
-    let broker: Arc<dyn Broker> = Arc::new(Metered::new(broker, metrics.clone()));
+    let traces = follow(&config, &node, &metrics)?;
+    let broker: Arc<dyn Broker> = Arc::new(Metered::new(broker, metrics.clone(), traces.clone()));
     let lifecycle = Arc::new(Lifecycle::default());
-    let context = Arc::new(context(&config, node.clone(), broker.clone(), metrics.clone(), lifecycle.clone()));
+    let context = context(&config, node.clone(), broker.clone(), metrics.clone(), traces.clone(), lifecycle.clone());
+    let context = Arc::new(context);
     let (service, io) = socket::build(context.clone());
 
     // Whatever way this function ends, so do they.
@@ -155,8 +161,17 @@ pub async fn run(
     // What holds a port open now is no longer waited for.
     public.abort();
     admin.abort();
+    traces.end().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Follows some of the messages, if there is a collector.
+fn follow(config: &Config, node: &NodeId, metrics: &Metrics) -> Result<Traces, ServerError> {
+    let Some(endpoint) = config.telemetry.otlp_endpoint.as_deref() else { return Ok(Traces::default()) };
+    let store = config.redis.url.is_some().then_some("redis");
+    let tracing = Tracing { endpoint, ratio: config.telemetry.trace_sample_ratio, store };
+    Traces::to(tracing, node, metrics.clone()).map_err(|error| ServerError::Traces(error.to_string()))
 }
 
 async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::mpsc::Receiver<Heard>), BrokerError> {
@@ -177,6 +192,7 @@ fn context(
     node: NodeId,
     broker: Arc<dyn Broker>,
     metrics: Metrics,
+    traces: Traces,
     lifecycle: Arc<Lifecycle>,
 ) -> Context {
     let rooms = Rooms::new(broker.clone());
@@ -188,7 +204,7 @@ fn context(
         },
         sessions: Sessions::new(broker.clone(), config.session_keys.clone()),
         presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
-        hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), config.rate()),
+        hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), traces.clone(), config.rate()),
         analytics: Analytics::new(broker.clone(), node.clone()),
         arrivals: Arrivals::default(),
         outboxes: Outboxes::default(),
@@ -196,6 +212,7 @@ fn context(
         broker,
         rooms,
         metrics,
+        traces,
         lifecycle,
     }
 }

@@ -31,6 +31,7 @@ use crate::metrics::{Ended, Metrics};
 use crate::presence::Presence;
 use crate::room::Rooms;
 use crate::session::{Credentials, Identity, SessionError, Sessions};
+use crate::traces::Traces;
 use auth::Auth;
 use client::Client;
 use deliver::{Hub, Outlet};
@@ -100,6 +101,8 @@ pub struct Context {
     pub analytics: Analytics,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is followed.
+    pub traces: Traces,
     /// Where the node is in its life.
     pub lifecycle: Arc<Lifecycle>,
 }
@@ -338,7 +341,10 @@ mod tests {
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let rate = Rate { per_second: 0, burst: 0 };
         let (node, metrics) = (NodeId::parse("n").unwrap(), Metrics::new().unwrap());
-        let (rooms, hub) = (Rooms::new(broker.clone()), Hub::new(node.clone(), broker.clone(), metrics.clone(), rate));
+        let (rooms, hub) = (
+            Rooms::new(broker.clone()),
+            Hub::new(node.clone(), broker.clone(), metrics.clone(), Traces::default(), rate),
+        );
         tokio::spawn(hub.clone().run(bus));
         Arc::new(Context {
             limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
@@ -347,6 +353,7 @@ mod tests {
             analytics: Analytics::new(broker.clone(), node.clone()),
             arrivals: Arrivals::default(),
             outboxes: Outboxes::default(),
+            traces: Traces::default(),
             lifecycle: Arc::default(),
             node,
             broker,

@@ -117,7 +117,7 @@ impl Node {
     /// The next entry, whatever is heard before it.
     async fn hear_entry(&mut self) -> Entry {
         loop {
-            if let Heard::Entry(_, entry) = self.hear().await {
+            if let Heard::Entry(_, entry, _) = self.hear().await {
                 return entry;
             }
         }
@@ -160,7 +160,14 @@ fn node(id: &str) -> NodeId {
 
 /// A counted message.
 fn message(by: &str, text: &str) -> Commit {
-    let append = Append { event: "message:new", by: user(by), payload: text.to_owned(), nonce: None, counted: true };
+    let append = Append {
+        event: "message:new",
+        by: user(by),
+        payload: text.to_owned(),
+        nonce: None,
+        counted: true,
+        trace: None,
+    };
     Commit { append: Some(append), ..Commit::default() }
 }
 

@@ -204,7 +204,7 @@ impl Broker for MemoryBroker {
             log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
             log.trim(self.retention, oldest);
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
-            state.tell(topic, Heard::Entry(topic.clone(), entry));
+            state.tell(topic, Heard::Entry(topic.clone(), entry, append.trace));
         }
         if let Some(ttl) = commit.ttl_ms {
             state.renew(topic, now.saturating_add(ttl));

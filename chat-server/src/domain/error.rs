@@ -82,12 +82,22 @@ pub struct Refusal {
     /// When to try again, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// What went wrong, for the log; the client is not told.
+    #[serde(skip)]
+    pub cause: Option<String>,
 }
 
 impl Refusal {
     /// A refusal with a sentence that says what to do.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), temporary: code.is_temporary(), retry_after_ms: None }
+        Self { code, message: message.into(), temporary: code.is_temporary(), retry_after_ms: None, cause: None }
+    }
+
+    /// Says for the log what went wrong.
+    #[must_use]
+    pub fn because(mut self, cause: String) -> Self {
+        self.cause = Some(cause);
+        self
     }
 
     /// Says when to try again.

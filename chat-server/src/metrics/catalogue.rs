@@ -1,6 +1,8 @@
 //! Every metric of a node. `docs/metrics.md` is made from this list.
 
-use super::words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Transport, Verb, Word};
+use super::words::{
+    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
+};
 use crate::domain::error::Code;
 use crate::lifecycle::State;
 
@@ -130,6 +132,8 @@ catalogue! {
         "Worker threads of the node.";
     TASKS = "chat_tasks", Kind::Gauge, "tasks", [],
         "Tasks that live in the node: a few for each socket and each room.";
+    TRACE_SPANS = "chat_trace_spans_total", Kind::Counter, "spans", ["result": Told],
+        "Spans of messages that are followed, by what became of them; 0 without a collector.";
     BUILD_INFO = "chat_build_info", Kind::Gauge, "", ["version": super::Version],
         "1, and of which version the node is.";
 }

@@ -144,6 +144,16 @@ words! {
         Activity => "activity",
     }
 
+    /// What became of a span that was to be told to the collector.
+    Told {
+        /// The collector has it.
+        Exported => "exported",
+        /// The collector did not take it, or could not be reached.
+        Failed => "failed",
+        /// Too many waited already.
+        Dropped => "dropped",
+    }
+
     /// Why the broker did not do it.
     BrokerFailure {
         /// It can't be reached, or gave no answer in time.

@@ -8,6 +8,7 @@ use crate::broker::{Append, Commit, Committed, Entry};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::message::{Draft, EntryId};
 use crate::domain::position::{Millis, Position};
+use crate::domain::trace::Traceparent;
 use crate::domain::user::User;
 
 /// The event of a message.
@@ -38,11 +39,18 @@ struct Body<'a> {
 impl Rooms {
     /// Stores and publishes a message, once for each nonce.
     ///
-    /// `rights` is what is believed of the sender; it is corrected when it proves outdated.
+    /// `rights` is what is believed of the sender; it is corrected when it proves outdated. `trace` is where the message
+    /// belongs, if it is followed.
     ///
     /// # Errors
     /// As for writing; `conflict` if the nonce stands for another text.
-    pub async fn send(&self, user: &User, draft: &Draft, rights: &mut Option<Access>) -> Result<Sent, Refusal> {
+    pub async fn send(
+        &self,
+        user: &User,
+        draft: &Draft,
+        rights: &mut Option<Access>,
+        trace: Option<Traceparent>,
+    ) -> Result<Sent, Refusal> {
         let room = &draft.room;
         let mut access = match rights.take() {
             Some(access) => access,
@@ -65,6 +73,7 @@ impl Rooms {
                     payload: without_braces(&body)?,
                     nonce: Some(draft.nonce.as_str().to_owned()),
                     counted: true,
+                    trace: trace.clone(),
                 }),
                 ..Commit::default()
             };

@@ -21,6 +21,7 @@ use crate::room::{Notice, Signal};
 use crate::socket::client::Client;
 use crate::socket::event::Event;
 use crate::socket::jobs::Job;
+use crate::traces::{Followed, Traces};
 use clock::Clock;
 use probe::Probe;
 
@@ -91,7 +92,7 @@ enum Mail {
     Attach(Box<(Arrival, Reply)>),
     Ready(Box<(Sid, Position)>),
     Detach(Sid),
-    Entry(Box<Entry>),
+    Entry(Box<(Entry, Option<Followed>)>),
     Signal(Arc<Signal>),
     Check,
 }
@@ -124,6 +125,7 @@ struct Inner {
     node: NodeId,
     broker: Arc<dyn Broker>,
     metrics: Metrics,
+    traces: Traces,
     rate: Rate,
     rooms: Mutex<HashMap<RoomId, Handle>>,
     users: Mutex<HashMap<UserId, Here>>,
@@ -139,11 +141,12 @@ struct Inner {
 impl Hub {
     /// A hub without rooms and people.
     #[must_use]
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Metrics, rate: Rate) -> Self {
+    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Metrics, traces: Traces, rate: Rate) -> Self {
         Self(Arc::new(Inner {
             node,
             broker,
             metrics,
+            traces,
             rate,
             rooms: Mutex::default(),
             users: Mutex::default(),
@@ -411,8 +414,11 @@ impl Hub {
     pub async fn run(self, mut bus: mpsc::Receiver<Heard>) {
         while let Some(heard) = bus.recv().await {
             match heard {
-                Heard::Entry(Topic::Room(_), _) if planted::shows(Bug::LoseLastFrame, 20) => {}
-                Heard::Entry(Topic::Room(room), entry) => self.hand(&room, Mail::Entry(Box::new(entry))),
+                Heard::Entry(Topic::Room(_), ..) if planted::shows(Bug::LoseLastFrame, 20) => {}
+                Heard::Entry(Topic::Room(room), entry, trace) => {
+                    let followed = trace.and_then(|trace| self.0.traces.deliver(&trace, &entry.id()));
+                    self.hand(&room, Mail::Entry(Box::new((entry, followed))));
+                }
                 Heard::Signal(Topic::Room(room), text) => match serde_json::from_str(&text) {
                     Ok(signal) => self.hand(&room, Mail::Signal(Arc::new(signal))),
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),

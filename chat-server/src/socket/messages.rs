@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::message::Draft;
 use crate::domain::rate_limit::Bucket;
+use crate::domain::trace::Traceparent;
 use crate::room::Notice;
 use crate::room::history::{From, Log};
 use crate::room::message::Sent;
@@ -17,7 +18,13 @@ use crate::socket::deliver::Outlet;
 use crate::socket::protocol::{Answer, GetHistory, GetLog, MarkRead, Request, bad_request};
 use crate::socket::rooms::page;
 
-pub(super) async fn send(context: &Context, client: &Client, bucket: &Mutex<Bucket>, request: Request) -> Answer {
+pub(super) async fn send(
+    context: &Context,
+    client: &Client,
+    bucket: &Mutex<Bucket>,
+    request: Request,
+    trace: Option<Traceparent>,
+) -> Answer {
     let draft: Draft = request.read()?;
     if draft.text.len() > context.limits.max_message_bytes {
         let limit = context.limits.max_message_bytes;
@@ -35,7 +42,7 @@ pub(super) async fn send(context: &Context, client: &Client, bucket: &Mutex<Buck
     let known = || client.rights.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rights = known().remove(&draft.room).map(|rights| *rights);
     let begun = Instant::now();
-    let sent = context.rooms.send(user, &draft, &mut rights).await;
+    let sent = context.rooms.send(user, &draft, &mut rights, trace).await;
     if sent.is_ok() {
         context.metrics.publish_latency.observe(begun.elapsed());
         context.analytics.said(&user.id, &draft.room);

@@ -14,8 +14,10 @@ use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
 use crate::domain::rate_limit::Bucket;
+use crate::domain::trace::Traceparent;
 use crate::metrics::{Ended, Request as Asked};
 use crate::room::Notice;
+use crate::traces::Followed;
 
 /// The request that says something.
 const MESSAGE_SEND: &str = "message:send";
@@ -108,13 +110,23 @@ async fn refuse(context: &Context, client: &Client, requests: Vec<i64>) {
 
 async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, request: Request, ack_id: Option<i64>) {
     let asked = if request.event == MESSAGE_SEND { Asked::Send } else { Asked::Other };
-    let answered = answer(context, client, bucket, request).await;
+    let followed = if asked == Asked::Send { context.traces.send() } else { None };
+    let trace = followed.as_ref().and_then(Followed::traceparent);
+    let answered = answer(context, client, bucket, request, trace.clone()).await;
     let (answer, then) = match answered {
         Ok(After { answer, then }) => (Ok(answer), then),
         Err(refusal) => (Err(refusal), Then::Nothing),
     };
-    context.metrics.acked(asked, answer.as_ref().err().map(|refusal| refusal.code));
+    let refused = answer.as_ref().err().map(|refusal| refusal.code);
+    context.metrics.acked(asked, refused);
+    if let Err(Refusal { cause: Some(cause), .. }) = &answer {
+        let trace_id = trace.as_ref().map(Traceparent::trace);
+        tracing::warn!(error = cause, socket = %client.id(), request = ack_id, trace_id, "a request could not be served");
+    }
     client.ack(ack_id, &ack(&answer)).await;
+    if let Some(followed) = followed {
+        followed.answered(refused.map(Code::as_str));
+    }
     if !matches!(then, Then::Nothing) {
         client.flush().await;
     }
@@ -130,9 +142,10 @@ async fn answer(
     client: &Arc<Client>,
     bucket: &Mutex<Bucket>,
     request: Request,
+    trace: Option<Traceparent>,
 ) -> Result<After, Refusal> {
     let answer: Answer = match request.event.as_str() {
-        MESSAGE_SEND => messages::send(context, client, bucket, request).await,
+        MESSAGE_SEND => messages::send(context, client, bucket, request, trace).await,
         "history:get" => messages::history(context, client, request).await,
         "log:get" => messages::log(context, client, request).await,
         "read:mark" => messages::mark_read(context, client, request).await,

@@ -18,7 +18,7 @@ async fn what_is_committed_after_a_subscription_is_heard(stage: Stage) {
         node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
         node.say(&topic, message("u", &i.to_string())).await;
         let entry = node.all(&topic).await.entries.remove(0);
-        assert_eq!(node.hear().await, Heard::Entry(topic, entry));
+        assert_eq!(node.hear().await, Heard::Entry(topic, entry, None));
     }
 }
 

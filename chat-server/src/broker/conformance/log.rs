@@ -40,14 +40,15 @@ async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
         assert!(own.map(|entry| entry.payload.clone()).eq((0..200).map(|i| i.to_string())));
     }
     for entry in slice.entries {
-        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry));
+        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry, None));
     }
 }
 
 async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
     let (mut node, topic) = (stage.node().await, Topic::User(user("u")));
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
-    let append = Append { event: "a:b", by: user("u"), payload: String::new(), nonce: None, counted: false };
+    let append =
+        Append { event: "a:b", by: user("u"), payload: String::new(), nonce: None, counted: false, trace: None };
     let commit = Commit { append: Some(append), ..Commit::default() };
     let Committed::Done { entry: Some((position, at)) } = node.broker.commit(&topic, commit).await.unwrap() else {
         panic!("not done");
@@ -60,7 +61,7 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         by: user("u"),
         payload: String::new(),
     };
-    assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone()));
+    assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone(), None));
     assert_eq!(node.all(&topic).await.entries, [entry]);
 }
 

@@ -44,7 +44,7 @@ async fn two_nodes_hear_one_order() {
     assert_eq!(log.len(), 1_600);
     for (i, entry) in log.into_iter().enumerate() {
         assert_eq!(entry.offset, i as u64 + 1);
-        let heard = Heard::Entry(topic.clone(), entry);
+        let heard = Heard::Entry(topic.clone(), entry, None);
         assert_eq!(a.hear().await, heard);
         assert_eq!(b.hear().await, heard);
     }

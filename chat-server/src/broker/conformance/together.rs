@@ -3,12 +3,14 @@
 use futures_util::future::join_all;
 
 use super::*;
+use crate::domain::trace::Traceparent;
 
 on_all!(
     each_of_many_at_once_is_stored_and_told_once,
     what_stands_against_one_stops_no_other,
     as_much_is_kept_as_of_one_at_a_time,
     one_who_gives_up_holds_nobody_up,
+    each_is_heard_with_its_own_trace,
 );
 
 fn from(by: usize, nonce: usize) -> Commit {
@@ -32,7 +34,7 @@ async fn each_of_many_at_once_is_stored_and_told_once(stage: Stage) {
     assert_eq!(offsets(&slice), (1..=500).collect::<Vec<_>>());
     assert!(slice.entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
     for entry in &slice.entries {
-        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone()));
+        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone(), None));
     }
     assert_eq!(offsets(&node.read(&topic, 0, None, 3, Keep::NewestCounted).await), [498, 499, 500]);
     let unread = slice.entries[1..].iter().filter(|entry| entry.by != user("u1")).count() as u64;
@@ -126,4 +128,26 @@ async fn one_who_gives_up_holds_nobody_up(stage: Stage) {
     said.dedup();
     assert_eq!(said.len(), slice.entries.len(), "each once");
     assert!(said.len() >= 20 * 13);
+}
+
+async fn each_is_heard_with_its_own_trace(stage: Stage) {
+    let (mut node, topic) = (stage.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    let trace = |number: usize| {
+        let text = format!("00-{:032x}-{:016x}-01", number + 1, number + 1);
+        Traceparent::parse(&text).filter(|_| number.is_multiple_of(3))
+    };
+    for round in 0..3 {
+        let commits = (0..90).map(|i| {
+            let mut commit = from(i, round * 90 + i);
+            commit.append.as_mut().unwrap().trace = trace(round * 90 + i);
+            node.broker.commit(&topic, commit)
+        });
+        assert!(join_all(commits).await.iter().all(Result::is_ok));
+    }
+    for _ in 0..3 * 90 {
+        let Heard::Entry(_, entry, heard) = node.hear().await else { panic!("no entry") };
+        let number = entry.payload.rsplit(' ').next().unwrap().trim_end_matches('"');
+        assert_eq!(heard, trace(number.parse().unwrap()), "{number}");
+    }
 }

@@ -4,11 +4,11 @@
 -- KEYS: fields, head, log, nonces, counts
 -- ARGV: epoch of a new life, channel, oldest age in ms (0: any), entries kept (0: all),
 --       n, then n × (name, '1' or '0', value) expected; then for each entry, all of them counted:
---       event, author, payload, '=' and nonce
+--       event, author, payload, '=' and nonce; and if any are followed, a text of 'NUMBER:TRACEPARENT,' each
 local fields, head, log, nonces, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local max_age, max_entries, expected = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local entries_at = 6 + expected * 3
-local count = (#ARGV - entries_at + 1) / 4
+local count = math.floor((#ARGV - entries_at + 1) / 4)
 if not holds(fields, 6, expected) then return {} end
 local names = {}
 for i = 1, count do names[i] = ARGV[entries_at - 3 + i * 4] .. ARGV[entries_at - 1 + i * 4] end
@@ -23,7 +23,10 @@ if not epoch or tonumber(kinds or 0) ~= 3 or not is_fresh(lives, now, max_age) t
 
 local text = function(number) return string.format('%.0f', number) end
 local time = text(math.max(now, last))
-local frames, named, by = {}, {}, {}
+local frames, named, by, traces = {}, {}, {}, {}
+for number, trace in string.gmatch(ARGV[entries_at + count * 4] or '', '(%d+):([^,]+),') do
+  traces[tonumber(number)] = trace
+end
 said = said or text(top)
 for i = 1, count do
   local at = entries_at - 4 + i * 4
@@ -33,7 +36,7 @@ for i = 1, count do
   said = offset
   named[i * 2 - 1], named[i * 2] = names[i], offset
   by[author] = (by[author] or 0) + 1
-  local frame = frame_of(epoch, offset, time, author, event, payload)
+  local frame = frame_of(epoch, offset, time, author, event, payload, traces[i])
   frames[i] = #frame .. ':' .. frame
 end
 redis.call('HSET', head, 'top', said, 'at', time, 'said', said)

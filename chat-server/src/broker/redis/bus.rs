@@ -14,6 +14,7 @@ use super::keys::Names;
 use super::shards::{Shard, Shards};
 use super::{COMMAND_TIMEOUT, slots};
 use crate::broker::{BrokerError, Heard, Topic};
+use crate::domain::trace::Traceparent;
 
 /// The channels that the node wants to hear, and the shards that publish them, each by its number.
 #[derive(Default)]
@@ -181,15 +182,20 @@ pub(super) fn frames(topic: &Topic, text: &str) -> Option<Vec<Heard>> {
     Some(all)
 }
 
-/// `e` and epoch, offset, time, author, event, payload, a line each; or `s` and a signal.
+/// `e` and epoch, offset, time, author, event, payload, a line each, before it perhaps a line of `t` and a traceparent; or
+/// `s` and a signal.
 pub(super) fn frame(topic: Topic, text: &str) -> Option<Heard> {
     if let Some(signal) = text.strip_prefix('s') {
         return Some(Heard::Signal(topic, signal.to_owned()));
     }
+    let (trace, text) = match text.strip_prefix('t') {
+        Some(rest) => rest.split_once('\n').map(|(trace, text)| (Traceparent::parse(trace), text))?,
+        None => (None, text),
+    };
     let mut lines = text.strip_prefix('e')?.splitn(6, '\n');
     let mut next = || lines.next().map(ToOwned::to_owned);
     let (epoch, offset, at, by, event, payload) = (next()?, next()?, next()?, next()?, next()?, next()?);
-    entry((epoch, offset, at, event, by, payload)).ok().map(|entry| Heard::Entry(topic, entry))
+    entry((epoch, offset, at, event, by, payload)).ok().map(|entry| Heard::Entry(topic, entry, trace))
 }
 
 #[cfg(test)]
@@ -201,13 +207,25 @@ mod tests {
     #[test]
     fn a_frame_is_read_verbatim_or_not_at_all() {
         let topic = || Topic::Room(RoomId::lobby());
-        let Some(Heard::Entry(_, entry)) = frame(topic(), "ee1\n7\n99\nu1\nmessage:new\n\"a\":\"x\ny\"") else {
+        let Some(Heard::Entry(_, entry, None)) = frame(topic(), "ee1\n7\n99\nu1\nmessage:new\n\"a\":\"x\ny\"") else {
             panic!("not an entry");
         };
         assert_eq!((entry.offset, entry.at, entry.payload.as_str()), (7, 99, "\"a\":\"x\ny\""));
         for bad in ["", "x", "ee1\n7", "ee1\nx\n99\nu1\nm\np", "ee1\n7\n99\nu 1\nm\np"] {
             assert_eq!(frame(topic(), bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_frame_of_what_is_followed_says_so() {
+        let (topic, plain) = (Topic::Room(RoomId::lobby()), "ee1\n7\n99\nu1\nm\n\"t\":1");
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let Some(Heard::Entry(_, entry, None)) = frame(topic.clone(), plain) else { panic!("not an entry") };
+        let followed = |trace: &str| frame(topic.clone(), &format!("t{trace}\n{plain}"));
+        assert_eq!(followed(trace), Some(Heard::Entry(topic.clone(), entry.clone(), Traceparent::parse(trace))));
+        // Of another version: nobody follows it, everybody hears it.
+        assert_eq!(followed("01-x"), Some(Heard::Entry(topic.clone(), entry, None)));
+        assert_eq!(frame(topic, &format!("t{trace}")), None);
     }
 
     #[test]
@@ -225,7 +243,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_published_is_read_or_refused(text in ".{0,10}|[be][a-z0-9\n:-]{0,40}|\\PC*") {
+        fn whatever_is_published_is_read_or_refused(text in ".{0,10}|[bet][a-z0-9\n:-]{0,40}|\\PC*") {
             let _ = frames(&Topic::Room(RoomId::lobby()), &text);
         }
     }

@@ -2,7 +2,7 @@
 -- KEYS: fields, index, head, log, nonces, counts
 -- ARGV: epoch of a new life, channel, ttl in ms or '', oldest age in ms (0: any), entries kept (0: all),
 --       n, then n × (name, '1' or '0', value) expected; m, then m × (name, '1' or '0', value) to set;
---       event or '', author, payload, '=' and nonce or '', '1' if counted
+--       event or '', author, payload, '=' and nonce or '', '1' if counted; a traceparent if it is followed
 local fields, index, head, log, nonces, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -73,7 +73,7 @@ if event ~= '' then
     redis.call('HSET', head, 'kinds', kinds)
   end
 
-  redis.call('PUBLISH', ARGV[2], frame_of(epoch, offset, time, author, event, payload))
+  redis.call('PUBLISH', ARGV[2], frame_of(epoch, offset, time, author, event, payload, ARGV[append_at + 5]))
   result = {'done', epoch, offset, time}
 end
 

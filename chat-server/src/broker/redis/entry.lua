@@ -6,6 +6,8 @@ local add = function(log, offset, event, time, author, nonce, counted, payload, 
     'l', epoch, 's', said)
 end
 
-local frame_of = function(epoch, offset, time, author, event, payload)
-  return 'e' .. epoch .. '\n' .. offset .. '\n' .. time .. '\n' .. author .. '\n' .. event .. '\n' .. payload
+-- What is followed says so in a line before.
+local frame_of = function(epoch, offset, time, author, event, payload, trace)
+  local followed = trace and 't' .. trace .. '\n' or ''
+  return followed .. 'e' .. epoch .. '\n' .. offset .. '\n' .. time .. '\n' .. author .. '\n' .. event .. '\n' .. payload
 end

@@ -11,7 +11,7 @@
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
 //! | `chat:{room:ID}:c` | hash | `n` counted entries, `a:USER` of an author, `m:USER` a mark |
-//! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, `b` and many of these, or `s` and a signal |
+//! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, `b` and many of these, or `s` and a signal; before an entry that is followed a line of `t` and a traceparent |
 //!
 //! A field is written with its name in the index, an entry of the log with `n` and `a:AUTHOR` if it
 //! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`

@@ -23,9 +23,10 @@ impl RedisBroker {
         pairs(&mut args, expect);
         pairs(&mut args, set);
         match append {
-            Some(Append { event, by, payload, nonce, counted }) => {
+            Some(Append { event, by, payload, nonce, counted, trace }) => {
                 let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
                 args.extend([event.to_owned(), by.to_string(), payload, nonce, flag(counted)]);
+                args.extend(trace.map(|trace| trace.as_str().to_owned()));
             }
             None => args.extend(std::iter::repeat_n(String::new(), 5)),
         }
@@ -85,6 +86,7 @@ impl RedisBroker {
             let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
             args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
         }
+        args.extend(traces(commits()));
         let Keys { fields, head, log, nonces, counts, .. } = self.names.keys(topic);
         let keys = vec![fields, head, log, nonces, counts];
         let call = Call { script: &self.scripts.append, keys, args, safely: true };
@@ -92,6 +94,15 @@ impl RedisBroker {
         let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
         Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
     }
+}
+
+/// Where those belong that are followed, each after its number and a colon; nothing where nobody is.
+fn traces<'a>(commits: impl Iterator<Item = &'a Commit>) -> Option<String> {
+    let traces = commits.zip(1..).filter_map(|(commit, number)| {
+        let trace = commit.append.as_ref()?.trace.as_ref()?;
+        Some(format!("{number}:{},", trace.as_str()))
+    });
+    Some(traces.collect()).filter(|traces: &String| !traces.is_empty())
 }
 
 /// Fields and their values, as the scripts take them.

@@ -19,6 +19,7 @@ use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Lineage, Offset, Position};
 use crate::room::{Signal, room_topic};
 use crate::socket::event::Event;
+use crate::traces::Followed;
 use batch::{Batch, Line};
 use listeners::{Listener, Listeners, State};
 use tally::Tally;
@@ -215,7 +216,7 @@ impl Feed {
                 self.listeners.remove(socket);
                 self.forget_kept();
             }
-            Mail::Entry(entry) => self.entry(*entry).await,
+            Mail::Entry(entry) => self.entry(entry.0, entry.1).await,
             Mail::Signal(signal) => self.signal(&signal),
             Mail::Check => self.heal(None).await,
         }
@@ -266,7 +267,7 @@ impl Feed {
         }
     }
 
-    async fn entry(&mut self, entry: Entry) {
+    async fn entry(&mut self, entry: Entry, followed: Option<Followed>) {
         if self.batch.is_full() {
             self.deliver().await;
         }
@@ -279,6 +280,7 @@ impl Feed {
         }
         if entry.offset == self.position.offset + 1 {
             self.apply(&entry);
+            self.batch.follow(entry.offset, followed);
         }
     }
 
@@ -391,7 +393,7 @@ impl Feed {
         if self.batch.is_empty() {
             return false;
         }
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         let (mut tally, mut keep) = (Tally::of(&batch), self.keep_until.is_some());
         // From the last to the first: whoever takes the place of one who is gone had their turn.
         for place in (0..self.listeners.len()).rev() {
@@ -416,7 +418,7 @@ impl Feed {
                 }
             }
         }
-        tally.count(&self.hub, &batch);
+        tally.count(&self.hub, &mut batch);
         if keep {
             for line in batch.into_lines() {
                 self.kept_bytes += line.event.frame().len();

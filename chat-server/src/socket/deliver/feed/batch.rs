@@ -8,6 +8,7 @@ use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::{Millis, Offset};
 use crate::room::history::render;
 use crate::socket::event::Event;
+use crate::traces::Followed;
 
 /// Entries delivered together, and their size in bytes.
 const BATCH: usize = 64;
@@ -54,6 +55,8 @@ pub(super) struct Batch {
     bytes: usize,
     /// Who left, and at which place.
     left: Vec<(usize, UserId)>,
+    /// What is followed, and at which place.
+    followed: Vec<(usize, Followed)>,
 }
 
 impl Batch {
@@ -64,6 +67,20 @@ impl Batch {
         self.offsets.push(offset);
         self.at.push(at);
         self.events.push(event);
+    }
+
+    /// The last is followed; its span ends when it is delivered.
+    pub(super) fn follow(&mut self, offset: Offset, followed: Option<Followed>) {
+        if let (Some(followed), Some(last)) = (followed, self.offsets.len().checked_sub(1))
+            && self.offsets[last] == offset
+        {
+            self.followed.push((last, followed));
+        }
+    }
+
+    /// The span of the one at this place, from the last to the first.
+    pub(super) fn take_followed(&mut self, place: usize) -> Option<Followed> {
+        self.followed.pop_if(|(at, _)| *at == place).map(|(_, followed)| followed)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -19,11 +19,14 @@ impl Tally {
     }
 
     /// Counts them: an entry went to all who took more entries than lie before it.
-    pub(super) fn count(self, hub: &Hub, batch: &Batch) {
+    pub(super) fn count(self, hub: &Hub, batch: &mut Batch) {
         let mut reached = 0;
-        for (at, more) in batch.stored().iter().zip(&self.0[1..]).rev() {
-            reached += more;
-            hub.delivered(Pace::Live, *at, reached);
+        for place in (0..batch.stored().len()).rev() {
+            reached += self.0[place + 1];
+            hub.delivered(Pace::Live, batch.stored()[place], reached);
+            if let Some(followed) = batch.take_followed(place) {
+                followed.delivered(reached);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::rate_limit::Rate;
 use crate::metrics::Metrics;
 use crate::room::Signal;
 use crate::socket::deliver::Outlet;
+use crate::traces::Traces;
 
 /// A socket that has room for so many events, and checks what it gets.
 struct Probe {
@@ -119,7 +120,8 @@ impl Stage {
         let (broker, bus) = MemoryBroker::new(Retention::default());
         let broker = Arc::new(broker);
         let rate = Rate { per_second: 0, burst: 0 };
-        let hub = Hub::new(NodeId::parse("n1").unwrap(), broker.clone(), Metrics::new().unwrap(), rate);
+        let hub =
+            Hub::new(NodeId::parse("n1").unwrap(), broker.clone(), Metrics::new().unwrap(), Traces::default(), rate);
         let (mail, _) = mpsc::channel(1);
         let handle = Handle { mail, missed: Arc::default(), position: Arc::default() };
         let mut feed = Feed::new(hub, RoomId::lobby(), handle);
@@ -151,12 +153,13 @@ impl Stage {
                     payload: r#""text":"x""#.to_owned(),
                     nonce: None,
                     counted: true,
+                    trace: None,
                 };
                 let commit = Commit { append: Some(append), ..Commit::default() };
                 self.broker.commit(&self.feed.topic, commit).await.unwrap();
-                let Some(Heard::Entry(_, entry)) = self.bus.recv().await else { panic!("not heard") };
+                let Some(Heard::Entry(_, entry, _)) = self.bus.recv().await else { panic!("not heard") };
                 for _ in 0..times {
-                    self.feed.receive(Mail::Entry(Box::new(entry.clone()))).await;
+                    self.feed.receive(Mail::Entry(Box::new((entry.clone(), None)))).await;
                 }
                 // Some go together.
                 if self.heard.len().is_multiple_of(3) {
@@ -166,7 +169,7 @@ impl Stage {
             }
             Step::Repeat(back) => {
                 if let Some(entry) = self.heard.iter().rev().nth(back).cloned() {
-                    self.feed.receive(Mail::Entry(Box::new(entry))).await;
+                    self.feed.receive(Mail::Entry(Box::new((entry, None)))).await;
                 }
             }
             Step::Come(room, ahead) => {
