@@ -52,6 +52,11 @@ const TABLE: &[Row] = &[
     // For those who watch it.
     taken("{replicas: 1, monitoring: {podMonitor: Auto, prometheusRule: Disabled, dashboards: Disabled}}"),
     refused("{replicas: 1, monitoring: {dashboards: Always}}", "spec.monitoring.dashboards: Unsupported value"),
+    taken("{replicas: 1, tracing: {otlpEndpoint: 'http://otel-collector.monitoring:4317', sampleRatio: '0.25'}}"),
+    taken("{replicas: 1, tracing: {otlpEndpoint: 'http://[fd00::1]:4317', sampleRatio: '1'}}"),
+    refused("{replicas: 1, tracing: {otlpEndpoint: 'https://a:4317'}}", "spec.tracing.otlpEndpoint: Invalid value"),
+    refused("{replicas: 1, tracing: {otlpEndpoint: 'http://a:4317/v1'}}", "spec.tracing.otlpEndpoint: Invalid value"),
+    refused("{replicas: 1, tracing: {sampleRatio: '1.5'}}", "spec.tracing.sampleRatio: Invalid value"),
     // The way in.
     taken("{replicas: 1, exposure: {ingress: {hosts: [chat.example.com, '*.example.org']}}}"),
     taken("{replicas: 1, exposure: {service: {type: LoadBalancer}}}"),

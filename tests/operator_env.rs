@@ -12,15 +12,9 @@ use operator::controller::unwatched::Kinds;
 use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
-/// proxies are believed is nothing that the operator can know.
-const NOT_IN_A_SPEC: &[&str] = &[
-    "CHAT_DURABILITY",
-    "CHAT_DURABILITY_REPLICAS",
-    "CHAT_LOG_FORMAT",
-    "CHAT_OTLP_ENDPOINT",
-    "CHAT_TRACE_SAMPLE_RATIO",
-    "CHAT_TRUSTED_PROXIES",
-];
+/// proxies are believed is nothing that the operator can know. Logs are JSON where there is no terminal.
+const NOT_IN_A_SPEC: &[&str] =
+    &["CHAT_DURABILITY", "CHAT_DURABILITY_REPLICAS", "CHAT_LOG_FORMAT", "CHAT_TRUSTED_PROXIES"];
 
 /// An external Redis with all that one can have.
 const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \
@@ -153,6 +147,21 @@ fn redis_behind_sentinels_is_reached_as_the_spec_says() {
 fn a_cluster_is_reached_by_some_of_its_servers() {
     let config = read(&variables(&built("{redis: {external: {mode: Cluster, endpoints: ['a:7000', 'b:7000']}}}")));
     assert_eq!(config.redis.url.as_deref(), Some("redis-cluster://a:7000,b:7000"));
+}
+
+#[test]
+fn traces_go_where_the_spec_says_and_the_policy_lets_them_out() {
+    let resources = built("{replicas: 1, tracing: {otlpEndpoint: 'http://otel.monitoring:4317', sampleRatio: '0.5'}}");
+    let variables = variables(&resources);
+    let telemetry = read(&variables).telemetry;
+    assert_eq!(telemetry.otlp_endpoint.as_deref(), Some("http://otel.monitoring:4317"));
+    assert_eq!(telemetry.trace_sample_ratio, 0.5);
+    assert!(variables["OTEL_RESOURCE_ATTRIBUTES"].starts_with("k8s.namespace.name=here,k8s.pod.name=$(CHAT_NODE_ID),"));
+    let ports = |resources: Resources<Prepared>| serde_json::to_string(&resources.network_policy).expect("JSON");
+    assert!(ports(resources).contains("4317"));
+    let plain = built("{replicas: 1}");
+    assert_eq!(read(&self::variables(&plain)).telemetry.otlp_endpoint, None);
+    assert!(!self::variables(&plain).contains_key("OTEL_RESOURCE_ATTRIBUTES") && !ports(plain).contains("4317"));
 }
 
 #[test]

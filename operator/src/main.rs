@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::{Parser, Subcommand};
+use operator::run::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,8 +17,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Carry out ChatClusters. Logs go to standard output (JSON where that is no terminal);
-    /// RUST_LOG sets their level
+    /// Carry out ChatClusters. Logs go to standard output; RUST_LOG sets their level
     Run(operator::run::Options),
     /// Print the CustomResourceDefinition of ChatCluster, for `kubectl apply -f -`
     Crd,
@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Crd => print!("{}", operator::manifest::definition()?),
         Command::Run(options) => {
-            log();
+            log(options.log_format);
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(run(options))?;
         }
@@ -49,12 +49,15 @@ async fn run(options: operator::run::Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log() {
+fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
-    if std::io::stdout().is_terminal() {
-        logs.init()
-    } else {
-        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+    let on_terminal = std::io::stdout().is_terminal();
+    match format {
+        LogFormat::Auto if on_terminal => logs.init(),
+        LogFormat::Pretty => logs.with_ansi(on_terminal).init(),
+        LogFormat::Auto | LogFormat::Json => {
+            logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        }
     }
 }

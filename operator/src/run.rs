@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::FutureExt;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
@@ -43,6 +43,22 @@ pub struct Options {
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "CHAT_OPERATOR_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+
+    /// How logs are written: json, pretty for plain lines, or auto, which is pretty on a terminal and json elsewhere
+    #[arg(long, env = "CHAT_OPERATOR_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Plain lines on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// An object a line.
+    Json,
+    /// Plain lines.
+    Pretty,
 }
 
 /// Why the operator ended.

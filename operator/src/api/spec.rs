@@ -13,6 +13,7 @@ pub mod monitoring;
 pub mod pod;
 pub mod redis;
 pub mod rollout;
+pub mod tracing;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use monitoring::Monitoring;
 use pod::Pod;
 use redis::Redis;
 use rollout::{Drain, Rollout};
+use tracing::Tracing;
 
 /// Longest name of a ChatCluster, in characters: what is named after it must fit into 63, a
 /// StatefulSet's pods with their hash included.
@@ -138,6 +140,10 @@ pub struct ChatClusterSpec {
     /// What is made for those who watch the chat, where the Prometheus Operator is installed.
     #[serde(default)]
     pub monitoring: Monitoring,
+
+    /// Where it is told what becomes of messages.
+    #[serde(default)]
+    pub tracing: Tracing,
 
     /// Leaves everything as it is: nothing is made, changed or removed until it is false again.
     #[serde(default)]

@@ -17,6 +17,7 @@ use crate::api::spec::monitoring::Monitoring;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{Managed, Redis};
 use crate::api::spec::rollout::{Drain, Surge};
+use crate::api::spec::tracing::Tracing;
 use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
 
 mod external;
@@ -77,6 +78,8 @@ pub struct ValidatedCluster {
     pub monitoring: Monitoring,
     /// Which kinds of the Prometheus Operator are installed.
     pub kinds: Kinds,
+    /// The port of the collector that is told of messages.
+    pub collector_port: Option<u16>,
     /// The namespace that the operator's own pods are in.
     pub operator_namespace: String,
     /// The keys that sign resume tokens.
@@ -152,6 +155,7 @@ pub fn validate(
         network_policy: spec.network_policy.clone(),
         monitoring: spec.monitoring.clone(),
         kinds: references.kinds,
+        collector_port: collector_port(&spec.tracing)?,
         operator_namespace: operator_namespace.to_owned(),
         session: references.session.value(SESSION_KEY),
         admin: references.admin.value(ADMIN_KEY),
@@ -193,6 +197,8 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_MESSAGE_BURST", spec.limits.burst.to_string()),
         ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),
         ("CHAT_RETENTION_MESSAGES", spec.retention.max_messages_per_room.to_string()),
+        ("CHAT_OTLP_ENDPOINT", spec.tracing.otlp_endpoint.clone()),
+        ("CHAT_TRACE_SAMPLE_RATIO", spec.tracing.sample_ratio.clone()),
         ("CHAT_DRAIN_TIMEOUT_SECONDS", spec.drain.timeout_seconds.to_string()),
         ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", drain_pace(&spec.drain).to_string()),
     ]
@@ -236,6 +242,14 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
             message: format!("spec.pod.extraEnv sets {}, which the operator sets from the spec", variable.name),
         }),
     }
+}
+
+/// What the schema's pattern lets through: a number that is no port.
+fn collector_port(tracing: &Tracing) -> Result<Option<u16>, Problem> {
+    tracing.port().map_err(|_| Problem {
+        reason: Reason::InvalidValue,
+        message: format!("spec.tracing.otlpEndpoint: {} names no port", tracing.otlp_endpoint),
+    })
 }
 
 /// What the schema's pattern lets through and the API server would not: nothing so far but what is

@@ -23,8 +23,30 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
         }
         ValidatedRedis::External(redis) => external(&mut variables, redis),
     }
+    if cluster.collector_port.is_some() {
+        tracing(&mut variables, cluster);
+    }
     variables.extend(cluster.pod.extra_env.iter().cloned());
     variables
+}
+
+/// What traces say of the pod, by OpenTelemetry's names; a user who says it otherwise has the last word.
+fn tracing(variables: &mut Vec<EnvVar>, cluster: &ValidatedCluster) {
+    const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    if cluster.pod.extra_env.iter().any(|variable| variable.name == ATTRIBUTES) {
+        return;
+    }
+    let namespace = &cluster.namespace;
+    variables.push(field("K8S_POD_UID", "metadata.uid"));
+    variables.push(field("K8S_NODE_NAME", "spec.nodeName"));
+    let attributes = [
+        format!("k8s.namespace.name={namespace}"),
+        "k8s.pod.name=$(CHAT_NODE_ID)".to_owned(),
+        "k8s.pod.uid=$(K8S_POD_UID)".to_owned(),
+        "k8s.node.name=$(K8S_NODE_NAME)".to_owned(),
+        format!("service.namespace={namespace}/{}", cluster.names.node()),
+    ];
+    variables.push(plain(ATTRIBUTES, &attributes.join(",")));
 }
 
 fn external(variables: &mut Vec<EnvVar>, redis: &ValidatedExternal) {

@@ -12,7 +12,7 @@ use crate::api::spec::NetworkPolicyMode;
 use crate::controller::names::{Component, MANAGER};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
-/// Of the nodes: clients in, the operator and Prometheus to the admin port, Redis and DNS out.
+/// Of the nodes: clients in, the operator and Prometheus to the admin port, Redis, the traces' collector and DNS out.
 pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     let from = Some(cluster.network_policy.ingress_from.clone()).filter(|peers| !peers.is_empty());
     let mut egress = vec![NetworkPolicyEgressRule { to: None, ports: Some(vec![port("UDP", 53), port("TCP", 53)]) }];
@@ -29,6 +29,12 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
             egress.push(NetworkPolicyEgressRule { to: None, ports: Some(ports) });
         }
     }
+    // Likewise by its port alone.
+    egress.extend(
+        cluster
+            .collector_port
+            .map(|number| NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(number))]) }),
+    );
     policy(
         cluster,
         Component::Node,
