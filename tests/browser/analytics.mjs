@@ -34,6 +34,13 @@ async function main(browser) {
   assert.match(said[1], /^Messages by hour\. Messages: \d+ now, at most \d+/);
   await page.locator("canvas").nth(3).waitFor();
   await look(page, "the charts");
+  // What is drawn follows the colours of the page.
+  const drawn = () => page.locator("canvas").first().evaluate((canvas) => canvas.toDataURL());
+  await page.emulateMedia({ colorScheme: "light" });
+  const light = await drawn();
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.waitForFunction((before) => document.querySelector("canvas").toDataURL() !== before, light);
+
   const folder = process.env.PICTURES;
   for (const [name, size, colorScheme] of [["wide", WIDE, "light"], ["phone", PHONE, "dark"]]) {
     await page.setViewportSize(size);
