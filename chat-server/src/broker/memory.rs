@@ -25,7 +25,8 @@ use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Lineage, Millis, Offset, Position};
 
-/// Topics that are looked at for expiry with each commit: memory does not grow with what is over.
+/// Topics that are looked at for expiry with each commit, but once a millisecond at most: memory does not grow with what
+/// is over.
 const SWEPT_AT_ONCE: usize = 8;
 
 /// The broker of a node that is alone.
@@ -41,7 +42,8 @@ struct State {
     ends: BTreeSet<(Millis, u64)>,
     by_number: BTreeMap<u64, Topic>,
     numbers: u64,
-    /// The topic whose log was trimmed last by the sweep.
+    /// When something was swept last, and the topic whose log was trimmed last.
+    swept: Millis,
     trimmed: u64,
     subscribed: HashSet<Topic>,
     outbox: Option<mpsc::Sender<Heard>>,
@@ -73,19 +75,21 @@ fn now() -> Millis {
 impl State {
     /// A topic that is there and not over.
     fn topic(&mut self, topic: &Topic, now: Millis) -> Option<&mut Kept> {
-        if self.topics.get(topic).is_some_and(|kept| kept.ends.is_some_and(|ends| ends <= now)) {
+        if self.topics.get(topic).is_some_and(|kept| kept.is_over(now)) {
             self.forget(topic);
         }
         self.topics.get_mut(topic)
     }
 
     fn topic_or_new(&mut self, topic: &Topic, now: Millis) -> &mut Kept {
-        if self.topic(topic, now).is_none() {
+        if self.topics.get(topic).is_some_and(|kept| kept.is_over(now)) {
+            self.forget(topic);
+        }
+        self.topics.entry(topic.clone()).or_insert_with(|| {
             self.numbers += 1;
             self.by_number.insert(self.numbers, topic.clone());
-            self.topics.insert(topic.clone(), Kept::new(self.numbers));
-        }
-        self.topics.entry(topic.clone()).or_default()
+            Kept::new(self.numbers)
+        })
     }
 
     fn forget(&mut self, topic: &Topic) {
@@ -108,6 +112,9 @@ impl State {
 
     /// Forgets some of what is over: topics past their end, and old entries of quiet logs.
     fn sweep(&mut self, now: Millis, retention: Retention) {
+        if std::mem::replace(&mut self.swept, now) == now {
+            return;
+        }
         for _ in 0..SWEPT_AT_ONCE {
             let over = self.ends.first().filter(|(ends, _)| *ends <= now).map(|(_, number)| *number);
             let Some(topic) = over.and_then(|number| self.by_number.get(&number).cloned()) else { break };
@@ -155,14 +162,15 @@ impl Broker for MemoryBroker {
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
         state.sweep(now, self.retention);
-        if let Some(kept) = state.topic(topic, now)
+        let kept = state.topic(topic, now);
+        if let Some(kept) = &kept
             && let Some(append) = &commit.append
             && let Some(nonce) = &append.nonce
             && let Some(entry) = kept.log().and_then(|log| log.found(&append.by, nonce, oldest))
         {
             return Ok(Committed::Repeated(entry.clone()));
         }
-        let fields = state.topic(topic, now).map(|kept| &kept.fields);
+        let fields = kept.map(|kept| &kept.fields);
         let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
         let found: Vec<_> = commit.expect.iter().map(|(name, _)| value(name)).collect();
         if found.iter().zip(&commit.expect).any(|(found, (_, expected))| found != expected) {

@@ -24,6 +24,9 @@ use crate::connection::{Connection, Io};
 /// How long the transport waits for a session that polls to change to its WebSocket.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How a session begins that has a WebSocket from the beginning.
+const BEGINS: &str = "/socket.io/?EIO=4&transport=websocket";
+
 /// Takes over WebSockets; to be put around the Socket.IO service. What is not right is left to that: it knows how to
 /// say so.
 pub async fn take_over(State(sockets): State<SocketService>, mut request: Request, next: Next) -> Response {
@@ -32,11 +35,17 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
     }
     let sid = query(request.uri(), "sid");
     if query(request.uri(), "transport").as_deref() != Some("websocket") {
-        return if sid.is_some() { next.run(request).await } else { next.run(slim(&request, Body::empty())).await };
+        if sid.is_some() {
+            return next.run(request).await;
+        }
+        let uri = owned(request.uri());
+        return next.run(slim(&request, uri, Body::empty())).await;
     }
     let Some(accept) = accept(request.headers()) else { return next.run(request).await };
     let upgrade = hyper::upgrade::on(&mut request);
-    let request = slim(&request, ());
+    // What a session's address says is kept for as long as the session; of one that begins, it says nothing else.
+    let uri = if sid.is_some() { owned(request.uri()) } else { Uri::from_static(BEGINS) };
+    let request = slim(&request, uri, ());
     tokio::spawn(async move {
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
@@ -87,10 +96,15 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// The request, without what it was read from.
-fn slim<B>(request: &Request, body: B) -> axum::http::Request<B> {
+/// The address, without what it was read from.
+fn owned(uri: &Uri) -> Uri {
+    Uri::try_from(uri.to_string()).unwrap_or_default()
+}
+
+/// The request with this address, without what it was read from.
+fn slim<B>(request: &Request, uri: Uri, body: B) -> axum::http::Request<B> {
     let mut slim = axum::http::Request::new(body);
-    *slim.uri_mut() = Uri::try_from(request.uri().to_string()).unwrap_or_default();
+    *slim.uri_mut() = uri;
     if let Some(connection) = request.extensions().get::<ConnectInfo<Connection>>() {
         slim.extensions_mut().insert(connection.clone());
     }

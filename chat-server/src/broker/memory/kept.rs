@@ -51,6 +51,11 @@ impl Kept {
         Self { number, ..Self::default() }
     }
 
+    /// Whether its end has come.
+    pub(super) fn is_over(&self, now: Millis) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
+
     pub(super) fn log(&self) -> Option<&Log> {
         self.log.as_deref()
     }

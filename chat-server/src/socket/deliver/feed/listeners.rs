@@ -37,11 +37,15 @@ impl Listener {
     }
 }
 
+/// So many are gone through to find one. Most rooms are small, and there are many of them.
+const FEW: usize = 16;
+
 /// All of them.
 #[derive(Default)]
 pub(super) struct Listeners {
     row: Vec<Listener>,
-    places: HashMap<Sid, usize>,
+    /// Where each is, once they are more than a few.
+    places: Option<HashMap<Sid, usize>>,
 }
 
 impl Listeners {
@@ -66,11 +70,19 @@ impl Listeners {
     }
 
     pub(super) fn get(&self, socket: Sid) -> Option<&Listener> {
-        self.row.get(*self.places.get(&socket)?)
+        self.row.get(self.place(socket)?)
     }
 
     pub(super) fn get_mut(&mut self, socket: Sid) -> Option<&mut Listener> {
-        self.row.get_mut(*self.places.get(&socket)?)
+        let place = self.place(socket)?;
+        self.row.get_mut(place)
+    }
+
+    fn place(&self, socket: Sid) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&socket).copied(),
+            None => self.row.iter().position(|listener| listener.outlet.id() == socket),
+        }
     }
 
     /// Takes in a socket, or begins anew with it.
@@ -78,14 +90,22 @@ impl Listeners {
         let (id, listener) = (outlet.id(), Listener { outlet, state: State::Waiting, attached });
         if let Some(known) = self.get_mut(id) {
             *known = listener;
-        } else {
-            self.places.insert(id, self.row.len());
-            self.row.push(listener);
+            return;
         }
+        if self.row.len() < FEW {
+            self.row.reserve_exact(1);
+        } else if self.places.is_none() {
+            let places = self.row.iter().enumerate().map(|(place, listener)| (listener.outlet.id(), place));
+            self.places = Some(places.collect());
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(id, self.row.len());
+        }
+        self.row.push(listener);
     }
 
     pub(super) fn remove(&mut self, socket: Sid) {
-        if let Some(&place) = self.places.get(&socket) {
+        if let Some(place) = self.place(socket) {
             self.remove_at(place);
         }
     }
@@ -93,9 +113,57 @@ impl Listeners {
     /// Removes the one at a place, which the last one takes.
     pub(super) fn remove_at(&mut self, place: usize) {
         let gone = self.row.swap_remove(place);
-        self.places.remove(&gone.outlet.id());
-        if let Some(moved) = self.row.get(place) {
-            self.places.insert(moved.outlet.id(), place);
+        if let Some(places) = &mut self.places {
+            places.remove(&gone.outlet.id());
+            if let Some(moved) = self.row.get(place) {
+                places.insert(moved.outlet.id(), place);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::UserId;
+    use crate::room::Signal;
+    use crate::socket::deliver::NotQueued;
+    use crate::socket::event::Event;
+
+    struct Nobody(Sid, UserId);
+
+    impl Outlet for Nobody {
+        fn id(&self) -> Sid {
+            self.0
+        }
+
+        fn user(&self) -> &UserId {
+            &self.1
+        }
+
+        fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+            (events.len(), None)
+        }
+
+        fn emit_signal(&self, _: &Signal, _: &Event) {}
+    }
+
+    #[test]
+    fn each_is_found_however_many_come_and_go() {
+        let mut listeners = Listeners::default();
+        let sids: Vec<_> = std::iter::repeat_with(Sid::new).take(3 * FEW).collect();
+        let come = |listeners: &mut Listeners, sid: Sid| {
+            listeners.insert(Arc::new(Nobody(sid, UserId::parse("u1").unwrap())), 0);
+        };
+        for sid in &sids {
+            come(&mut listeners, *sid);
+            come(&mut listeners, *sid);
+        }
+        assert_eq!(listeners.len(), sids.len(), "who comes again is one");
+        let (gone, here): (Vec<_>, Vec<_>) = sids.iter().enumerate().partition(|(number, _)| number % 3 > 0);
+        gone.iter().for_each(|(_, sid)| listeners.remove(**sid));
+        assert!(gone.iter().all(|(_, sid)| listeners.get(**sid).is_none()));
+        assert!(here.iter().all(|(_, sid)| listeners.get_mut(**sid).is_some_and(|found| found.outlet.id() == **sid)));
+        assert_eq!(listeners.len(), here.len());
     }
 }
