@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use out::Out;
@@ -125,13 +125,25 @@ impl Io {
     fn stream(&self) -> &TcpStream {
         &self.0.0.stream
     }
+
+    /// Reads what is there. Where that is less than there is space for, nothing is left: the kernel says when more is
+    /// there, and is not asked before.
+    fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut some = None;
+        let read = self.stream().try_io(Interest::READABLE, || {
+            let read = self.stream().try_read(space)?;
+            some = Some(read);
+            if 0 < read && read < space.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(read) }
+        });
+        some.map_or(read, Ok)
+    }
 }
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream().poll_read_ready(cx))?;
-            match self.stream().try_read(buffer.initialize_unfilled()) {
+            match self.try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     self.0.heard();
                     buffer.advance(read);
@@ -179,4 +191,14 @@ impl AsyncWrite for Io {
             done => Poll::Ready(done),
         }
     }
+}
+
+/// A connection, and its client.
+#[cfg(test)]
+pub(crate) async fn pair() -> (Connection, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut connections = Connections::new(listener, Duration::from_secs(30));
+    let address = Listener::local_addr(&connections).unwrap();
+    let ((Io(ours), _), theirs) = tokio::join!(connections.accept(), TcpStream::connect(address));
+    (ours, theirs.unwrap())
 }

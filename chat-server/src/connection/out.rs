@@ -125,6 +125,30 @@ impl Connection {
         if out.gone { Err(Gone) } else { Ok(sent) }
     }
 
+    /// Sends frames that lie one behind the other: all of them, or none where there may not be room for all. What the
+    /// kernel takes at once, as it mostly does, is not queued for that.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send_whole(&self, frames: &Bytes) -> Result<bool, Gone> {
+        let mut out = self.out();
+        if out.gone {
+            return Err(Gone);
+        }
+        let mut written = 0;
+        if out.is_empty() {
+            // An error shows below, too.
+            written = self.0.stream.try_write(frames).unwrap_or(0);
+        } else if out.frames.len() >= FRAMES || out.bytes + frames.len() > BYTES {
+            return Ok(false);
+        }
+        if written < frames.len() {
+            out.push(frames.slice(written..));
+            self.write(&mut out);
+        }
+        if out.gone { Err(Gone) } else { Ok(true) }
+    }
+
     /// Puts a frame behind what waits, to go with what follows it or with [`Connection::flush`]; false if it finds no
     /// room.
     ///
@@ -184,5 +208,29 @@ impl Connection {
             }
         });
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::connection::pair;
+
+    #[tokio::test]
+    async fn what_the_kernel_does_not_take_at_once_follows_in_its_order() {
+        const SIZE: usize = 60_000;
+        let (ours, mut theirs) = pair().await;
+        let frames = |number: u8| Bytes::from(vec![number; SIZE]);
+        // Nobody reads yet.
+        let sent = (0..u8::MAX).take_while(|number| ours.send_whole(&frames(*number)) == Ok(true)).count();
+        assert!((1..usize::from(u8::MAX)).contains(&sent), "there is an end to what is kept: {sent}");
+        let mut got = vec![0; SIZE];
+        for number in 0..sent {
+            theirs.read_exact(&mut got).await.unwrap();
+            assert!(got.iter().all(|byte| usize::from(*byte) == number), "the frame of number {number}");
+        }
+        assert_eq!(ours.send_whole(&frames(7)), Ok(true), "there is room again");
     }
 }

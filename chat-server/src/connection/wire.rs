@@ -65,7 +65,7 @@ impl AsyncWrite for Wire {
         if out.is_gone() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if !out.has_room() {
+        if !out.has_room() && !connection.write(&mut out) {
             out.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -85,8 +85,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut out = self.connection().out();
-        if !out.is_empty() {
+        let connection = self.connection();
+        let mut out = connection.out();
+        // Whoever waits is woken by the task that writes the rest: what is only queued has none yet.
+        if !connection.write(&mut out) {
             out.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+#[cfg(not(feature = "planted-bugs"))]
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::extract::AckSender;
@@ -29,8 +31,6 @@ use crate::socket::outbox::Outbox;
 use crate::socket::protocol::Request;
 use crate::socket::{Context, worker};
 
-/// How often other work goes first before an answer is sent by itself.
-const ROUNDS: u32 = 3;
 /// How soon a full socket is tried again by one who must not lose what it sends.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence a socket remembers, so as not to tell it twice.
@@ -71,6 +71,7 @@ impl Client {
 
     /// Queues a request; where too much waits already, it is answered so.
     pub(super) fn enqueue(self: &Arc<Self>, request: Request, ack: Option<i64>, bytes: usize) {
+        self.context.hub.stir();
         self.work(self.jobs.request(request, ack, bytes));
     }
 
@@ -134,31 +135,11 @@ impl Client {
         self.outbox.hand_over();
     }
 
-    /// Whether answers wait for [`Client::flush`].
-    pub(crate) fn wants_flush(&self) -> bool {
-        self.direct().is_some_and(Connection::wants_flush)
-    }
-
-    /// Lets answers go out: with what comes to the socket in the next moments, or else by themselves. The news of what
-    /// one said mostly comes along with the answer to it.
-    pub(crate) async fn flush(&self) {
-        for _ in 0..ROUNDS {
-            if !self.wants_flush() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        if let Some(connection) = self.direct() {
-            connection.flush();
-        }
-    }
-
-    /// Answers a request; [`Client::flush`] follows. Waits while too much waits for the socket; an answer is never
-    /// dropped while the socket is there.
+    /// Answers a request, with what comes to the socket in the next moment, or else by itself. Waits while too much waits
+    /// for the socket; an answer is never dropped while the socket is there.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
         let (Some(ack), Some(answer)) = (ack, raw(answer)) else { return };
         while self.try_ack(ack, &answer) == Err(NotQueued::Full) {
-            self.flush().await;
             tokio::time::sleep(FULL_RETRY).await;
         }
     }
@@ -185,7 +166,10 @@ impl Client {
     fn try_ack(&self, ack: i64, answer: &RawValue) -> Result<(), NotQueued> {
         if let Some(connection) = self.direct() {
             return match connection.queue(answer_frame(ack, answer)) {
-                Ok(true) => Ok(()),
+                Ok(true) => {
+                    self.context.hub.flush_soon(connection);
+                    Ok(())
+                }
                 Ok(false) => Err(NotQueued::Full),
                 Err(Gone) => Err(NotQueued::Closed),
             };
@@ -208,6 +192,11 @@ impl Client {
 
     fn emit_all(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         if let Some(connection) = self.direct() {
+            if let [event] = events
+                && let Some(sent) = whole_sent(connection.send_whole(event.frame()), 1)
+            {
+                return sent;
+            }
             return all_sent(connection.send(events.iter().map(Event::frame)), events.len());
         }
         for (sent, event) in events.iter().enumerate() {
@@ -258,6 +247,15 @@ impl Client {
     }
 }
 
+/// Whether a connection took so many frames that lie one behind the other, as an outlet says it; `None`: perhaps some.
+fn whole_sent(sent: Result<bool, Gone>, of: usize) -> Option<(usize, Option<NotQueued>)> {
+    match sent {
+        Ok(true) => Some((of, None)),
+        Ok(false) => None,
+        Err(Gone) => Some((0, Some(NotQueued::Closed))),
+    }
+}
+
 /// What a connection took of so many frames, as an outlet says it.
 fn all_sent(sent: Result<usize, Gone>, of: usize) -> (usize, Option<NotQueued>) {
     match sent {
@@ -281,6 +279,12 @@ impl Outlet for Client {
         return self.emit_planted(events);
         #[cfg(not(feature = "planted-bugs"))]
         self.emit_all(events)
+    }
+
+    #[cfg(not(feature = "planted-bugs"))]
+    fn emit_whole(&self, events: &[Event], whole: &Bytes) -> (usize, Option<NotQueued>) {
+        let sent = self.direct().and_then(|connection| whole_sent(connection.send_whole(whole), events.len()));
+        sent.unwrap_or_else(|| self.emit_all(events))
     }
 
     fn emit_signal(&self, signal: &Signal, event: &Event) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use socketioxide::socket::Sid;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,10 +24,12 @@ use crate::socket::event::Event;
 use crate::socket::jobs::Job;
 use crate::traces::{Followed, Traces};
 use clock::Clock;
+use gather::Gather;
 use probe::Probe;
 
 mod clock;
 mod feed;
+mod gather;
 mod probe;
 mod tail;
 
@@ -54,6 +57,12 @@ pub trait Outlet: Send + Sync + 'static {
     /// Puts events into the socket's queue, one after the other, until one does not get in; never waits. Answers
     /// how many did, and why not all.
     fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>);
+    /// The same, where `whole` has the frames of all of them, one behind the other.
+    fn emit_whole(&self, events: &[Event], whole: &Bytes) -> (usize, Option<NotQueued>) {
+        let _ = whole;
+        self.emit(events)
+    }
+
     /// Puts a passing event into it, `event` being what is told; dropped where the queue is full.
     fn emit_signal(&self, signal: &Signal, event: &Event);
 }
@@ -136,6 +145,7 @@ struct Inner {
     sockets: AtomicUsize,
     probe: Probe,
     clock: Clock,
+    gather: Gather,
 }
 
 impl Hub {
@@ -155,6 +165,7 @@ impl Hub {
             sockets: AtomicUsize::new(0),
             probe: Probe::new(),
             clock: Clock::default(),
+            gather: Gather::default(),
         }))
     }
 
@@ -432,6 +443,7 @@ impl Hub {
     }
 
     fn hand(&self, room: &RoomId, mail: Mail) {
+        self.stir();
         let rooms = self.lock_rooms();
         if let Some(handle) = rooms.get(room)
             && matches!(handle.mail.try_send(mail), Err(mpsc::error::TrySendError::Full(_)))

@@ -4,9 +4,7 @@
 //! first job and ends when nothing is left.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use crate::domain::rate_limit::Bucket;
 use crate::room::Notice;
@@ -129,11 +127,6 @@ impl Jobs {
     /// Whether all requests that were received are answered.
     pub(super) fn are_answered(&self) -> bool {
         self.state().bytes == 0
-    }
-
-    /// Waits until there is something to do; sees it only when the task goes on for another reason.
-    pub(super) async fn some(&self) {
-        poll_fn(|_| if self.state().is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// Takes no more jobs: the worker does what waits and ends. Answers with what a worker needs if one is to begin.

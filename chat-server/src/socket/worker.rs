@@ -67,14 +67,7 @@ pub(super) async fn work(client: Arc<Client>, needs: Needs) {
     let context = &*client.context;
     loop {
         if let Some(job) = client.jobs.next() {
-            // The answer to the one before waits for nothing that this one waits for.
-            tokio::join!(perform(context, &client, &needs, job), client.flush());
-        } else if client.wants_flush() {
-            tokio::select! {
-                biased;
-                () = client.jobs.some() => {}
-                () = client.flush() => {}
-            }
+            perform(context, &client, &needs, job).await;
         } else {
             match client.jobs.rest(&needs) {
                 Rest::None => {}
@@ -126,9 +119,6 @@ async fn serve(context: &Context, client: &Arc<Client>, bucket: &Mutex<Bucket>, 
     client.ack(ack_id, &ack(&answer)).await;
     if let Some(followed) = followed {
         followed.answered(refused.map(Code::as_str));
-    }
-    if !matches!(then, Then::Nothing) {
-        client.flush().await;
     }
     match then {
         Then::Nothing => {}

@@ -45,12 +45,9 @@ const RETRY: Duration = Duration::from_millis(20);
 const HEAL_RETRY: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 200;
 
-/// What comes sooner than this after a delivery waits for what follows, and goes with it: most of the cost of a
+/// What comes sooner than this after a delivery began waits for what follows, and goes with it: most of the cost of a
 /// delivery is that of a write, whatever it holds.
 const TICK: Duration = Duration::from_millis(2);
-/// How often a busy node's other work goes first before a delivery, and how long a round of it takes where it is busy.
-const ROUNDS: u32 = 4;
-const BUSY: Duration = Duration::from_micros(100);
 /// Sockets delivered to in one go; then it is the turn of other rooms.
 const TURN: usize = 64;
 
@@ -121,14 +118,15 @@ impl Feed {
                             sleep_until(quiet_until).await;
                         }
                         self.receive(mail).await;
-                        gather().await;
+                        self.hub.gather().await;
                         // Not what comes meanwhile: those who are behind have their turn, too.
                         for _ in 0..mailbox.len() {
                             let Ok(mail) = mailbox.try_recv() else { break };
                             self.receive(mail).await;
                         }
+                        let begun = Instant::now();
                         if self.deliver().await {
-                            quiet_until = Instant::now() + TICK;
+                            quiet_until = begun + TICK;
                         }
                     }
                     None => break,
@@ -394,6 +392,7 @@ impl Feed {
             return false;
         }
         let mut batch = std::mem::take(&mut self.batch);
+        let whole = batch.whole();
         let (mut tally, mut keep) = (Tally::of(&batch), self.keep_until.is_some());
         // From the last to the first: whoever takes the place of one who is gone had their turn.
         for place in (0..self.listeners.len()).rev() {
@@ -405,8 +404,11 @@ impl Feed {
                 keep = true;
                 continue;
             }
-            let (events, leaves) = batch.of(listener.outlet.user());
-            let (sent, stopped) = listener.outlet.emit(events);
+            let (events, leaves) = batch.of(&*listener.outlet);
+            let (sent, stopped) = match &whole {
+                Some(whole) if !leaves => listener.outlet.emit_whole(events, whole),
+                _ => listener.outlet.emit(events),
+            };
             tally.took(sent);
             match stopped {
                 None if leaves => self.listeners.remove_at(place),
@@ -430,17 +432,5 @@ impl Feed {
             }
         }
         true
-    }
-}
-
-/// Lets all that is ready to be done be done first, for as long as that takes its time: what is said meanwhile goes
-/// together. A node that is idle comes back at once.
-async fn gather() {
-    for _ in 0..ROUNDS {
-        let before = Instant::now();
-        tokio::task::yield_now().await;
-        if before.elapsed() < BUSY {
-            return;
-        }
     }
 }

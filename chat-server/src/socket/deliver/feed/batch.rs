@@ -1,5 +1,6 @@
 //! Entries that are delivered together.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -7,6 +8,7 @@ use crate::broker::{BrokerError, Entry};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::{Millis, Offset};
 use crate::room::history::render;
+use crate::socket::deliver::Outlet;
 use crate::socket::event::Event;
 use crate::traces::Followed;
 
@@ -97,13 +99,22 @@ impl Batch {
         &self.at
     }
 
+    /// The frames of all, one behind the other, where there are several.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        (self.events.len() > 1).then(|| {
+            let mut whole = Vec::with_capacity(self.bytes);
+            self.events.iter().for_each(|event| whole.extend_from_slice(event.frame()));
+            whole.into()
+        })
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.events.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
     /// What one gets who has all that was before: their own leaving is the last they hear.
-    pub(super) fn of(&self, user: &UserId) -> (&[Event], bool) {
-        match self.left.iter().find(|(_, who)| who == user) {
+    pub(super) fn of(&self, outlet: &dyn Outlet) -> (&[Event], bool) {
+        match self.left.iter().find(|(_, who)| who == outlet.user()) {
             Some((last, _)) => (&self.events[..=*last], true),
             None => (&self.events, false),
         }
