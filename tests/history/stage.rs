@@ -24,11 +24,18 @@ pub(crate) struct Head {
 /// By room.
 pub(crate) type Heads = BTreeMap<String, Head>;
 
+/// Asks for the epoch and the last offset of a log.
+const HEAD: &str = r"
+    local head = redis.call('HGET', KEYS[1], '\255h')
+    if not head then return {'', '0'} end
+    local top, _, _, _, _, _, _, _, epoch = struct.unpack('<ddddddddss', head)
+    return {epoch, string.format('%d', top)}";
+
 /// Where the logs of the rooms are, as a Redis has it.
 pub(crate) async fn heads(rooms: &[String], redis: &RedisAt) -> Heads {
     let mut heads = Heads::new();
     for room in rooms {
-        let answer = redis.ask(&["HMGET", &format!("chat:{{room:{room}}}:h"), "epoch", "top"]).await;
+        let answer = redis.ask(&["EVAL", HEAD, "1", &format!("chat:{{room:{room}}}:f")]).await;
         let top = answer[1].parse().unwrap_or(0);
         heads.insert(room.clone(), Head { epoch: answer[0].clone(), top });
     }

@@ -21,6 +21,7 @@ mod cluster;
 mod durable;
 mod fields;
 mod forms;
+mod gather;
 mod head;
 mod log;
 mod outage;

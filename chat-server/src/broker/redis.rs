@@ -16,6 +16,7 @@ use self::dialer::Dialer;
 pub use self::dialer::RedisConfig;
 pub use self::durable::Durability;
 use self::ear::Ears;
+use self::gather::Gathering;
 use self::keys::{Keys, Names};
 use self::scripts::Scripts;
 use self::shards::{Call, Shards};
@@ -37,6 +38,7 @@ mod dialer;
 mod durable;
 mod ear;
 mod fit;
+mod gather;
 mod keys;
 mod link;
 mod scripts;
@@ -63,11 +65,12 @@ const MAX_LIMIT: usize = 1 << 31;
 
 /// The broker that many nodes share.
 pub struct RedisBroker {
-    shards: Shards,
+    shards: Arc<Shards>,
     names: Names,
     retention: Retention,
     scripts: Scripts,
     lines: Lines,
+    gathering: Gathering,
 }
 
 impl RedisBroker {
@@ -82,9 +85,11 @@ impl RedisBroker {
         let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
         let sharded = dialer.address.form == Form::Cluster;
         let ears = Ears { names: names.clone(), wanted: Arc::default(), outbox, sharded, counts: Arc::default() };
-        let shards = Shards::connect(dialer, ears).await?;
-        let scripts = Scripts::new(sharded);
-        Ok((Self { shards, names, retention: config.retention, scripts, lines: Lines::default() }, heard))
+        let shards = Arc::new(Shards::connect(dialer, ears).await?);
+        let (scripts, retention) = (Scripts::new(sharded), config.retention);
+        let kept = [retention.max_age_ms, retention.max_entries].map(|most| most.min(MAX_OFFSET).to_string());
+        let gathering = Gathering::new(shards.clone(), scripts.append.clone(), kept);
+        Ok((Self { shards, names, retention, scripts, lines: Lines::default(), gathering }, heard))
     }
 
     async fn run<R: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<String>) -> Result<R, BrokerError> {
@@ -166,7 +171,7 @@ impl Broker for RedisBroker {
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, BrokerError> {
-        let Keys { head, log, .. } = self.names.keys(topic);
+        let Keys { fields, log, .. } = self.names.keys(topic);
         let keep = match range.keep {
             Keep::Oldest => "oldest",
             Keep::NewestCounted => "counted",
@@ -180,7 +185,7 @@ impl Broker for RedisBroker {
             super::new_epoch()?.as_str().to_owned(),
         ];
         let (epoch, ended, top, first, entries): (String, String, String, String, Vec<RawEntry>) =
-            self.run(&self.scripts.read, vec![head, log], args).await?;
+            self.run(&self.scripts.read, vec![fields, log], args).await?;
         let entries = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
         let lineage = Lineage { epoch: Epoch::new(&epoch), ended: ends(&ended)? };
         Ok(Slice { lineage, top: number(&top)?, first: number(&first)?, entries })
@@ -192,7 +197,7 @@ impl Broker for RedisBroker {
             // Sent in one go: fred writes what waits together.
             let each = some.iter().map(|topic| async {
                 let (epoch, top): (String, String) =
-                    self.run(&self.scripts.top, vec![self.names.keys(topic).head], Vec::new()).await?;
+                    self.run(&self.scripts.top, vec![self.names.keys(topic).fields], Vec::new()).await?;
                 Ok::<_, BrokerError>(Position { epoch: Epoch::new(&epoch), offset: number(&top)? })
             });
             tops.extend(futures_util::future::join_all(each).await);
@@ -204,16 +209,16 @@ impl Broker for RedisBroker {
     }
 
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, BrokerError> {
-        let Keys { head, log, counts, .. } = self.names.keys(topic);
+        let Keys { fields, log, .. } = self.names.keys(topic);
         let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
-        self.run(&self.scripts.mark, vec![head, log, counts], args).await
+        self.run(&self.scripts.mark, vec![fields, log], args).await
     }
 
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, BrokerError> {
         // Sent in one go: fred writes what waits together.
         let each = topics
             .iter()
-            .map(|topic| self.run(&self.scripts.unread, vec![self.names.keys(topic).counts], vec![user.to_string()]));
+            .map(|topic| self.run(&self.scripts.unread, vec![self.names.keys(topic).fields], vec![user.to_string()]));
         futures_util::future::try_join_all(each).await
     }
 

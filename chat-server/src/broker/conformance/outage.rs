@@ -277,7 +277,7 @@ async fn a_replica_that_is_promoted_begins_a_new_life_and_says_what_it_has() {
     node.say(&topic, message("u", "1")).await;
     assert_eq!(replica.ask(&server.replicaof()), "+OK");
     let begun = Instant::now();
-    while replica.info("replication", "slave_repl_offset") < 1.0 || replica.ask("EXISTS chat:{room:a}:h") != ":1" {
+    while replica.info("replication", "slave_repl_offset") < 1.0 || replica.ask("EXISTS chat:{room:a}:l") != ":1" {
         assert!(begun.elapsed() < Duration::from_secs(15), "the replica does not follow");
         pause(20).await;
     }
@@ -331,7 +331,8 @@ async fn only_so_many_lives_are_remembered_and_older_positions_refused() {
     assert!(node.all(&topic).await.covers(&first));
     // What the script would have kept after very many restarts.
     let lives = (0..32).map(|life| format!("e{life}:1,")).collect::<String>();
-    assert_eq!(server.ask(&format!("HSET chat:{{room:a}}:h server other ended {lives}")), ":0");
+    assert_eq!(server.ask(&format!("HSET chat:{{room:a}}:f \"\\xffe\" {lives}")), ":0");
+    assert_eq!(server.change_head("chat:{room:a}:f", "{[10]='other'}"), ":0");
     let slice = node.all(&topic).await;
     assert_eq!(slice.lineage.ended.len(), 32);
     assert!(!slice.lineage.holds(&Position { epoch: Epoch::new("e0"), offset: 1 }), "the oldest is forgotten");
@@ -343,7 +344,7 @@ async fn a_log_without_its_head_is_begun_anew() {
     let server = Server::start();
     let (node, topic) = (server.node().await, room("a"));
     node.say(&topic, nonced("u", "1", "n")).await;
-    assert_eq!(server.ask("DEL chat:{room:a}:h"), ":1");
+    assert_eq!(server.ask("DEL chat:{room:a}:f"), ":1");
     assert_eq!(node.say(&topic, nonced("u", "2", "n2")).await.0, 1);
     assert_eq!(node.all(&topic).await.entries[0].payload, "2");
 }

@@ -102,6 +102,14 @@ impl Server {
         ask(self.port, command).unwrap()
     }
 
+    /// Changes what the head of a log says: a table of Lua, by the places of `head.lua`.
+    pub(super) fn change_head(&self, fields: &str, changes: &str) -> String {
+        let script = "local form = '<ddddddddss' local head = {struct.unpack(form, redis.call('HGET', KEYS[1], '\\xffh'))} \
+                      for place, value in pairs(CHANGES) do head[place] = value end \
+                      return redis.call('HSET', KEYS[1], '\\xffh', struct.pack(form, unpack(head, 1, 10)))";
+        self.ask(&format!("EVAL \"{}\" 1 {fields}", script.replace("CHANGES", changes)))
+    }
+
     /// A number out of INFO.
     pub(super) fn info(&self, section: &str, name: &str) -> f64 {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();

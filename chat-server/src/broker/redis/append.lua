@@ -1,48 +1,75 @@
--- Appends many entries in one step, as so many commits would, one after the other. Only where all is as it
--- mostly is: where something that is expected is not so, a nonce is known, or the life of a key has to be
--- seen to, nothing is appended, and the answer is empty.
--- KEYS: fields, head, log, nonces, counts
--- ARGV: epoch of a new life, channel, oldest age in ms (0: any), entries kept (0: all),
---       n, then n × (name, '1' or '0', value) expected; then for each entry, all of them counted:
---       event, author, payload, '=' and nonce; and if any are followed, a text of 'NUMBER:TRACEPARENT,' each
-local fields, head, log, nonces, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local max_age, max_entries, expected = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local entries_at = 6 + expected * 3
-local count = math.floor((#ARGV - entries_at + 1) / 4)
-if not holds(fields, 6, expected) then return {} end
-local names = {}
-for i = 1, count do names[i] = ARGV[entries_at - 3 + i * 4] .. ARGV[entries_at - 1 + i * 4] end
-for _, known in ipairs(redis.call('HMGET', nonces, unpack(names))) do
-  if known then return {} end
-end
-
+-- Appends many entries to one topic or several in one step, as so many commits would, one after the other. Only where
+-- all is as it mostly is: to a topic where something that is expected is not so, a nonce is known, or the life of a key
+-- has to be seen to, nothing is appended. What goes wrong with one topic stops no other.
+-- KEYS: for each topic: fields, log, nonces
+-- ARGV: oldest age in ms (0: any), entries kept (0: all); then for each topic:
+--       epoch of a new life, channel, n, m, of those that are followed 'NUMBER:TRACEPARENT,' each;
+--       n × (name, '1' or '0', value) expected; for each of m entries, all of them counted: event, author, payload,
+--       '=' and nonce
+-- Answers for each topic its epoch, the offset of its first new entry, and their time; or three times ''.
+local max_age, max_entries = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local epoch, top, last, _, first, since, lives, kinds, said = live(head, ARGV[1])
-if not epoch or tonumber(kinds or 0) ~= 3 or not is_fresh(lives, now, max_age) then return {} end
 
-local text = function(number) return string.format('%.0f', number) end
-local time = text(math.max(now, last))
-local frames, named, by, traces = {}, {}, {}, {}
-for number, trace in string.gmatch(ARGV[entries_at + count * 4] or '', '(%d+):([^,]+),') do
-  traces[tonumber(number)] = trace
+local append = function(fields, log, nonces, begin, expected, many)
+  local entries = begin + 5 + expected * 3
+  local asked, named, by, authors = {HEAD}, {}, {}, {}
+  for i = 1, expected do asked[i + 1] = ARGV[begin + 2 + i * 3] end
+  for i = 1, many do
+    local author = ARGV[entries - 3 + i * 4]
+    named[i] = author .. ARGV[entries - 1 + i * 4]
+    if not by[author] then
+      authors[#authors + 1] = author
+      asked[#asked + 1] = BY .. author
+    end
+    by[author] = (by[author] or 0) + 1
+  end
+  local values = redis.call('HMGET', fields, unpack(asked))
+  if not holds(expected, begin + 5, values, 2) then return end
+  for _, known in ipairs(many > 1 and redis.call('HMGET', nonces, unpack(named)) or {}) do
+    if known then return end
+  end
+  local top, at, said, count, first, since, lives, nonced, epoch, server = live(fields, values[1], ARGV[begin])
+  if not epoch or nonced == 0 or not is_fresh(lives, now, max_age) then return end
+  -- One by itself is asked for and written in one go.
+  if many == 1 and redis.call('HSETNX', nonces, named[1], text(top + 1)) == 0 then return end
+
+  at = math.max(now, at)
+  local time, before = text(at), text(said)
+  local frames, offsets, traces = {}, {}, {}
+  for number, trace in string.gmatch(ARGV[begin + 4], '(%d+):([^,]+),') do traces[tonumber(number)] = trace end
+  for i = 1, many do
+    local place = entries - 4 + i * 4
+    local event, author, payload, nonce = ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3]
+    local offset = text(top + i)
+    add(log, offset, event, time, author, nonce, '1', payload, epoch, before)
+    before = offset
+    offsets[i * 2 - 1], offsets[i * 2] = named[i], offset
+    frames[i] = frame_of(epoch, offset, time, author, event, payload, traces[i])
+  end
+  if many > 1 then redis.call('HSET', nonces, unpack(offsets)) end
+  first, since = trim_as_needed(log, nonces, first, since, top + many, now, max_age, max_entries, 15 + many)
+  top, count = top + many, count + many
+  local changed = {HEAD, struct.pack(HEAD_FORM, top, at, top, count, first, since, lives, nonced, epoch, server)}
+  for i, author in ipairs(authors) do
+    changed[i * 2 + 1], changed[i * 2 + 2] = BY .. author, text((values[1 + expected + i] or 0) + by[author])
+  end
+  redis.call('HSET', fields, unpack(changed))
+  local news = frames[1]
+  if many > 1 then
+    for i, frame in ipairs(frames) do frames[i] = #frame .. ':' .. frame end
+    news = 'b' .. table.concat(frames)
+  end
+  redis.call('PUBLISH', ARGV[begin + 1], news)
+  return epoch, offsets[2], time
 end
-said = said or text(top)
-for i = 1, count do
-  local at = entries_at - 4 + i * 4
-  local event, author, payload, nonce = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local offset = text(top + i)
-  add(log, offset, event, time, author, nonce, '1', payload, epoch, said)
-  said = offset
-  named[i * 2 - 1], named[i * 2] = names[i], offset
-  by[author] = (by[author] or 0) + 1
-  local frame = frame_of(epoch, offset, time, author, event, payload, traces[i])
-  frames[i] = #frame .. ':' .. frame
+
+local answer, begin = {}, 3
+for i = 1, #KEYS, 3 do
+  local expected, many = tonumber(ARGV[begin + 2]), tonumber(ARGV[begin + 3])
+  local whole, epoch, offset, time = pcall(append, KEYS[i], KEYS[i + 1], KEYS[i + 2], begin, expected, many)
+  if not whole then epoch, offset, time = nil, nil, nil end
+  answer[i], answer[i + 1], answer[i + 2] = epoch or '', offset or '', time or ''
+  begin = begin + 5 + expected * 3 + many * 4
 end
-redis.call('HSET', head, 'top', said, 'at', time, 'said', said)
-redis.call('HSET', nonces, unpack(named))
-redis.call('HINCRBY', counts, 'n', text(count))
-for author, times in pairs(by) do redis.call('HINCRBY', counts, 'a:' .. author, text(times)) end
-trim_as_needed(head, log, nonces, first, since, top + count, now, max_age, max_entries, 15 + count)
-redis.call('PUBLISH', ARGV[2], 'b' .. table.concat(frames))
-return {epoch, text(top + 1), time}
+return answer

@@ -1,13 +1,12 @@
 -- Changes a topic in one step: what was expected, the fields, the log, and the news of it.
--- KEYS: fields, index, head, log, nonces, counts
+-- KEYS: fields, index, log, nonces
 -- ARGV: epoch of a new life, channel, ttl in ms or '', oldest age in ms (0: any), entries kept (0: all),
 --       n, then n × (name, '1' or '0', value) expected; m, then m × (name, '1' or '0', value) to set;
 --       event or '', author, payload, '=' and nonce or '', '1' if counted; a traceparent if it is followed
-local fields, index, head, log, nonces, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local fields, index, log, nonces = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local max_age, max_entries = tonumber(ARGV[4]), tonumber(ARGV[5])
-local oldest = max_age > 0 and now - max_age or 0
 local expected = tonumber(ARGV[6])
 local sets_at = 7 + expected * 3
 local sets = tonumber(ARGV[sets_at])
@@ -16,29 +15,44 @@ local event, author, payload, nonce, counted =
   ARGV[append_at], ARGV[append_at + 1], ARGV[append_at + 2], ARGV[append_at + 3], ARGV[append_at + 4]
 local named = nonce ~= '' and author .. nonce
 
-if named then
-  local offset = redis.call('HGET', nonces, named)
-  local found = offset and redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
-  if found and tonumber(found[2][4]) >= oldest then
-    -- Written again, for one who waits until it is safe: Redis can tell that only of what was written by the asker.
-    redis.call('HSET', nonces, named, offset)
-    return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
-  end
+-- The answer that an entry was appended under this nonce before, at this offset; nothing if it is gone, or too old.
+local repeated = function(offset)
+  local found = redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
+  if not found or found[2][6] .. found[2][8] ~= named then return end
+  if max_age > 0 and tonumber(found[2][4]) < now - max_age then return end
+  -- Written again, for one who waits until it is safe: Redis can tell that only of what was written by the asker.
+  redis.call('HSET', nonces, named, offset)
+  return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
 end
 
-local as_expected, values = holds(fields, 7, expected)
+local names = {HEAD, BY .. author}
+for i = 1, expected do names[i + 2] = ARGV[4 + i * 3] end
+local values = redis.call('HMGET', fields, unpack(names))
+local as_expected = holds(expected, 7, values, 3)
+if named and not (as_expected and values[1]) then
+  local offset = redis.call('HGET', nonces, named)
+  local before = offset and repeated(offset)
+  if before then return before end
+end
 if not as_expected then
   local answer = {'refused'}
-  for i = 1, expected do answer[i + 1] = values[i] and '1' .. values[i] or '0' end
+  for i = 1, expected do answer[i + 1] = values[i + 2] and '1' .. values[i + 2] or '0' end
   return answer
 end
 
-local epoch, top, last, _, first, since, lives, kinds, said = live(head, ARGV[1])
-if not epoch then
-  epoch, top, last = ARGV[1], 0, 0
-  begin(head, epoch)
+local top, at, said, count, first, since, lives, nonced, epoch, server = live(fields, values[1], ARGV[1])
+local begins = not epoch
+if begins then
+  top, at, said, count, first, since, lives, nonced, epoch, server = 0, 0, 0, 0, 0, 0, -1, 0, ARGV[1], server_id()
   -- A Redis that evicts keys may have left the log of a head that is gone.
-  redis.call('DEL', log, nonces, counts)
+  redis.call('DEL', log, nonces)
+end
+local appends = event ~= ''
+local offset = appends and text(top + 1)
+if named and redis.call('HSETNX', nonces, named, offset) == 0 then
+  local before = repeated(redis.call('HGET', nonces, named))
+  if before then return before end
+  redis.call('HSET', nonces, named, offset)
 end
 for i = sets_at + 1, sets_at + sets * 3, 3 do
   if ARGV[i + 1] == '1' then
@@ -50,56 +64,50 @@ for i = sets_at + 1, sets_at + sets * 3, 3 do
   end
 end
 
-local result
-kinds = tonumber(kinds or 0)
-if event ~= '' then
-  -- The clock of the system may go back; that of the log does not.
-  local time = string.format('%.0f', math.max(now, last))
-  local offset = string.format('%.0f', top + 1)
-  -- No counted entry lies between that and this one.
-  said = said or string.format('%.0f', top)
-  add(log, offset, event, time, author, nonce, counted, payload, epoch, said)
-  redis.call('HSET', head, 'top', offset, 'at', time, 'said', counted == '1' and offset or said)
-  if named then redis.call('HSET', nonces, named, offset) end
-  if counted == '1' then
-    -- Text: a number of Lua takes longer to be written than to be added.
-    redis.call('HINCRBY', counts, 'n', '1')
-    redis.call('HINCRBY', counts, 'a:' .. author, '1')
-  end
-
-  if trim_as_needed(head, log, nonces, first, since, top + 1, now, max_age, max_entries, 16) and not named then
-    -- They may have been all.
-    kinds = bit.band(kinds, 2)
-    redis.call('HSET', head, 'kinds', kinds)
-  end
-
-  redis.call('PUBLISH', ARGV[2], frame_of(epoch, offset, time, author, event, payload, ARGV[append_at + 5]))
-  result = {'done', epoch, offset, time}
-end
-
 -- A key that was made just now gets the life of the others; but log and nonces of entries that have
 -- an age no longer one than the last of them, because a log that goes quiet is trimmed by nobody:
 -- it goes as a whole. They get a minute more, so that not every commit has to see to them. The head
--- says until when they live (0: as long as the topic), and what else was there and seen to (1: the
--- nonces, 2: the counts).
-local needed = (named and 1 or 0) + (counted == '1' and 2 or 0)
-local fresh, most = is_fresh(lives, now, max_age)
-if ARGV[3] ~= '' or event == '' or sets > 0 or not fresh or bit.band(kinds, needed) ~= needed then
-  local ttl = tonumber(ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', head))
+-- says until when they live (0: as long as the topic), and whether the nonces were there and seen to.
+local fresh, ends = is_fresh(lives, now, max_age)
+local tend = ARGV[3] ~= '' or not appends or sets > 0 or not fresh or named and nonced == 0
+local time
+if appends then
+  -- The clock of the system may go back; that of the log does not.
+  at, top = math.max(now, at), top + 1
+  time = text(at)
+  -- No counted entry lies between that and this one.
+  add(log, offset, event, time, author, nonce, counted, payload, epoch, text(said))
+  local nonces_went
+  first, since, nonces_went = trim_as_needed(log, nonces, first, since, top, now, max_age, max_entries, 16)
+  -- They may have been all.
+  if named then nonced = 1 elseif nonces_went or tend and not fresh then nonced = 0 end
+  if tend then lives = ends end
+  local by = {}
+  if counted == '1' then
+    said, count = top, count + 1
+    by = {BY .. author, text((values[2] or 0) + 1)}
+  end
+  local head = struct.pack(HEAD_FORM, top, at, said, count, first, since, lives, nonced, epoch, server)
+  redis.call('HSET', fields, HEAD, head, unpack(by))
+  redis.call('PUBLISH', ARGV[2], frame_of(epoch, offset, time, author, event, payload, ARGV[append_at + 5]))
+elseif begins then
+  redis.call('HSET', fields, HEAD,
+    struct.pack(HEAD_FORM, top, at, said, count, first, since, lives, nonced, epoch, server))
+end
+
+if tend then
+  local ttl = tonumber(ARGV[3] ~= '' and ARGV[3] or redis.call('PTTL', fields))
   if ttl >= 0 then
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
   end
-  if event ~= '' then
-    local ends = string.format('%.0f', most)
-    if max_age > 0 and (ttl < 0 or now + ttl > most) then
-      redis.call('PEXPIREAT', log, ends)
-      redis.call('PEXPIREAT', nonces, ends)
-    elseif max_age == 0 and ttl < 0 and not fresh then
-      -- From when entries had an age.
-      redis.call('PERSIST', log)
-      redis.call('PERSIST', nonces)
-    end
-    redis.call('HSET', head, 'until', ends, 'kinds', fresh and bit.bor(kinds, needed) or needed)
+  if appends and max_age > 0 and (ttl < 0 or now + ttl > ends) then
+    redis.call('PEXPIREAT', log, text(ends))
+    redis.call('PEXPIREAT', nonces, text(ends))
+  elseif appends and max_age == 0 and ttl < 0 and not fresh then
+    -- From when entries had an age.
+    redis.call('PERSIST', log)
+    redis.call('PERSIST', nonces)
   end
 end
-return result or {'done'}
+if not appends then return {'done'} end
+return {'done', epoch, offset, time}

@@ -1,33 +1,31 @@
 //! Where things are in Redis. `chat:` is the prefix unless another one is asked for.
 //!
-//! Each topic has six keys and a channel under one hash tag, so that a script can touch them all,
+//! Each topic has four keys and a channel under one hash tag, so that a script can touch them all,
 //! whichever shard of a Redis Cluster has them:
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `chat:{room:ID}:f` | hash | the fields |
+//! | `chat:{room:ID}:f` | hash | the fields; and, each with the byte 255 before it, which no field's name has, `h`, the head of the log; `e`, where earlier lives of it ended (see `life.lua`); `a:USER`, how many counted entries are of an author; `m:USER`, a mark |
 //! | `chat:{room:ID}:x` | sorted set | the fields' names, all of score 0: their order |
-//! | `chat:{room:ID}:h` | hash | `epoch`, `top` (the last offset), `at` (the last time), `server` and `ended` (see `life.lua`) |
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
-//! | `chat:{room:ID}:c` | hash | `n` counted entries, `a:USER` of an author, `m:USER` a mark |
 //! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, `b` and many of these, or `s` and a signal; before an entry that is followed a line of `t` and a traceparent |
 //!
-//! A field is written with its name in the index, an entry of the log with `n` and `a:AUTHOR` if it
+//! A field is written with its name in the index, an entry of the log with the head, and with `a:AUTHOR` if it
 //! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`
 //! if counted, `p` payload, `l` the epoch it was born in, `s` an offset after which no counted entry lies before
 //! it, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
 //! `OFFSET:SEEN`: how many of the counted entries of others were at or before it. What is unread is
-//! `n` less `a:USER` less `SEEN`: no log has to be read for it.
+//! the count of all counted entries less `a:USER` less `SEEN`: no log has to be read for it.
 //!
 //! All keys of a topic live equally long, but for log and nonces of a topic whose entries have an age:
 //! these live no longer than the last entry and a minute.
 //!
-//! So that most commits need not look, the head also says: `first` and `since`, the offset and time of
-//! the first entry when it was last looked at (the log begins there or later); `until`, up to when log and
-//! nonces live (0: as long as the topic); `kinds`, which other keys were there then and live as long as they
-//! should (1: nonces, 2: counts, 3: both); `said`, after which there is no counted entry. Any of these may be
-//! missing.
+//! The head is read and written with each commit, and so is one value (`head.lua`): eight numbers, eight bytes each, and
+//! two texts that end with a zero byte. The last offset; the last time; the offset after which there is no counted entry;
+//! how many are counted; the offset and the time of the first entry when it was last looked at (the log begins there or
+//! later); up to when log and nonces live (0: as long as the topic); whether there were nonces, and live as long as they
+//! should (1 or 0); the epoch; the server (see `life.lua`).
 //!
 //! Presence is under one tag of its own:
 //!
@@ -50,16 +48,14 @@ use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 pub(super) struct Keys {
     pub(super) fields: String,
     pub(super) index: String,
-    pub(super) head: String,
     pub(super) log: String,
     pub(super) nonces: String,
-    pub(super) counts: String,
 }
 
 impl Keys {
     pub(super) fn all(self) -> Vec<String> {
-        let Self { fields, index, head, log, nonces, counts } = self;
-        vec![fields, index, head, log, nonces, counts]
+        let Self { fields, index, log, nonces } = self;
+        vec![fields, index, log, nonces]
     }
 }
 
@@ -80,7 +76,7 @@ impl Names {
     pub(super) fn keys(&self, topic: &Topic) -> Keys {
         let tag = self.tag(topic);
         let key = |suffix: &str| format!("{tag}:{suffix}");
-        Keys { fields: key("f"), index: key("x"), head: key("h"), log: key("l"), nonces: key("n"), counts: key("c") }
+        Keys { fields: key("f"), index: key("x"), log: key("l"), nonces: key("n") }
     }
 
     /// The keys of presence, in the order in which its script takes them.

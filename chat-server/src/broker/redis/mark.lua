@@ -1,13 +1,12 @@
 -- Marks a log as read; answers how many counted entries of others come after the mark. At the top
 -- this takes the same time whatever the log holds; below it, it looks at the entries after the
 -- mark, in pages, and only until all that can be unread are found.
--- KEYS: head, log, counts. ARGV: user, offset, oldest age in ms (0: any)
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'top')
-if not head[1] then return 0 end
-local top = tonumber(head[2] or 0)
+-- KEYS: fields, log. ARGV: user, offset, oldest age in ms (0: any)
+local known = redis.call('HMGET', KEYS[1], HEAD, BY .. ARGV[1], MARK .. ARGV[1])
+if not known[1] then return 0 end
+local top, _, _, counted = struct.unpack(HEAD_FORM, known[1])
 local offset = math.min(tonumber(ARGV[2]), top)
-local known = redis.call('HMGET', KEYS[3], 'n', 'a:' .. ARGV[1], 'm:' .. ARGV[1])
-local others = tonumber(known[1] or 0) - tonumber(known[2] or 0)
+local others = counted - tonumber(known[2] or 0)
 local marked, seen = string.match(known[3] or '', '^(%d+):(%d+)$')
 local most = others - tonumber(seen or 0)
 if marked and tonumber(marked) >= offset then return most end
@@ -17,7 +16,7 @@ if max_age > 0 then
   local clock = redis.call('TIME')
   oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - max_age
 end
-local unread, to, from = 0, '+', string.format('%.0f-0', offset + 1)
+local unread, to, from = 0, '+', string.format('%d-0', offset + 1)
 while offset < top and unread < most do
   local page = redis.call('XREVRANGE', KEYS[2], to, from, 'COUNT', 100)
   for _, entry in ipairs(page) do
@@ -27,7 +26,5 @@ while offset < top and unread < most do
   if #page < 100 then break end
   to = '(' .. page[#page][1]
 end
-redis.call('HSET', KEYS[3], 'm:' .. ARGV[1], string.format('%.0f:%.0f', offset, others - unread))
-local ttl = redis.call('PTTL', KEYS[1])
-if ttl >= 0 then redis.call('PEXPIRE', KEYS[3], ttl) end
+redis.call('HSET', KEYS[1], MARK .. ARGV[1], string.format('%d:%d', offset, others - unread))
 return unread

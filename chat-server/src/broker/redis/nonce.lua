@@ -2,7 +2,7 @@
 -- KEYS: log, nonces. ARGV: author, '=' and nonce; oldest age in ms (0: any)
 local offset = redis.call('HGET', KEYS[2], ARGV[1])
 local found = offset and redis.call('XRANGE', KEYS[1], offset .. '-0', offset .. '-0')[1]
-if not found then return {} end
+if not found or found[2][6] .. found[2][8] ~= ARGV[1] then return {} end
 if tonumber(ARGV[2]) > 0 then
   local clock = redis.call('TIME')
   if tonumber(found[2][4]) < clock[1] * 1000 + math.floor(clock[2] / 1000) - ARGV[2] then return {} end

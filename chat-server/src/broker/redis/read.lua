@@ -1,11 +1,12 @@
 -- A part of a log, with what the log holds.
--- KEYS: head, log
+-- KEYS: fields, log
 -- ARGV: after, before or '', limit, 'oldest' or 'counted' (the newest of these), oldest age in ms (0: any),
 --       epoch of a new life
-local epoch, top, _, ended = live(KEYS[1], ARGV[6])
-if not epoch then epoch, top, ended = '', 0, '' end
+local top, _, _, _, _, _, _, _, epoch = live(KEYS[1], redis.call('HGET', KEYS[1], HEAD), ARGV[6])
+local ended = redis.call('HGET', KEYS[1], ENDED) or ''
+if not epoch then epoch, top = '', 0 end
 local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
-local text = function(number) return string.format('%.0f', number) end
+local text = function(number) return string.format('%d', number) end
 local at = function(offset)
   return redis.call('XRANGE', KEYS[2], text(offset) .. '-0', '+', 'COUNT', 1)[1]
 end

@@ -12,7 +12,8 @@ local check = function(commands)
   return refused
 end
 local on_keys = {
-  {'HGET', key, 'f'}, {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v'}, {'HDEL', key, 'f'}, {'HINCRBY', key, 'f', '1'},
+  {'HGET', key, 'f'}, {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v'}, {'HSETNX', key, 'f', 'v'}, {'HDEL', key, 'f'},
+  {'HINCRBY', key, 'f', '1'},
   {'XADD', key, '1-0', 'f', 'v'}, {'XRANGE', key, '-', '+'}, {'XREVRANGE', key, '+', '-'},
   {'XTRIM', key, 'MINID', '0'}, {'ZADD', key, '0', 'm'}, {'ZREM', key, 'm'}, {'ZCARD', key}, {'ZSCORE', key, 'm'},
   {'ZLEXCOUNT', key, '-', '+'}, {'ZRANGEBYLEX', key, '-', '+'}, {'ZRANGEBYSCORE', key, '0', '1'}, {'DEL', key},

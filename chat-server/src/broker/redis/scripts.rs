@@ -5,7 +5,7 @@ use fred::types::scripts::Script;
 use crate::planted::{self, Bug};
 
 /// What goes before the scripts that append.
-const APPENDING: &str = concat!(include_str!("trim.lua"), include_str!("entry.lua"), include_str!("expect.lua"));
+const APPENDING: &str = concat!(include_str!("trim.lua"), include_str!("entry.lua"));
 
 /// One a verb, but for the commits, which have two.
 pub(super) struct Scripts {
@@ -26,14 +26,15 @@ pub(super) struct Scripts {
 impl Scripts {
     /// Those of a Redis Cluster (`sharded`), or of a Redis by itself.
     pub(super) fn new(sharded: bool) -> Self {
+        let headed = |script: &str| Script::from_lua(include_str!("head.lua").to_owned() + script);
         let living = |script: &str| {
             let life = include_str!("life.lua");
             let life = if planted::is_planted(Bug::KeepEpoch) {
-                life.replace("server ~= known[4]", "false")
+                life.replace("server_id() ~= server", "false")
             } else {
                 life.to_owned()
             };
-            let script = life + script;
+            let script = include_str!("head.lua").to_owned() + &life + script;
             // In a Redis Cluster a PUBLISH goes to every server of it.
             Script::from_lua(if sharded { script.replace("'PUBLISH'", "'SPUBLISH'") } else { script })
         };
@@ -41,12 +42,12 @@ impl Scripts {
             commit: living(&[APPENDING, include_str!("commit.lua")].concat()),
             append: living(&[APPENDING, include_str!("append.lua")].concat()),
             read: living(include_str!("read.lua")),
-            top: Script::from_lua(include_str!("top.lua")),
+            top: headed(include_str!("top.lua")),
             nonce: Script::from_lua(include_str!("nonce.lua")),
             fields: Script::from_lua(include_str!("fields.lua")),
             list: Script::from_lua(include_str!("list.lua")),
-            mark: Script::from_lua(include_str!("mark.lua")),
-            unread: Script::from_lua(include_str!("unread.lua")),
+            mark: headed(include_str!("mark.lua")),
+            unread: headed(include_str!("unread.lua")),
             touch: Script::from_lua(include_str!("touch.lua")),
             presence: Script::from_lua(include_str!("presence.lua")),
             activity: Script::from_lua(include_str!("activity.lua")),

@@ -233,6 +233,16 @@ impl Shards {
         }
     }
 
+    /// Whether there are shards, so that not all keys can be named in one call.
+    pub(super) fn are_many(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Whether what is written has to be safe before it counts.
+    pub(super) fn waits_for_safety(&self) -> bool {
+        self.inner.dialer.need.is_some()
+    }
+
     /// What all ears have in common.
     pub(super) fn ears(&self) -> &Ears {
         &self.inner.ears

@@ -5,18 +5,18 @@
 
 -- Removes entries of a log that begins at `first` or later: if it begins before the offset `floor`
 -- those before it and `spare` more, and those of a time before `oldest`; `most` at most. The last one stays
--- in any case. Says in the head where the log begins then. Answers whether nonces went, too.
-local trim = function(head, log, nonces, first, floor, spare, oldest, most)
+-- in any case. Answers the offset and the time of the first entry then, and whether nonces went, too.
+local trim = function(log, nonces, first, floor, spare, oldest, most)
   -- What goes is read, because its nonces go with it; and one more, which is the first then.
   local many = oldest > 0 and most or math.min(most, floor + spare - first)
   local page = redis.call('XRANGE', log, '-', '+', 'COUNT', many + 1)
   local offset_of = function(entry) return string.match(entry[1], '^%d+') end
   floor = tonumber(offset_of(page[1])) < floor and floor + spare or 0
-  local names, offsets = {}, {}
+  local names, offsets, since = {}, {}, 0
   for i, entry in ipairs(page) do
     local offset, values = offset_of(entry), entry[2]
     if i > most or tonumber(offset) >= floor and tonumber(values[4]) >= oldest then
-      redis.call('HSET', head, 'first', offset, 'since', values[4])
+      first, since = tonumber(offset), tonumber(values[4])
       if i > 1 then redis.call('XTRIM', log, 'MINID', entry[1]) end
       break
     end
@@ -25,24 +25,23 @@ local trim = function(head, log, nonces, first, floor, spare, oldest, most)
       offsets[#names] = offset
     end
   end
-  if #names == 0 then return false end
+  if #names == 0 then return first, since, false end
   -- That of an entry past its age may stand for a later entry by now.
   local gone = {}
   for i, offset in ipairs(redis.call('HMGET', nonces, unpack(names))) do
     if offset == offsets[i] then gone[#gone + 1] = names[i] end
   end
   if #gone > 0 then redis.call('HDEL', nonces, unpack(gone)) end
-  return #gone > 0
+  return first, since, #gone > 0
 end
 
 -- Does so where it may be needed, for a log that ends at `top`. What the head says of the first entry may be
--- outdated, or missing, but is never too late: so it tells when there is nothing to do.
-local trim_as_needed = function(head, log, nonces, first, since, top, now, max_age, max_entries, most)
-  first = tonumber(first or 0)
+-- outdated, or 0, but is never too late: so it tells when there is nothing to do.
+local trim_as_needed = function(log, nonces, first, since, top, now, max_age, max_entries, most)
   local floor = max_entries > 0 and top + 1 - max_entries or 0
   local oldest = max_age > 0 and now - max_age or 0
-  local old = tonumber(since or 0) < oldest - math.min(max_age / 100, 60000)
-  if first >= floor and not old then return false end
+  local old = since < oldest - math.min(max_age / 100, 60000)
+  if first >= floor and not old then return first, since, false end
   local spare = math.min(15, math.floor(max_entries / 100))
-  return trim(head, log, nonces, first, floor, spare, old and oldest or 0, most)
+  return trim(log, nonces, first, floor, spare, old and oldest or 0, most)
 end

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::gather::Part;
 use super::keys::Keys;
 use super::shards::Call;
 use super::together::{Turn, Waiting};
-use super::{RedisBroker, committed, flag, life, number};
+use super::{RedisBroker, committed, flag, life};
 use crate::broker::{Append, BrokerError, Commit, Committed, Topic, new_epoch};
-use crate::domain::position::{Epoch, Millis, Offset, Position};
+use crate::domain::position::{Offset, Position};
 
 impl RedisBroker {
     pub(super) async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, BrokerError> {
@@ -38,10 +39,13 @@ impl RedisBroker {
     /// Sends what is one's own and that of others, and answers them.
     pub(super) async fn take(&self, topic: &Topic, turn: Turn) -> Result<Committed, BrokerError> {
         let Turn { own, others, line: _line } = turn;
-        if others.is_empty() {
+        let may_go = self.gathering.may_go();
+        if may_go && others.is_empty() {
             return self.commit_alone(topic, own).await;
         }
-        match self.append_all(topic, &own, &others).await {
+        let part = self.part(topic, &own, &others)?;
+        let stored = if may_go { self.gathering.send(part).await } else { self.gathering.send_with_others(part).await };
+        match stored {
             Ok(Some((first, at))) => {
                 let stored = |place: Offset| {
                     let position = Position { epoch: first.epoch.clone(), offset: first.offset + place };
@@ -70,39 +74,30 @@ impl RedisBroker {
         }
     }
 
-    /// Where the first is and when it was stored, the others after it; `None` if nothing was appended.
-    async fn append_all(
-        &self,
-        topic: &Topic,
-        own: &Commit,
-        others: &[Waiting],
-    ) -> Result<Option<(Position, Millis)>, BrokerError> {
+    /// What they append, as `append.lua` takes it.
+    fn part(&self, topic: &Topic, own: &Commit, others: &[Waiting]) -> Result<Part, BrokerError> {
         let commits = || std::iter::once(own).chain(others.iter().map(|other| &other.commit));
-        let mut args =
-            vec![new_epoch()?.as_str().to_owned(), self.names.channel(topic), self.max_age(), self.max_entries()];
         let expect: BTreeMap<_, _> = commits().flat_map(|commit| commit.expect.iter().cloned()).collect();
-        pairs(&mut args, expect);
+        let entries = 1 + others.len();
+        let mut args = vec![new_epoch()?.as_str().to_owned(), self.names.channel(topic), expect.len().to_string()];
+        args.extend([entries.to_string(), traces(commits())]);
+        flat(&mut args, expect);
         for Append { event, by, payload, nonce, .. } in commits().filter_map(|commit| commit.append.as_ref()) {
             let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
             args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
         }
-        args.extend(traces(commits()));
-        let Keys { fields, head, log, nonces, counts, .. } = self.names.keys(topic);
-        let keys = vec![fields, head, log, nonces, counts];
-        let call = Call { script: &self.scripts.append, keys, args, safely: true };
-        let answer: Vec<String> = self.shards.run(call).await?;
-        let Ok([epoch, offset, at]) = <[String; 3]>::try_from(answer) else { return Ok(None) };
-        Ok(Some((Position { epoch: Epoch::new(&epoch), offset: number(&offset)? }, number(&at)?)))
+        let Keys { fields, log, nonces, .. } = self.names.keys(topic);
+        Ok(Part { keys: [fields, log, nonces], args, entries })
     }
 }
 
-/// Where those belong that are followed, each after its number and a colon; nothing where nobody is.
-fn traces<'a>(commits: impl Iterator<Item = &'a Commit>) -> Option<String> {
+/// Where those belong that are followed, each after its number and a colon.
+fn traces<'a>(commits: impl Iterator<Item = &'a Commit>) -> String {
     let traces = commits.zip(1..).filter_map(|(commit, number)| {
         let trace = commit.append.as_ref()?.trace.as_ref()?;
         Some(format!("{number}:{},", trace.as_str()))
     });
-    Some(traces.collect()).filter(|traces: &String| !traces.is_empty())
+    traces.collect()
 }
 
 /// Fields and their values, as the scripts take them.
@@ -112,6 +107,11 @@ fn pairs(
 ) {
     let fields = fields.into_iter();
     args.push(fields.len().to_string());
+    flat(args, fields);
+}
+
+/// The same without how many there are.
+fn flat(args: &mut Vec<String>, fields: impl IntoIterator<Item = (String, Option<String>)>) {
     for (name, value) in fields {
         args.extend([name, flag(value.is_some()), value.unwrap_or_default()]);
     }
