@@ -43,9 +43,9 @@ impl RedisSet {
         let mut command = Command::new(tests.join("redis/serve"));
         command.arg(name).arg(&folder).args(ports.iter().map(u16::to_string));
         if version_8 {
-            let found = Command::new(tests.join("setup/redis-8")).output().expect("tests/setup/redis-8");
-            let found = String::from_utf8(found.stdout).expect("a folder");
-            command.env("REDIS_SERVER", Path::new(found.trim()).join("redis-server"));
+            let found = Command::new(tests.join("setup/debian-13")).arg("redis-server").output();
+            let found = String::from_utf8(found.expect("tests/setup/debian-13").stdout).expect("a program");
+            command.env("REDIS_SERVER", found.trim());
         }
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tests/redis/serve");
         let input = keeper.stdin.take();

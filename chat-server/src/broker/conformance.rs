@@ -34,14 +34,21 @@ mod unread;
 
 /// Runs each test on both implementations; on that of Redis in all forms in which it is run.
 macro_rules! on_all {
-    (@ $stage:ident = $start:expr; $($test:ident),*) => {
+    (@ [$how:meta] $stage:ident = $start:expr; $($test:ident),*) => {
         mod $stage {
             use crate::broker::conformance::{Stage, set::{Form, Version}};
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$how]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test($start).await;
             })*
         }
+    };
+    (@ by hand $stage:ident = $start:expr; $($test:ident),*) => {
+        on_all!(@ [ignore = "the same as redis_8, by another program"] $stage = $start; $($test),*);
+    };
+    (@ $stage:ident = $start:expr; $($test:ident),*) => {
+        on_all!(@ [cfg(test)] $stage = $start; $($test),*);
     };
     ($($test:ident),* $(,)?) => {
         on_all!(@ memory = { let _ = (Form::Standalone, Version::Seven); Stage::Memory }; $($test),*);
@@ -52,6 +59,9 @@ macro_rules! on_all {
         on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
         on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
         on_all!(@ redis_8_cluster = Stage::set(Form::Cluster, Version::Eight); $($test),*);
+        on_all!(@ valkey_8_tls = Stage::set(Form::Standalone, Version::Valkey); $($test),*);
+        on_all!(@ by hand valkey_8_sentinel = Stage::set(Form::Sentinel, Version::Valkey); $($test),*);
+        on_all!(@ by hand valkey_8_cluster = Stage::set(Form::Cluster, Version::Valkey); $($test),*);
     };
 }
 use on_all;

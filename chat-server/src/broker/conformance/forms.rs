@@ -97,16 +97,16 @@ async fn after_a_failover_the_new_primary_is_used_and_the_old_one_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_set_up_as_documented_will_do() {
-    for version in [Version::Seven, Version::Eight] {
-        for form in [Form::Standalone, Form::Sentinel, Form::Cluster] {
-            let node = Node::on(Set::shared(form, version).config()).await;
-            node.broker.check().await.unwrap();
-        }
+    let forms = [Form::Standalone, Form::Sentinel, Form::Cluster];
+    let all = forms.map(|form| [(form, Version::Seven), (form, Version::Eight)]);
+    for (form, version) in all.into_iter().flatten().chain([(Form::Standalone, Version::Valkey)]) {
+        let node = Node::on(Set::shared(form, version).config()).await;
+        node.broker.check().await.unwrap();
     }
 }
 
 /// What is wrong with the Redis of a node.
-async fn unfit(node: &Node) -> String {
+pub(super) async fn unfit(node: &Node) -> String {
     match node.broker.check().await {
         Err(BrokerError::Misconfigured(what)) => what,
         other => panic!("{other:?}"),

@@ -19,11 +19,26 @@ pub(super) enum Form {
     Cluster,
 }
 
-/// Which redis-server: that of the machine (Debian 12 has 7.0), or 8.
+/// Which server: the redis-server of the machine (Debian 12 has 7.0), or one of Debian 13.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     Seven,
     Eight,
+    Valkey,
+}
+
+impl Version {
+    /// The program, if it is not the machine's own.
+    fn program(self) -> Option<String> {
+        let name = match self {
+            Self::Seven => return None,
+            Self::Eight => "redis-server",
+            Self::Valkey => "valkey-server",
+        };
+        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/setup/debian-13");
+        let found = Command::new(setup).arg(name).output().unwrap();
+        Some(String::from_utf8(found.stdout).unwrap().trim().to_owned())
+    }
 }
 
 /// Servers with TLS and ACL, as `tests/redis/serve` starts them. They end with this process: then
@@ -45,8 +60,8 @@ struct Keeper {
 impl Set {
     /// The one of this process.
     pub(super) fn shared(form: Form, version: Version) -> &'static Self {
-        static SETS: [OnceLock<Set>; 6] = [const { OnceLock::new() }; 6];
-        SETS[form as usize * 2 + version as usize].get_or_init(|| Self::start(form, version))
+        static SETS: [OnceLock<Set>; 9] = [const { OnceLock::new() }; 9];
+        SETS[form as usize * 3 + version as usize].get_or_init(|| Self::start(form, version))
     }
 
     /// One of a test's own. Ends when dropped.
@@ -70,11 +85,7 @@ impl Set {
         let folder = TempDir::new().unwrap().keep();
         let mut command = Command::new(root.join("tests/redis/serve"));
         command.arg(name).arg(&folder).args(ports.iter().map(u16::to_string));
-        if version == Version::Eight {
-            let found = Command::new(root.join("tests/setup/redis-8")).output().unwrap();
-            let found = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
-            command.env("REDIS_SERVER", found.join("redis-server"));
-        }
+        command.envs(version.program().map(|program| ("REDIS_SERVER", program)));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut keeper =
             Keeper { input: process.stdin.take(), output: BufReader::new(process.stdout.take().unwrap()), process };
