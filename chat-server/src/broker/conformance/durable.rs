@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
+use super::forms::unfit;
 use super::outage::until_available;
 use super::*;
 use crate::broker::BrokerError;
@@ -61,6 +62,38 @@ async fn a_redis_that_cannot_say_what_is_on_the_disk_has_to_write_at_once() {
     assert_eq!(server.ask("CONFIG SET appendonly no"), "+OK");
     let refused = RedisBroker::connect(config).await.err().unwrap().to_string();
     assert!(refused.contains("set appendonly to yes"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_there_later_is_not_fit_before_it_can_keep_messages() {
+    let mut server = Server::absent();
+    let node = Node::on(durable(Durability::Aof, RedisConfig::new(&server.url()))).await;
+    assert!(server.run());
+    until_available(&node, true).await;
+    let what = unfit(&node).await;
+    assert!(what.starts_with("Redis can't keep messages as --durability asks for: "), "{what}");
+    assert!(what.contains("its appendfsync is everysec"), "{what}");
+    server.ask("CONFIG SET appendfsync always");
+    node.broker.check().await.unwrap();
+    server.ask("CONFIG SET no-appendfsync-on-rewrite yes");
+    assert!(unfit(&node).await.contains("set no-appendfsync-on-rewrite to no"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_may_not_wait_is_told_and_so_is_a_file_that_is_never_on_the_disk() {
+    let set = Set::start(Form::Standalone, Version::Eight);
+    let nodes = [(Durability::Aof, "waitaof"), (Durability::Replica, "wait")];
+    for (durability, command) in nodes {
+        let node = Node::on(durable(durability, set.config())).await;
+        node.broker.check().await.unwrap();
+        set.tell(&format!("cli a acl setuser chat -{command}"));
+        let what = unfit(&node).await;
+        assert!(what.contains(&format!("needed: {command};")), "{what}");
+        set.tell(&format!("cli a acl setuser chat +{command}"));
+    }
+    let node = Node::on(durable(Durability::Aof, set.config())).await;
+    set.tell("cli a config set appendfsync no");
+    assert!(unfit(&node).await.contains("its appendfsync is no"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

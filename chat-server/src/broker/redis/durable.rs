@@ -28,6 +28,10 @@ const PATIENCE_MS: &str = "2000";
 /// From which Redis on there is `WAITAOF`.
 const WAITAOF_SINCE: (u32, u32) = (7, 2);
 
+/// What is said where a server can't do what was asked for. The operator looks for these words
+/// (operator/src/controller/status/redis.rs).
+const CANNOT: &str = "Redis can't keep messages as --durability asks for";
+
 /// What an acknowledged message survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Durability {
@@ -111,51 +115,81 @@ impl Drop for Durable {
 /// # Errors
 /// It can't do it ([`ErrorKind::Config`]), or did not answer.
 pub(super) async fn way(client: &Client, need: Need) -> Result<Way, Error> {
-    let info: String = custom(client, "INFO", &["everything"]).await?;
-    let of_info = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    if let Need::Replicas(_) = need {
+        return Ok(Way::Wait(need));
+    }
+    let info = info(client).await?;
+    if of(&info, "aof_enabled") != Some("1") {
+        return Err(cannot("it has no append-only file; set appendonly to yes there"));
+    }
+    let version = of(&info, "redis_version").unwrap_or_default();
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let waits = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= WAITAOF_SINCE;
+    let fsync = setting(client, "appendfsync").await;
+    match fsync.as_deref() {
+        Some("no") if waits => return Err(cannot("its appendfsync is no; set it to always or to everysec")),
+        _ if waits => return Ok(Way::Wait(need)),
+        Some("always") => {}
+        other => {
+            let other = other.unwrap_or("not told (allow the user CONFIG GET)");
+            return Err(cannot(&format!(
+                "Redis {version} can't say when a write is on the disk (7.2 can), and its appendfsync is {other}; \
+                 set it to always, or take a newer Redis"
+            )));
+        }
+    }
+    if setting(client, "no-appendfsync-on-rewrite").await.as_deref() == Some("yes") {
+        return Err(cannot("while it rewrites its file nothing is on the disk; set no-appendfsync-on-rewrite to no"));
+    }
+    Ok(Way::Always)
+}
+
+/// Says what is good to know of how a server does it.
+pub(super) async fn tell(client: &Client, need: Need) {
     match need {
-        Need::Replicas(number) => {
-            let connected: u32 = of_info("connected_slaves").and_then(|number| number.parse().ok()).unwrap_or(0);
-            let least = setting(client, "min-replicas-to-write").await;
-            // Of all copies, the one of the primary counted.
-            let majority = 2 * (number + 1) > connected + 1;
-            let guarded = least.as_deref().and_then(|least| least.parse().ok()).is_some_and(|least: u32| least >= 1);
-            if majority && guarded && connected >= number {
-                tracing::info!(replicas = connected, waits_for = number, "a failover loses no acknowledged message");
-            } else {
-                tracing::warn!(
-                    replicas = connected,
-                    waits_for = number,
-                    min_replicas_to_write = least.as_deref().unwrap_or("not told"),
-                    "a failover may lose acknowledged messages: that takes an answer of most replicas \
-                     (--durability-replicas), and a primary that takes no writes alone (min-replicas-to-write)"
-                );
-            }
-            Ok(Way::Wait(need))
-        }
-        Need::Aof if of_info("aof_enabled") != Some("1") => {
-            let why = "--durability aof: Redis keeps no append-only file; set appendonly to yes there";
-            Err(Error::new(ErrorKind::Config, why))
-        }
+        Need::Replicas(number) => tell_of_failovers(client, number).await,
         Need::Aof => {
-            let version = of_info("redis_version").unwrap_or_default();
-            let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-            if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= WAITAOF_SINCE {
-                return Ok(Way::Wait(need));
-            }
-            match setting(client, "appendfsync").await.as_deref() {
-                Some("always") => Ok(Way::Always),
-                other => {
-                    let other = other.unwrap_or("not told (allow the user CONFIG GET)");
-                    let why = format!(
-                        "--durability aof: Redis {version} can't say when a write is on the disk (7.2 can), and its \
-                         appendfsync is {other}; set it to always, or take a newer Redis"
-                    );
-                    Err(Error::new(ErrorKind::Config, why))
-                }
+            if setting(client, "appendfsync").await.as_deref() == Some("everysec") {
+                tracing::warn!(
+                    "appendfsync of Redis is everysec: a message is acknowledged seconds later, for one group after the other \
+                     waits until a second is over; with always, at once"
+                );
             }
         }
     }
+}
+
+/// Says whether a failover may lose something of what so many replicas are waited for.
+async fn tell_of_failovers(client: &Client, number: u32) {
+    let Ok(info) = info(client).await else { return };
+    let connected: u32 = of(&info, "connected_slaves").and_then(|number| number.parse().ok()).unwrap_or(0);
+    let least = setting(client, "min-replicas-to-write").await;
+    // Of all copies, the one of the primary counted.
+    let majority = 2 * (number + 1) > connected + 1;
+    let guarded = least.as_deref().and_then(|least| least.parse().ok()).is_some_and(|least: u32| least >= 1);
+    if majority && guarded && connected >= number {
+        tracing::info!(replicas = connected, waits_for = number, "a failover loses no acknowledged message");
+    } else {
+        tracing::warn!(
+            replicas = connected,
+            waits_for = number,
+            min_replicas_to_write = least.as_deref().unwrap_or("not told"),
+            "a failover may lose acknowledged messages: that takes an answer of most replicas \
+             (--durability-replicas), and a primary that takes no writes alone (min-replicas-to-write)"
+        );
+    }
+}
+
+fn cannot(why: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("{CANNOT}: {why}"))
+}
+
+async fn info(client: &Client) -> Result<String, Error> {
+    custom(client, "INFO", &["everything"]).await
+}
+
+fn of<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// A setting of the server; `None` if it does not tell.
@@ -206,7 +240,11 @@ async fn send(
     let connects = link.connects();
     let way = match known {
         Some((at, way)) if *at == connects => *way,
-        _ => known.insert((connects, way(client, need).await?)).1,
+        _ => {
+            let way = way(client, need).await?;
+            tell(client, need).await;
+            known.insert((connects, way)).1
+        }
     };
     let mut answers = ask(client, way, group).await?;
     let unknown: Vec<_> = (0..group.len()).filter(|&place| is_unknown(&answers[place])).collect();

@@ -1,11 +1,12 @@
 //! Whether a Redis is set up as a chat needs it.
 
 use fred::clients::Client;
-use fred::error::Error;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::CustomCommand;
 use fred::types::scripts::Script;
 
+use super::durable::{self, Need, Way};
 use super::keys::Names;
 use super::link::failed;
 use crate::broker::{BrokerError, Topic};
@@ -20,8 +21,21 @@ const MAY_NOT: &str = "the user of Redis may not do all that is needed";
 ///
 /// # Errors
 /// What has to be changed, as [`BrokerError::Misconfigured`].
-pub(super) async fn check(client: &Client, names: &Names, sharded: bool) -> Result<(), BrokerError> {
-    rights(client, names, sharded).await?;
+pub(super) async fn check(
+    client: &Client,
+    names: &Names,
+    sharded: bool,
+    need: Option<Need>,
+) -> Result<(), BrokerError> {
+    let waits = match need {
+        None => "",
+        Some(need) => match keeps(client, need).await? {
+            Way::Wait(Need::Aof) => "WAITAOF",
+            Way::Wait(Need::Replicas(_)) => "WAIT",
+            Way::Always => "",
+        },
+    };
+    rights(client, names, sharded, waits).await?;
     let info: String = custom(client, "INFO", vec!["memory".to_owned()]).await.map_err(refused)?;
     match evicts(&info) {
         None => Ok(()),
@@ -32,11 +46,22 @@ pub(super) async fn check(client: &Client, names: &Names, sharded: bool) -> Resu
     }
 }
 
+/// How the server of this client keeps what has to be safe.
+///
+/// # Errors
+/// What has to be changed, as [`BrokerError::Misconfigured`].
+pub(super) async fn keeps(client: &Client, need: Need) -> Result<Way, BrokerError> {
+    durable::way(client, need).await.map_err(|error| match error.kind() {
+        ErrorKind::Config => BrokerError::Misconfigured(error.details().to_owned()),
+        _ => refused(error),
+    })
+}
+
 /// Asked of Redis itself, in a script: it knows better than a list of ours what a rule allows.
-async fn rights(client: &Client, names: &Names, sharded: bool) -> Result<(), BrokerError> {
+async fn rights(client: &Client, names: &Names, sharded: bool, waits: &str) -> Result<(), BrokerError> {
     let script = Script::from_lua(include_str!("rights.lua"));
     let (key, channel) = (names.keys(&Topic::Cluster).fields, names.channel(&Topic::Cluster));
-    let args = vec![key.clone(), channel.clone(), if sharded { "1" } else { "0" }.to_owned()];
+    let args = vec![key.clone(), channel.clone(), if sharded { "1" } else { "0" }.to_owned(), waits.to_owned()];
     let missing: Vec<String> = script.evalsha_with_reload(client, Vec::<String>::new(), args).await.map_err(refused)?;
     if missing.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 -- What the user that runs this may not do of what a node needs: commands, and 'keys' or 'channels' where it is
 -- none of them. Empty where Redis is too old to be asked (before 7.0).
--- ARGV: a key, a channel, '1' of a Redis Cluster
+-- ARGV: a key, a channel, '1' of a Redis Cluster, the command that waits until a write is safe, if any does
 if not redis.acl_check_cmd then return {} end
 local key, channel = ARGV[1], ARGV[2]
 local missing
@@ -23,6 +23,7 @@ local on_channels = ARGV[3] == '1' and {{'SPUBLISH', channel, ''}, {'SSUBSCRIBE'
   or {{'PUBLISH', channel, ''}, {'SUBSCRIBE', channel}}
 local others = ARGV[3] == '1' and {{'PING'}, {'TIME'}, {'INFO'}, {'SUNSUBSCRIBE'}, {'ASKING'}}
   or {{'PING'}, {'TIME'}, {'INFO'}, {'UNSUBSCRIBE'}}
+others[#others + 1] = ({WAIT = {'WAIT', '1', '0'}, WAITAOF = {'WAITAOF', '1', '0', '0'}})[ARGV[4]]
 
 missing = check(others)
 local refused = check(on_keys)

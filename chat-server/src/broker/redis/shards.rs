@@ -139,15 +139,15 @@ impl Shards {
         Ok(this)
     }
 
-    /// Whether each server that can be reached can tell what is safe.
+    /// Whether each server that can be reached can keep what is to be safe. One that is there later is checked with all else.
     async fn check_durability(&self) -> Result<(), BrokerError> {
         let Some(need) = self.inner.dialer.need else { return Ok(()) };
         for shard in self.all() {
             let Ok(client) = shard.client() else { continue };
-            if let Err(error) = durable::way(client, need).await
-                && *error.kind() == ErrorKind::Config
-            {
-                return Err(BrokerError::Misconfigured(error.details().to_owned()));
+            match fit::keeps(client, need).await {
+                Err(error @ BrokerError::Misconfigured(_)) => return Err(error),
+                // What keeps it from answering is told by `check`, for as long as it does.
+                _ => durable::tell(client, need).await,
             }
         }
         Ok(())
@@ -283,8 +283,9 @@ impl Shards {
         if shards.is_empty() {
             return self.of(0).map(drop);
         }
-        let Ears { names, sharded, .. } = &self.inner.ears;
-        let checks = shards.iter().map(|shard| async { fit::check(shard.commands.client()?, names, *sharded).await });
+        let (Ears { names, sharded, .. }, need) = (&self.inner.ears, self.inner.dialer.need);
+        let check = async |shard: &Shard| fit::check(shard.commands.client()?, names, *sharded, need).await;
+        let checks = shards.iter().map(|shard| check(shard));
         join_all(checks).await.into_iter().collect()
     }
 
@@ -352,8 +353,10 @@ impl Inner {
 
     fn all(&self) -> Vec<Arc<Shard>> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = HashSet::new();
-        slots.iter().flatten().filter(|shard| seen.insert(shard.number)).cloned().collect()
+        let (mut seen, mut last) = (HashSet::new(), None);
+        // Most slots are where the one before them is.
+        let mut is_new = |number| last.replace(number) != Some(number) && seen.insert(number);
+        slots.iter().flatten().filter(|shard| is_new(shard.number)).cloned().collect()
     }
 
     /// The shard at an address, which may be new.
