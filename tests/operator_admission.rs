@@ -44,6 +44,26 @@ const TABLE: &[Row] = &[
     ),
     refused("{redis: {external: {endpoints: [redis]}}}", "spec.redis.external.endpoints[0]: Invalid value"),
     refused("{redis: {managed: {persistence: {size: big}}}}", "spec.redis.managed.persistence.size: Invalid value"),
+    // What an acknowledged message survives.
+    taken("{redis: {managed: {}}, delivery: {durability: Aof}}"),
+    taken("{redis: {external: {endpoints: ['a:1']}}, delivery: {durability: Replica, replicas: 2}}"),
+    refused(
+        "{replicas: 1, delivery: {durability: Aof}}",
+        "spec.delivery.durability: Invalid value: without redis nothing",
+    ),
+    refused(
+        "{redis: {managed: {}}, delivery: {durability: Replica}}",
+        "spec.delivery.durability: Invalid value: a managed Redis is one server without replicas",
+    ),
+    refused(
+        "{redis: {managed: {}}, delivery: {durability: Aof, replicas: 2}}",
+        "spec.delivery.replicas: Invalid value: only with the durability Replica are replicas waited for",
+    ),
+    refused(
+        "{redis: {external: {endpoints: ['a:1']}}, delivery: {durability: Replica, replicas: 0}}",
+        "spec.delivery.replicas",
+    ),
+    refused("{redis: {managed: {}}, delivery: {durability: Disk}}", "spec.delivery.durability: Unsupported value"),
     // Names that other names are made of.
     named("a23456789-123456789-123456789-123456789b", None),
     named("a23456789-123456789-123456789-123456789bc", Some("the name may have at most 40 characters")),

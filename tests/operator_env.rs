@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chat_server::broker::redis::Durability;
 use chat_server::config::{Cli, Config};
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::core::v1::EnvVar;
@@ -13,8 +14,7 @@ use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
 /// proxies are believed is nothing that the operator can know. Logs are JSON where there is no terminal.
-const NOT_IN_A_SPEC: &[&str] =
-    &["CHAT_DURABILITY", "CHAT_DURABILITY_REPLICAS", "CHAT_LOG_FORMAT", "CHAT_TRUSTED_PROXIES"];
+const NOT_IN_A_SPEC: &[&str] = &["CHAT_LOG_FORMAT", "CHAT_TRUSTED_PROXIES"];
 
 /// An external Redis with all that one can have.
 const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \
@@ -162,6 +162,18 @@ fn traces_go_where_the_spec_says_and_the_policy_lets_them_out() {
     let plain = built("{replicas: 1}");
     assert_eq!(read(&self::variables(&plain)).telemetry.otlp_endpoint, None);
     assert!(!self::variables(&plain).contains_key("OTEL_RESOURCE_ATTRIBUTES") && !ports(plain).contains("4317"));
+}
+
+#[test]
+fn what_a_message_survives_is_what_the_server_waits_for() {
+    let of = |spec: &str| {
+        let options = read(&variables(&built(spec))).redis;
+        (options.durability, options.durability_replicas)
+    };
+    assert_eq!(of("{redis: {managed: {}}}"), (Durability::Memory, 1));
+    assert_eq!(of("{redis: {managed: {}}, delivery: {durability: Aof}}"), (Durability::Aof, 1));
+    let replicas = "{redis: {external: {endpoints: ['a:1']}}, delivery: {durability: Replica, replicas: 2}}";
+    assert_eq!(of(replicas), (Durability::Replica, 2));
 }
 
 #[test]

@@ -98,6 +98,26 @@ fn a_secret_that_is_missing_or_lacks_the_key_or_has_a_wrong_password_is_told_and
 }
 
 #[test]
+fn a_redis_that_cannot_keep_messages_as_asked_is_told_and_a_managed_one_can() {
+    run(async |cluster| {
+        let namespace = cluster.namespace("trouble").await;
+        let _operator = Operator::start(&cluster, &namespace).await;
+        apply(&cluster, &namespace, REDIS).await;
+        apply(&cluster, &namespace, &secret("{password: right}")).await;
+        let on_disk = EXTERNAL.replacen('{', "{delivery: {durability: Aof}, replicas: 1, ", 1);
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", &on_disk)).await;
+        let managed = "{redis: {managed: {}}, replicas: 1, delivery: {durability: Aof}}";
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "other", managed)).await;
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("False", "RedisNotDurable")).await;
+        warned_once(&cluster, &namespace, "chat", "RedisNotDurable").await;
+        apply(&cluster, &namespace, &chat_cluster(&namespace, "chat", EXTERNAL)).await;
+        until_condition(&cluster, &namespace, "chat", "RedisReady", ("True", "RedisAnswers")).await;
+        available(&cluster, &namespace, "chat").await;
+        available(&cluster, &namespace, "other").await;
+    });
+}
+
+#[test]
 fn a_changed_password_replaces_the_nodes_and_nothing_else_does() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;

@@ -80,6 +80,8 @@ reasons! {
     RedisRightsMissing => "Give the user what the message names; docs/redis.md has the rules.",
     /// Redis throws messages away when it is full.
     RedisEvicts => "Set maxmemory-policy noeviction in Redis.",
+    /// Redis can't keep messages as spec.delivery.durability asks for.
+    RedisNotDurable => "Set in Redis what the message names, or ask for another spec.delivery.durability.",
     /// There is no such StorageClass, so Redis has no volume.
     StorageClassNotFound => "Make the StorageClass; or make the ChatCluster anew with another one.",
     /// The Service is there.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::status::ChatClusterStatus;
 
 pub mod autoscaling;
+pub mod delivery;
 pub mod exposure;
 pub mod monitoring;
 pub mod pod;
@@ -19,6 +20,7 @@ pub mod tracing;
 mod tests;
 
 use autoscaling::Autoscaling;
+use delivery::Delivery;
 use exposure::Exposure;
 use monitoring::Monitoring;
 use pod::Pod;
@@ -81,6 +83,12 @@ pub const MAX_NAME: usize = 40;
     validation = Rule::new("has(self.redis) == has(oldSelf.redis)")
         .message("redis can't be added or removed later: what was said so far would be lost; make another ChatCluster")
         .field_path(".redis"),
+    validation = Rule::new("has(self.redis) || self.delivery.durability == 'Memory'")
+        .message("without redis nothing survives the chat's one pod: set durability to Memory, or add redis.managed or redis.external")
+        .field_path(".delivery.durability"),
+    validation = Rule::new("!has(self.redis) || !has(self.redis.managed) || self.delivery.durability != 'Replica'")
+        .message("a managed Redis is one server without replicas: set durability to Aof, or make the chat with redis.external")
+        .field_path(".delivery.durability"),
 )]
 pub struct ChatClusterSpec {
     /// The image of the nodes.
@@ -100,6 +108,10 @@ pub struct ChatClusterSpec {
     /// the chat is in the memory of one pod, and gone with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<Redis>,
+
+    /// What an acknowledged message survives.
+    #[serde(default)]
+    pub delivery: Delivery,
 
     /// How the chat is reached.
     #[serde(default)]

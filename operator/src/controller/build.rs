@@ -122,8 +122,8 @@ pub fn revision(cluster: &ValidatedCluster) -> String {
 pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Prepared> {
     let config = config_map::build(cluster);
     let redis = match &cluster.redis {
-        ValidatedRedis::Managed { spec, max_memory, password } => {
-            Some(redis::build(cluster, spec, *max_memory, password))
+        ValidatedRedis::Managed { spec, max_memory, fsync, password } => {
+            Some(redis::build(cluster, spec, &redis::configuration(*max_memory, fsync), password))
         }
         ValidatedRedis::Embedded | ValidatedRedis::External { .. } => None,
     };

@@ -12,13 +12,14 @@ use super::quantity::Quantity;
 use super::unwatched::Kinds;
 use crate::api::reason::Reason;
 use crate::api::spec::autoscaling::Autoscaling;
+use crate::api::spec::delivery::Durability;
 use crate::api::spec::exposure::Exposure;
 use crate::api::spec::monitoring::Monitoring;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{Managed, Redis};
 use crate::api::spec::rollout::{Drain, Surge};
 use crate::api::spec::tracing::Tracing;
-use crate::api::spec::{ChatCluster, Image, NetworkPolicy};
+use crate::api::spec::{ChatCluster, ChatClusterSpec, Image, NetworkPolicy};
 
 mod external;
 pub use external::ValidatedExternal;
@@ -99,6 +100,8 @@ pub enum ValidatedRedis {
         spec: Managed,
         /// How much memory Redis may use, in bytes. `None`: as much as there is.
         max_memory: Option<i64>,
+        /// Its `appendfsync`: when what it wrote is on the disk.
+        fsync: &'static str,
         /// Its password.
         password: Vec<u8>,
     },
@@ -140,7 +143,7 @@ pub fn validate(
         owner,
         image: spec.image.clone(),
         autoscaling: spec.autoscaling.clone(),
-        redis: redis(spec.redis.as_ref(), references)?,
+        redis: redis(spec, references)?,
         exposure: spec.exposure.clone(),
         settings,
         drain_seconds: i64::from(spec.drain.timeout_seconds),
@@ -195,6 +198,8 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_MAX_MESSAGE_BYTES", spec.limits.max_message_bytes.to_string()),
         ("CHAT_MESSAGES_PER_SECOND", spec.limits.messages_per_second_per_user.to_string()),
         ("CHAT_MESSAGE_BURST", spec.limits.burst.to_string()),
+        ("CHAT_DURABILITY", spec.delivery.durability.as_option().to_owned()),
+        ("CHAT_DURABILITY_REPLICAS", spec.delivery.replicas.to_string()),
         ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),
         ("CHAT_RETENTION_MESSAGES", spec.retention.max_messages_per_room.to_string()),
         ("CHAT_OTLP_ENDPOINT", spec.tracing.otlp_endpoint.clone()),
@@ -266,21 +271,23 @@ fn check_resources(field: &str, resources: &Resources) -> Result<(), Problem> {
     Ok(())
 }
 
-fn redis(spec: Option<&Redis>, references: &References) -> Result<ValidatedRedis, Problem> {
-    match spec {
+fn redis(spec: &ChatClusterSpec, references: &References) -> Result<ValidatedRedis, Problem> {
+    match &spec.redis {
         None | Some(Redis { managed: None, external: None }) => Ok(ValidatedRedis::Embedded),
-        Some(Redis { managed: Some(managed), .. }) => self::managed(managed, references),
+        Some(Redis { managed: Some(managed), .. }) => self::managed(managed, references, spec.delivery.durability),
         Some(Redis { external: Some(external), .. }) => external::external(external, &references.external),
     }
 }
 
-fn managed(spec: &Managed, references: &References) -> Result<ValidatedRedis, Problem> {
+fn managed(spec: &Managed, references: &References, durability: Durability) -> Result<ValidatedRedis, Problem> {
     check_resources("spec.redis.managed.resources", &spec.resources)?;
     let limit = spec.resources.limits.get("memory").and_then(|amount| Quantity::parse(&amount.0));
     Ok(ValidatedRedis::Managed {
         spec: spec.clone(),
         // Rewriting the append-only file may for a while need as much again for what changes meanwhile.
         max_memory: limit.map(|limit| limit.whole() / 10 * 6),
+        // Always, and not only WAITAOF at every second: that waits for the second to be over; and Redis 7.0 has none.
+        fsync: if durability == Durability::Aof { "always" } else { "everysec" },
         password: references.redis.value(PASSWORD_KEY),
     })
 }

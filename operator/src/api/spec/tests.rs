@@ -100,3 +100,34 @@ fn what_would_lose_messages_cannot_be_changed() {
     assert!(refusal_of_change(managed("1Gi"), external).is_some_and(|why| why.contains("between managed and")));
     assert!(refusal_of_change(managed("1Gi"), managed("2Gi")).is_some_and(|why| why.contains("can't be changed")));
 }
+
+#[test]
+fn only_what_can_keep_messages_is_asked_to() {
+    let of = |redis: Value, delivery: Value| {
+        let mut spec = json!({"replicas": 1, "delivery": delivery});
+        if !redis.is_null() {
+            spec["redis"] = redis;
+        }
+        refusal("chat", spec)
+    };
+    let (embedded, managed) = (Value::Null, json!({"managed": {}}));
+    let external = json!({"external": {"endpoints": ["r:1"]}});
+    for (redis, delivery) in [
+        (&embedded, json!({"durability": "Memory"})),
+        (&managed, json!({"durability": "Aof"})),
+        (&external, json!({"durability": "Aof", "replicas": 1})),
+        (&external, json!({"durability": "Replica", "replicas": 2})),
+    ] {
+        assert_eq!(of(redis.clone(), delivery), None);
+    }
+    for (redis, delivery, why) in [
+        (&embedded, json!({"durability": "Aof"}), "nothing survives the chat's one pod"),
+        (&embedded, json!({"durability": "Replica"}), "nothing survives the chat's one pod"),
+        (&managed, json!({"durability": "Replica"}), "one server without replicas"),
+        (&external, json!({"replicas": 2}), "only with the durability Replica"),
+        (&external, json!({"durability": "Aof", "replicas": 2}), "only with the durability Replica"),
+    ] {
+        let said = of(redis.clone(), delivery).unwrap_or_default();
+        assert!(said.contains(why), "{said}");
+    }
+}

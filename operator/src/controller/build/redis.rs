@@ -31,14 +31,13 @@ const CONFIG_FILE: &str = "redis.conf";
 const GRACE_SECONDS: i64 = 60;
 
 /// All of it.
-pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, max_memory: Option<i64>, password: &[u8]) -> Redis {
-    let configuration = configuration(max_memory);
+pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, configuration: &str, password: &[u8]) -> Redis {
     let hash = ConfigHash::keyed(password).add(configuration.as_bytes()).add(password).finish();
     Redis {
         secret: secret::redis(cluster, password),
         config: ConfigMap {
             metadata: meta::object(cluster, Component::Redis, cluster.names.redis()),
-            data: Some([(CONFIG_FILE.to_owned(), configuration)].into()),
+            data: Some([(CONFIG_FILE.to_owned(), configuration.to_owned())].into()),
             ..ConfigMap::default()
         },
         service: Service {
@@ -55,16 +54,16 @@ pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, max_memory: Opti
     }
 }
 
-/// Every write is in the file before it is answered, and on the disk a second later: a crash of
+/// Every write is in the file before it is answered, and on the disk as well or a second later: a crash of
 /// Redis loses nothing, one of the machine that second. Out of memory Redis refuses writes, which
 /// clients see as `unavailable`, and never throws a message away.
-fn configuration(max_memory: Option<i64>) -> String {
+pub(super) fn configuration(max_memory: Option<i64>, fsync: &str) -> String {
     let mut lines = vec![
         format!("port {PORT}"),
         "bind * -::*".to_owned(),
         "dir /data".to_owned(),
         "appendonly yes".to_owned(),
-        "appendfsync everysec".to_owned(),
+        format!("appendfsync {fsync}"),
         "save \"\"".to_owned(),
         "maxmemory-policy noeviction".to_owned(),
         format!("include {AUTH_FOLDER}/{}", secret::AUTH_FILE),

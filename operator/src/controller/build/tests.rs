@@ -187,6 +187,17 @@ fn redis_leaves_room_for_rewriting_its_file() {
 }
 
 #[test]
+fn redis_writes_at_once_what_has_to_be_on_the_disk() {
+    let of = |delivery: Value| {
+        let resources = built(json!({"redis": {"managed": {}}, "delivery": delivery}));
+        let configuration = resources.redis.unwrap().config.data.unwrap()["redis.conf"].clone();
+        (configuration.contains("\nappendfsync always\n"), resources.config.data.unwrap()["CHAT_DURABILITY"].clone())
+    };
+    assert_eq!(of(json!({"durability": "Aof"})), (true, "aof".to_owned()));
+    assert_eq!(of(json!({})), (false, "memory".to_owned()));
+}
+
+#[test]
 fn what_prometheus_is_told_of_a_chat_is_of_that_chat_alone() {
     let monitoring = built(json!({"replicas": 1})).monitoring;
     let monitor = serde_json::to_value(&monitoring.pod_monitor).unwrap();

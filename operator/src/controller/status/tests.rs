@@ -119,6 +119,7 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
         ("ok, but Redis shows a certificate that can't be trusted\n", "RedisTlsFailed"),
         ("waiting for the broker: the user of Redis may not do all that is needed: xadd; …\n", "RedisRightsMissing"),
         ("waiting for the broker: Redis throws messages away when it is full (…): …\n", "RedisEvicts"),
+        ("waiting for the broker: Redis can't keep messages as --durability asks for: …\n", "RedisNotDurable"),
     ] {
         let mut found = Found::with(external(), nodes(0, 2));
         found.words = vec![words.to_owned()];
@@ -129,6 +130,21 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0].reason, reason);
     }
+}
+
+#[test]
+fn what_a_node_that_will_not_start_says_of_redis_is_told_of_redis() {
+    let words = "chat-server: Redis can't keep messages as --durability asks for: set appendonly to yes\n";
+    let ended = json!({"terminated": {"exitCode": 1, "message": words, "finishedAt": "2027-01-15T07:59:00Z"}});
+    let container = json!({
+        "name": "chat-server", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended,
+    });
+    let status = Found::with(external(), nodes(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
+    assert_eq!(said(&status, ConditionType::RedisReady), ("False", "RedisNotDurable"));
+    let told = status.conditions.iter().find(|condition| condition.type_ == "RedisReady").unwrap();
+    assert_eq!(told.message, "Redis can't keep messages as --durability asks for: set appendonly to yes");
+    assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
 }
 
 #[test]
