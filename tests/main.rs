@@ -56,5 +56,6 @@ mod operator_rest;
 mod operator_scale;
 mod operator_sweep;
 mod operator_trouble;
+mod redis_flat;
 mod redis_forms;
 mod tidy;
