@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 /// A place for a Redis: a port and a directory; and the process, while it runs. Stopped when dropped.
 pub(super) struct Server {
+    program: String,
     port: u16,
     directory: TempDir,
     process: Option<Child>,
@@ -18,25 +19,34 @@ pub(super) struct Server {
 impl Server {
     /// A place where nothing runs yet.
     pub(super) fn absent() -> Self {
+        Self::place("redis-server")
+    }
+
+    fn place(program: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { port, directory: TempDir::new().unwrap(), process: None }
+        Self { program: program.to_owned(), port, directory: TempDir::new().unwrap(), process: None }
     }
 
     pub(super) fn start() -> Self {
-        let mut server = Self::absent();
+        Self::of("redis-server")
+    }
+
+    /// Starts this program.
+    pub(super) fn of(program: &str) -> Self {
+        let mut server = Self::place(program);
         // Somebody else may have taken the port in the meantime.
         for _ in 0..5 {
             if server.run() {
                 return server;
             }
-            server = Self::absent();
+            server = Self::place(program);
         }
         panic!("redis-server did not start");
     }
 
     /// Runs it; what it held before is there again. Whether it answers.
     pub(super) fn run(&mut self) -> bool {
-        let process = Command::new("redis-server")
+        let process = Command::new(&self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
             .arg("--dir")
             .arg(self.directory.path())
