@@ -36,6 +36,8 @@ struct Opening {
     kept: bool,
     /// The client had a position that can't be continued.
     lost: bool,
+    /// Of what the client has, up to where it is still what the log holds: if the store lost what comes after.
+    forked_at: Option<Offset>,
 }
 
 impl Opening {
@@ -124,7 +126,7 @@ pub(crate) async fn open(
 }
 
 fn described(opening: &Opening, user: &User) -> serde_json::Value {
-    json!({
+    let mut room = json!({
         "room": opening.room,
         "name": opening.info.name_for(&user.id),
         "kind": opening.info.kind,
@@ -132,7 +134,11 @@ fn described(opening: &Opening, user: &User) -> serde_json::Value {
         "role": opening.role,
         "position": opening.position(),
         "unread": opening.unread,
-    })
+    });
+    if let Some(offset) = opening.forked_at {
+        room["forkedAt"] = offset.into();
+    }
+    room
 }
 
 async fn open_room(
@@ -150,7 +156,7 @@ async fn open_room(
         context.hub.detach(client, &room).await;
         return Ok(None);
     };
-    let (mut from, mut lost) = (None, false);
+    let (mut from, mut lost, mut forked_at) = (None, false, None);
     match since {
         Some(since) if kept => from = Some(since.offset),
         Some(since) => {
@@ -161,11 +167,12 @@ async fn open_room(
                 from = Some(since.offset);
             } else {
                 lost = true;
+                forked_at = slice.lineage.shared_with(&since.epoch).filter(|shared| *shared < since.offset);
             }
         }
         None => {}
     }
-    Ok(Some(Opening { room, info, role, unread, head, since: from, kept, lost }))
+    Ok(Some(Opening { room, info, role, unread, head, since: from, kept, lost, forked_at }))
 }
 
 /// Sends what lies between what a socket has of a room and where its live events begin: entry by

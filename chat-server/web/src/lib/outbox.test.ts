@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Outbox } from "./outbox";
 import type { Store } from "./storage";
+import { message } from "./test-data";
 
 function memory(): Store {
   const kept = new Map<string, string>();
@@ -57,6 +58,19 @@ describe("the outbox", () => {
     outbox.retry("r", "a", "fresh");
     expect(outbox.find("r", "a")).toBeUndefined();
     expect(outbox.find("r", "fresh")?.text).toBe("a");
+  });
+
+  it("sends again what of its own was lost, in order and first, and what is deleted or another's not", () => {
+    const outbox = filled();
+    const mine = (nonce: string, fields = {}) => message(1, { by: { id: "u1", name: "Ann" }, nonce, text: nonce, ...fields });
+    outbox.addLost([mine("x"), message(2), mine("y"), mine("b"), mine("z", { deleted: true }), mine("", { nonce: undefined })]);
+    expect(outbox.entries.map((entry) => [entry.nonce, entry.text, entry.state])).toEqual([
+      ["x", "x", "sending"],
+      ["y", "y", "sending"],
+      ["a", "a", "sending"],
+      ["b", "b", "sending"],
+      ["c", "c", "sending"],
+    ]);
   });
 
   it("reads damaged storage as empty", () => {

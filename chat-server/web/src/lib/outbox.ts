@@ -1,3 +1,4 @@
+import type { Message } from "./protocol";
 import type { Store } from "./storage";
 import { KEYS } from "./storage";
 
@@ -41,6 +42,17 @@ export class Outbox {
 
   add(entry: Pick<Pending, "room" | "nonce" | "text" | "at">): void {
     this.#update([...this.entries, { ...entry, state: "sending" }]);
+  }
+
+  /**
+   * The store may have lost these: what of them is the user's own is sent again under its nonce, in the order of the log
+   * and before all that was written since. It is stored once more, or was there all the time.
+   */
+  addLost(messages: readonly Message[]): void {
+    const lost = messages.flatMap(({ room, nonce, by, text, at, deleted }): Pending[] =>
+      nonce === undefined || by.id !== this.#user || deleted || this.find(room, nonce) ? [] : [{ room, nonce, text, at, state: "sending" }],
+    );
+    if (lost.length) this.#update([...lost, ...this.entries]);
   }
 
   /** Stored: known by its ack, or heard from the bus or the history under its nonce. True if it was waiting here. */

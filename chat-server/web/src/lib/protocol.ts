@@ -52,6 +52,8 @@ export interface RoomInfo {
 export interface MyRoom extends RoomInfo {
   position: Position;
   unread: number;
+  /** Of what I have, what comes after this was lost by the store. */
+  forkedAt?: number;
 }
 
 export interface Limits {

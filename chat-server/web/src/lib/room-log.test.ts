@@ -134,6 +134,58 @@ describe("epochs", () => {
   });
 });
 
+describe("what is lost", () => {
+  const upTo = (head: number): RoomLog => {
+    const log = new RoomLog({ epoch: "e", offset: 0 });
+    for (let offset = 1; offset <= head; offset++) log.apply(event(offset));
+    return log;
+  };
+  const lost = (log: RoomLog): string[] => log.takeLost().map((message) => message.id);
+
+  it("is told by a gap of a new epoch, once", () => {
+    const log = upTo(6);
+    log.openGap({ epoch: "f", from: 5, to: 4 });
+    expect(lost(log)).toEqual(["m5", "m6"]);
+    expect(lost(log)).toEqual([]);
+    log.openGap({ epoch: "f", from: 5, to: 9 });
+    expect(lost(log)).toEqual([]);
+  });
+
+  it("is what a session says to be above a fork, and nothing where the range has only gone", () => {
+    const log = upTo(6);
+    log.reset({ epoch: "f", offset: 9 }, 5);
+    expect(lost(log)).toEqual(["m5", "m6"]);
+    const aged = upTo(6);
+    aged.reset({ epoch: "e", offset: 900 });
+    expect(lost(aged)).toEqual([]);
+  });
+
+  it("is what was acked where the first entry of a new epoch stands, or after it", () => {
+    const log = upTo(3);
+    for (const offset of [4, 5]) log.addMessage(message(offset));
+    log.apply(event(4, { epoch: "f", id: "new4", nonce: "other" }));
+    expect(lost(log)).toEqual(["m4", "m5"]);
+    expect(offsets(log)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("is not what was stored once more", () => {
+    const log = upTo(3);
+    log.apply(event(4, { epoch: "f" }));
+    log.addMessage(message(5, { epoch: "f" }));
+    log.apply(event(5, { epoch: "f", id: "again" }));
+    expect(lost(log)).toEqual([]);
+    expect(log.items.at(-1)).toMatchObject({ message: { id: "again" } });
+  });
+
+  it("is nothing where a log goes on in a new epoch, or other entries of it come", () => {
+    const log = upTo(3);
+    log.apply(event(4, { epoch: "f" }));
+    log.openGap({ epoch: "f", from: 5, to: 7 });
+    for (const offset of [5, 6, 7]) log.apply(event(offset, { epoch: "f" }));
+    expect(lost(log)).toEqual([]);
+  });
+});
+
 describe("what is shown", () => {
   it("amends an edited and a deleted message with new objects", () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });

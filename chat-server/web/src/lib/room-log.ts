@@ -21,7 +21,8 @@ export type Applied = "duplicate" | "applied" | "reload";
  * which nothing is missing, so that a reconnect from `position` never skips an entry, even while a gap is open.
  *
  * A store that was restarted begins a new life (epoch) of the log, in which the offsets go on; entries keep the epoch in
- * which they were written. It may have lost the newest ones: then a session or a gap says from where on the new life differs.
+ * which they were written. It may have lost the newest ones: then a session or a gap says from where on the new life differs,
+ * or its first entry stands where an older one does. What was held and is not known to be in the log is told by `takeLost`.
  */
 export class RoomLog {
   /** Of the newest entry, or a later one that was told of since. */
@@ -36,6 +37,7 @@ export class RoomLog {
   /** Rises when something that was held is thrown away: an answer to what was asked before that is none any more. */
   revision = 0;
   readonly #lives = new Set<string>();
+  #lost: Message[] = [];
 
   constructor(position: Position) {
     this.epoch = position.epoch;
@@ -48,8 +50,12 @@ export class RoomLog {
     return { epoch: this.epoch, offset: first ? first.from - 1 : this.head };
   }
 
-  /** Forget everything shown and start again at `position`: the old range is gone, or the epoch is another's. */
-  reset(position: Position): void {
+  /**
+   * Forget everything shown and start again at `position`: the old range is gone, or the epoch is another's, and of what
+   * older ones had nothing from `lostFrom` on is in it.
+   */
+  reset(position: Position, lostFrom = Infinity): void {
+    this.#lose((message) => message.offset >= lostFrom && message.epoch !== position.epoch);
     this.epoch = position.epoch;
     this.#lives.add(position.epoch);
     this.head = position.offset;
@@ -65,6 +71,8 @@ export class RoomLog {
     // Another life that goes on exactly where we stand holds what we have. Anywhere else it may not.
     if (!this.#lives.has(epoch) && offset !== this.head + 1 && !this.#isMissing(offset)) return "reload";
     if (!this.#take(offset)) return "duplicate";
+    // Then nothing that an ack or the history brought of the old one comes after it.
+    if (newest && !this.#lives.has(epoch)) this.#lose((message) => message.offset >= offset && message.epoch !== epoch);
     this.#lives.add(epoch);
     if (newest) this.epoch = epoch;
     this.#show(event);
@@ -116,6 +124,13 @@ export class RoomLog {
     return true;
   }
 
+  /** Messages that were held and are not known to be in the log any more, ascending; each is told once. */
+  takeLost(): Message[] {
+    const lost = this.#lost;
+    this.#lost = [];
+    return lost;
+  }
+
   findById(id: string): Extract<Item, { kind: "message" }> | undefined {
     for (let i = this.items.length - 1; i >= 0; i--) {
       const item = this.items[i]!;
@@ -130,13 +145,22 @@ export class RoomLog {
     this.epoch = epoch;
     this.#lives.add(epoch);
     // A message that was acked may stand beyond the head.
-    const kept = this.items.filter((item) => item.offset < from);
-    if (from > this.head && kept.length === this.items.length) return false;
-    this.items = kept;
+    const held = this.items.length;
+    this.#lose((message) => message.offset >= from && message.epoch !== epoch);
+    this.items = this.items.filter((item) => item.offset < from);
+    if (from > this.head && this.items.length === held) return false;
     this.closeGap(from, Infinity);
     this.head = Math.min(this.head, from - 1);
     this.revision++;
     return true;
+  }
+
+  #lose(isLost: (message: Message) => boolean): void {
+    const kept = this.items.filter((item) => item.kind !== "message" || !isLost(item.message));
+    if (kept.length === this.items.length) return;
+    for (const item of this.items) if (item.kind === "message" && isLost(item.message)) this.#lost.push(item.message);
+    this.items = kept;
+    this.revision++;
   }
 
   #expect(head: number): void {
@@ -202,8 +226,18 @@ export class RoomLog {
     const same = items[i - 1];
     if (same?.offset !== item.offset) items.splice(i, 0, item);
     // An ack that came late may have put here what the store then lost.
-    else if (idOf(same) !== idOf(item)) items[i - 1] = item;
+    else if (idOf(same) !== idOf(item)) {
+      if (same.kind === "message" && !isSame(same, item)) this.#lost.push(same.message);
+      items[i - 1] = item;
+    }
   }
+}
+
+/** Whether both are the same message, stored once more after it had been lost. */
+function isSame(one: Item, other: Item): boolean {
+  if (one.kind !== "message" || other.kind !== "message") return false;
+  const { by, nonce } = one.message;
+  return nonce !== undefined && nonce === other.message.nonce && by.id === other.message.by.id;
 }
 
 function idOf(item: Item): string | undefined {

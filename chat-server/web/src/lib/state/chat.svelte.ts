@@ -71,6 +71,10 @@ export class Chat {
     online: () => this.link.state === "online",
     took: (room, event) => this.#onTook(room, event),
     dropped: (room, from) => this.#onDropped(room, from),
+    lost: (room, messages) => {
+      this.outbox.addLost(messages);
+      void this.sender.pump(room.id);
+    },
     met: (room, message) => this.#onMet(room, message),
     loaded: (room) => this.me && room.placeMarker(this.me.id),
   });
@@ -231,12 +235,14 @@ export class Chat {
     }
     room.describe(info);
     if (gone) {
-      room.log.reset(info.position);
+      room.log.reset(info.position, info.forkedAt === undefined ? undefined : info.forkedAt + 1);
+      this.keeper.tellLost(room);
       room.seedUnread(info.unread, info.position.offset);
       this.keeper.reread(room);
       return;
     }
     if (room.log.resume(info.position)) this.#onDropped(room, info.position.offset + 1);
+    this.keeper.tellLost(room);
     // The server's count already holds what is replayed now, so ours goes on instead, and is compared with it afterwards.
     setTimeout(() => void this.reading.compare(room, info.unread), COMPARE_DELAY);
     if (room.history === "failed" && room.open) void this.keeper.loadHistory(room);

@@ -7,6 +7,7 @@ import { Room } from "./room.svelte";
 /** A room with six messages, of which the page has heard all, and a store that was restarted since. */
 function restarted(log: readonly LogEvent[], history: readonly LogEvent[] = log) {
   const asked: [string, object][] = [];
+  const lost: string[] = [];
   const request = (async (name: string, payload: { after?: number }) => {
     asked.push([name, payload]);
     if (name === "history:get") return { epoch: "f", messages: [...history], complete: true };
@@ -21,29 +22,32 @@ function restarted(log: readonly LogEvent[], history: readonly LogEvent[] = log)
       room.cut(from);
       if (room.log.items.length === 0) keeper.reread(room);
     },
+    lost: (_, messages) => lost.push(...messages.map((message) => message.id)),
     met: () => {},
     loaded: () => {},
   });
   for (let offset = 1; offset <= 6; offset++) keeper.take(room, event(offset));
   const ids = (): string[] => room.items.map((item) => (item.kind === "message" ? item.message.id : ""));
-  return { keeper, room, asked, ids };
+  return { keeper, room, asked, ids, lost };
 }
 
 const inNewLife = (offset: number): LogEvent => event(offset, { epoch: "f", id: `new${offset}` });
 
 describe("a store that was restarted", () => {
   it("is followed without a word where it lost nothing", async () => {
-    const { keeper, room, asked, ids } = restarted([]);
+    const { keeper, room, asked, ids, lost } = restarted([]);
     keeper.take(room, inNewLife(7));
     keeper.take(room, inNewLife(8));
+    expect(lost).toEqual([]);
     await vi.waitFor(() => expect(ids()).toEqual(["m1", "m2", "m3", "m4", "m5", "m6", "new7", "new8"]));
     expect(asked).toEqual([]);
     expect(room.unread).toBe(8);
   });
 
   it("takes back what it lost, from the view and from the count, and gives what stands there now", async () => {
-    const { keeper, room, asked, ids } = restarted([5, 6, 7].map(inNewLife));
+    const { keeper, room, asked, ids, lost } = restarted([5, 6, 7].map(inNewLife));
     keeper.gap(room, { room: "r", epoch: "f", from: 5, to: 7 });
+    expect(lost).toEqual(["m5", "m6"]);
     expect(ids()).toEqual(["m1", "m2", "m3", "m4"]);
     expect(room.unread).toBe(4);
     await vi.waitFor(() => expect(ids()).toEqual(["m1", "m2", "m3", "m4", "new5", "new6", "new7"]));
@@ -60,6 +64,12 @@ describe("a store that was restarted", () => {
     await vi.waitFor(() => expect(room.history).toBe("loaded"));
     expect(ids()).toEqual(["new1", "new2"]);
     expect(asked.map(([name]) => name).sort()).toEqual(["history:get", "log:get"]);
+  });
+
+  it("tells what it lost where an entry of the new life comes unawares", () => {
+    const { keeper, room, lost } = restarted([5].map(inNewLife));
+    keeper.take(room, inNewLife(5));
+    expect(lost).toEqual(["m5", "m6"]);
   });
 
   it("does not bring back by a page of history what it has lost", async () => {

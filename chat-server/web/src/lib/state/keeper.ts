@@ -11,6 +11,8 @@ export interface KeeperEvents {
   took(room: Room, event: LogEvent): void;
   /** The store lost what was held of a room from `from` on. */
   dropped(room: Room, from: number): void;
+  /** These were held and are not known to be in the log any more. */
+  lost(room: Room, messages: readonly Message[]): void;
   /** A message was heard or read, perhaps not for the first time. */
   met(room: Room, message: Message): void;
   /** History that someone looks at was loaded. */
@@ -27,10 +29,12 @@ export class Keeper {
   take(room: Room, event: LogEvent): void {
     const done = room.log.apply(event);
     if (done === "reload") {
-      room.log.reset({ epoch: event.epoch, offset: event.offset });
+      room.log.reset({ epoch: event.epoch, offset: event.offset }, event.offset);
+      this.tellLost(room);
       this.reread(room);
       return;
     }
+    this.tellLost(room);
     if (event.event === "message:new") this.events.met(room, event as unknown as Message);
     if (done !== "applied") return;
     this.events.took(room, event);
@@ -39,7 +43,13 @@ export class Keeper {
 
   gap(room: Room, gap: Gap): void {
     if (room.log.openGap(gap)) this.events.dropped(room, gap.from);
+    this.tellLost(room);
     void this.heal(room);
+  }
+
+  tellLost(room: Room): void {
+    const lost = room.log.takeLost();
+    if (lost.length) this.events.lost(room, lost);
   }
 
   async heal(room: Room): Promise<void> {
