@@ -168,7 +168,8 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
     // The transport bounds its own answers, by `max_payload`.
     match to_bytes(body, usize::MAX).await {
         Ok(body) => {
-            if let Some(outbox) = outbox {
+            // A poll may have waited since before the socket was let in, and take the first of what it was sent.
+            if let Some(outbox) = outbox.or_else(|| outboxes.get(session?)) {
                 outbox.took(body.split(|byte| *byte == SEPARATOR).filter(|packet| is_counted(packet)).count());
             }
             let body = leftovers.split(&sid, body.into());
@@ -197,6 +198,11 @@ pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tower::Service;
+
     use super::*;
 
     fn packets(count: usize) -> Vec<u8> {
@@ -214,6 +220,21 @@ mod tests {
         assert_eq!(sizes, [16, 16, 8]);
         assert_eq!(parts.join(&SEPARATOR), packets(40));
         assert_eq!(leftovers.take("a"), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_poll_takes_counts_though_it_waited_since_before_its_socket_was_let_in() {
+        let (sid, outboxes) = (Sid::new(), Outboxes::default());
+        let in_transport = outboxes.clone();
+        let let_in = move || async move {
+            in_transport.of(sid).admit(1);
+            "42[\"session\",{}]"
+        };
+        let polling = from_fn_with_state(Polling::new(outboxes.clone()), split_long_answers);
+        let mut routes = Router::new().route("/", get(let_in)).layer(polling);
+        let poll = Request::get(format!("/?transport=polling&sid={sid}")).body(Body::empty()).unwrap();
+        assert_eq!(routes.call(poll).await.unwrap().status(), StatusCode::OK);
+        assert!(!outboxes.of(sid).holds_something());
     }
 
     #[tokio::test]
