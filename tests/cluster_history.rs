@@ -9,7 +9,7 @@ use crate::history::ledger::offences;
 use crate::history::outcome;
 use crate::history::run::{Plan, run};
 use crate::history::schedule::Kind;
-use crate::history::stage::Planted;
+use crate::history::stage::{Over, Planted};
 
 /// Seeds of runs that ever failed, whatever their length was. 2: who came back to a node that was behind heard twice
 /// what another node had told.
@@ -25,6 +25,8 @@ fn short(seed: u64, kinds: &[Kind]) -> Plan {
         rooms: 5,
         every: Duration::from_millis(1_500),
         kinds: kinds.to_vec(),
+        over: Over::One,
+        offers_again: false,
         behind_nginx: false,
         timed: false,
         planted: None,
@@ -136,6 +138,8 @@ fn soak() {
         rooms: 21,
         every: Duration::from_secs(6),
         kinds,
+        over: Over::One,
+        offers_again: false,
         behind_nginx: set("NGINX").is_some(),
         timed: true,
         planted: None,

@@ -12,6 +12,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod scene;
 pub(crate) mod schedule;
+pub(crate) mod set;
 pub(crate) mod stage;
 pub(crate) mod talk;
 

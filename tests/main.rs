@@ -26,6 +26,7 @@ mod chat_stock_clients;
 mod cluster_admin;
 mod cluster_analytics;
 mod cluster_cordon;
+mod cluster_failover;
 mod cluster_faults;
 mod cluster_history;
 mod cluster_kills;

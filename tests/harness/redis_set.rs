@@ -31,6 +31,11 @@ pub(crate) struct RedisSet {
 impl RedisSet {
     /// Starts them, of the machine's own redis-server or of version 8, and waits until all are there.
     pub(crate) fn start(form: Form, version_8: bool) -> Self {
+        Self::start_with(form, version_8, &[])
+    }
+
+    /// The same with these lines more in the configuration of each server.
+    pub(crate) fn start_with(form: Form, version_8: bool, lines: &[&str]) -> Self {
         let (name, count) = match form {
             Form::Standalone => ("standalone", 1),
             Form::Sentinel => ("sentinel", 6),
@@ -41,7 +46,7 @@ impl RedisSet {
         let folder = dir.path().join("set");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(tests.join("redis/serve"));
-        command.arg(name).arg(&folder).args(ports.iter().map(u16::to_string));
+        command.arg(name).arg(&folder).args(ports.iter().map(u16::to_string)).env("REDIS_LINES", lines.join("\n"));
         if version_8 {
             let found = Command::new(tests.join("setup/debian-13")).arg("redis-server").output();
             let found = String::from_utf8(found.expect("tests/setup/debian-13").stdout).expect("a program");
@@ -82,6 +87,12 @@ impl RedisSet {
             ]);
         }
         flags.concat().into_iter().map(str::to_owned).collect()
+    }
+
+    /// The port of a server, by its name.
+    pub(crate) fn port(&self, name: &str) -> u16 {
+        let place = usize::from(name.as_bytes()[0] - b'a');
+        self.ports[if self.form == Form::Cluster { 2 * place } else { place }]
     }
 
     /// Has the keeper do something: see `tests/redis/serve`. What it says meanwhile.

@@ -46,6 +46,8 @@ pub(crate) struct Manner {
     /// How often each of them says something.
     pub(crate) every: Duration,
     pub(crate) seed: u64,
+    /// Whether they send again what they are told that the store has lost of theirs.
+    pub(crate) offers_again: bool,
 }
 
 /// All people; their processes end when dropped.
@@ -66,14 +68,14 @@ impl Crowd {
     /// So many more people.
     pub(crate) fn come(&mut self, people: u32) {
         let modules = stock::node_modules("clients/js");
-        let Manner { urls, rooms, every, seed } = &self.manner;
+        let Manner { urls, rooms, every, seed, offers_again } = &self.manner;
         let numbers: Vec<Person> = (self.people..self.people + people).collect();
         for numbers in numbers.chunks(MOST_EACH as usize) {
             let account = self.folder.join(format!("people-{}.ndjson", self.processes.len()));
             let people: Vec<Value> = numbers.iter().map(|&number| described(number, rooms)).collect();
             let plan = json!({
                 "account": account, "urls": urls, "people": people, "seed": seed,
-                "everyMs": every.as_millis(), "lobbyShare": 0.04,
+                "everyMs": every.as_millis(), "lobbyShare": 0.04, "offersAgain": offers_again,
             });
             let mut command = Command::new("node");
             command.arg(stock::source("clients/js/crowd.cjs")).arg(plan.to_string()).env("NODE_PATH", &modules);

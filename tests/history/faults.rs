@@ -11,7 +11,7 @@ use super::crowd::Crowd;
 use super::now;
 use super::proxy::{Mode, Proxy};
 use super::schedule::{Dice, Fault, Kind, Lane};
-use super::stage::{Heads, Stage};
+use super::stage::{Heads, Stage, heads};
 use crate::harness::until;
 
 /// How late a delayed link is.
@@ -31,7 +31,8 @@ pub(crate) struct Happened {
     pub(crate) hits: u64,
 }
 
-/// A time at which there was no Redis, and what it had afterwards, before anybody wrote to it again.
+/// A time at which there was no Redis, for some rooms at least, and what it had of these afterwards, before anybody wrote
+/// to it again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outage {
     pub(crate) down: Millis,
@@ -90,8 +91,15 @@ async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: 
                 carried.outages.push(outage);
                 hits
             }
+            Kind::PrimaryKilled | Kind::PrimaryLost => {
+                let behind_for = (fault.kind == Kind::PrimaryLost).then_some(fault.lasts);
+                let (outage, hits) = stage.store.set().lock().await.kill_primary(fault.choice, behind_for).await;
+                carried.outages.push(outage);
+                hits
+            }
+            Kind::SlotMoved => stage.store.set().lock().await.move_slot(fault.choice),
             Kind::PubsubKilled => {
-                let answer = stage.redis.lock().await.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+                let answer = stage.store.one().lock().await.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
                 answer[0].parse().expect("a number of clients")
             }
             _ => {
@@ -164,7 +172,7 @@ async fn at_link(fault: &Fault, link: &Proxy) -> u64 {
 
 /// Nodes reach it again only when it was looked at, or what they write would hide what it lost.
 async fn restart_redis(fault: &Fault, stage: &Stage) -> (Outage, u64) {
-    let mut redis = stage.redis.lock().await;
+    let mut redis = stage.store.one().lock().await;
     let connections = stage.buses.iter().map(Proxy::open).sum::<usize>() as u64;
     let saved = tempfile::TempDir::new_in(stage.dir()).expect("a folder for what redis has");
     let loses = fault.kind == Kind::RedisLost;
@@ -172,7 +180,7 @@ async fn restart_redis(fault: &Fault, stage: &Stage) -> (Outage, u64) {
         redis.save_files(saved.path());
         tokio::time::sleep(fault.lasts).await;
     }
-    let before = stage.heads(&redis).await;
+    let before = heads(&stage.rooms, &redis.asked()).await;
     let down = now();
     for bus in &stage.buses {
         bus.set(Mode::Cut);
@@ -185,7 +193,7 @@ async fn restart_redis(fault: &Fault, stage: &Stage) -> (Outage, u64) {
         tokio::time::sleep(fault.lasts).await;
     }
     redis.start().await;
-    let heads = stage.heads(&redis).await;
+    let heads = heads(&stage.rooms, &redis.asked()).await;
     let up = now();
     for bus in &stage.buses {
         bus.set(Mode::Pass);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Line, Millis, Person, What};
+use super::account::{Event, Line, Millis, Person, What};
 use super::faults::{Happened, Outage};
 use super::stage::{Head, Heads};
 
@@ -103,8 +103,10 @@ pub(crate) struct Counts {
     pub(crate) sessions: u64,
     pub(crate) recovered: u64,
     pub(crate) unrecovered: u64,
-    /// Acked messages that the store lost; what members had of them, and were told.
+    /// Acked messages that the store lost; those of them that are in the log again, because they were sent again; what
+    /// members had of them, and were told.
     pub(crate) lost_by_store: u64,
+    pub(crate) healed: u64,
     pub(crate) told: u64,
     pub(crate) not_told: u64,
 }
@@ -145,6 +147,7 @@ pub(crate) fn judge(lines: &[Line], store: &Store, happened: &[Happened]) -> Ver
         sends.insert(person, order::sends(lines));
     }
     one_entry_a_position(lines, &mut verdict);
+    once_a_life(lines, &mut verdict);
     all_agree(&members, &mut verdict);
     for (&person, sent) in &sends {
         order::judge(person, sent, store, &mut verdict);
@@ -170,6 +173,24 @@ fn one_entry_a_position(lines: &[Line], verdict: &mut Verdict) {
                 line.person, event.epoch, event.offset, event.room
             );
             verdict.offend(Check::Disagreement, line.at, what);
+        }
+    }
+}
+
+/// Within one life of a room's log a message has one place, even if the store lost that since. Who sends a lost one again
+/// gives it a place in another life.
+fn once_a_life(lines: &[Line], verdict: &mut Verdict) {
+    let mut places = HashMap::new();
+    for line in lines {
+        let What::Event(event) = &line.what else { continue };
+        let Event { room, epoch, offset, by: Some(by), nonce: Some(nonce), .. } = event else { continue };
+        let first = *places.entry((room, epoch, by, nonce)).or_insert(*offset);
+        if first != *offset {
+            let what = format!(
+                "person {} was told of {nonce:?} of {by} at {offset} of {room} ({epoch}), where it is at {first}",
+                line.person
+            );
+            verdict.offend(Check::Duplicated, line.at, what);
         }
     }
 }
@@ -221,10 +242,10 @@ fn all_reached(
             continue;
         }
         verdict.counts.acked += 1;
-        let Some(ack) = sent.kept(store) else {
-            verdict.counts.lost_by_store += 1;
-            continue;
-        };
+        let was_lost = sent.was_lost(store);
+        verdict.counts.lost_by_store += u64::from(was_lost);
+        let Some(ack) = sent.kept(store) else { continue };
+        verdict.counts.healed += u64::from(was_lost);
         let message = (user.to_owned(), sent.nonce.clone());
         let mut due = 0;
         for (other, member) in members {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::faults::Happened;
 use super::judge::{Check, Verdict};
 use super::run::Plan;
-use super::schedule::Kind;
+use super::schedule::{Kind, Lane};
 
 /// How many offences are shown.
 const SHOWN: usize = 12;
@@ -34,7 +34,10 @@ pub(crate) fn ledger(plan: &Plan, verdict: &Verdict, happened: &[Happened]) -> S
     line("refused", broken(Check::Refused).to_string());
     line(
         "lost by the store",
-        format!("{}; members told {}, not told {}", counts.lost_by_store, counts.told, counts.not_told),
+        format!(
+            "{}, {} of them healed by who sent them; members told {}, not told {}",
+            counts.lost_by_store, counts.healed, counts.told, counts.not_told
+        ),
     );
     line(
         "sessions",
@@ -49,6 +52,9 @@ pub(crate) fn ledger(plan: &Plan, verdict: &Verdict, happened: &[Happened]) -> S
         format!("p50 {} ms, p99 {} ms, max {} ms of {}", spread.p50, spread.p99, spread.max, spread.count),
     );
     line("longest silence", format!("{} ms", times.silence));
+    if !times.outages.is_empty() {
+        line("stored again after", format!("{:?} ms without Redis", times.outages));
+    }
     for (name, spread) in [("send to ack", times.acks), ("and not hindered", times.acks_unhindered)] {
         line(name, format!("p50 {} ms, p99 {} ms, max {} ms", spread.p50, spread.p99, spread.max));
     }
@@ -75,8 +81,9 @@ pub(crate) fn tally(happened: &[Happened]) -> BTreeMap<Kind, (u64, u64)> {
 fn unit(kind: Kind) -> &'static str {
     match kind {
         Kind::RedisLost => "entries",
-        Kind::RedisRestarted | Kind::BusCut | Kind::BusStalled | Kind::BusDelayed => "connections of nodes",
+        Kind::SlotMoved => "rooms",
         Kind::PubsubKilled => "subscribers",
+        kind if kind.lane() == Lane::Redis => "connections of nodes",
         Kind::ReadersSlow | Kind::ReadersAsleep | Kind::PeopleLeave => "people",
         _ => "sockets",
     }

@@ -12,7 +12,7 @@ use super::ledger::{ledger, tally};
 use super::now;
 use super::outcome::Outcome;
 use super::schedule::{Kind, schedule};
-use super::stage::{Planted, Stage};
+use super::stage::{Over, Planted, Stage};
 use super::talk::{PATIENCE, Talk};
 
 /// How long people may take to catch up where a bug is planted.
@@ -31,6 +31,9 @@ pub(crate) struct Plan {
     /// How often a person says something.
     pub(crate) every: Duration,
     pub(crate) kinds: Vec<Kind>,
+    pub(crate) over: Over,
+    /// People send again what they are told that the store has lost of theirs.
+    pub(crate) offers_again: bool,
     /// People connect to nginx, not to the nodes themselves.
     pub(crate) behind_nginx: bool,
     /// Whether acks have to come in time: not where the machine is busy with other tests.
@@ -40,8 +43,9 @@ pub(crate) struct Plan {
 
 /// Runs it.
 pub(crate) async fn run(plan: &Plan) -> Outcome {
-    let stage = Arc::new(Stage::start(plan.nodes, plan.rooms, plan.behind_nginx, plan.planted.as_ref()).await);
-    let manner = Manner { urls: stage.urls(), rooms: stage.rooms.clone(), every: plan.every, seed: plan.seed };
+    let stage = Arc::new(Stage::start(plan).await);
+    let &Plan { every, seed, offers_again, .. } = plan;
+    let manner = Manner { urls: stage.urls(), rooms: stage.rooms.clone(), every, seed, offers_again };
     let mut talk = Talk::over(manner);
     talk.come(plan.people).await;
 
@@ -54,7 +58,7 @@ pub(crate) async fn run(plan: &Plan) -> Outcome {
 
     // Some bugs are that nobody ever catches up.
     let patience = if plan.planted.is_some() { PATIENCE_WITH_A_BUG } else { PATIENCE };
-    let ended = talk.end(patience, async || stage.heads(&*stage.redis.lock().await).await).await;
+    let ended = talk.end(patience, async || stage.heads().await).await;
     let mut verdict = ended.judged(outages, &happened);
     let mut offend = |check, what| verdict.offences.push(Offence { check, at: now(), what });
     for (kind, (fired, hits)) in tally(&happened) {

@@ -38,7 +38,8 @@ impl Scene {
         let &Setting { test, spec, nodes, rooms, every } = setting;
         let chat = Chat::start(cluster, test, nodes, spec).await;
         let rooms = make_rooms(&chat.nodes(nodes).await[0], rooms).await;
-        let talk = Talk::over(Manner { urls: vec![chat.url()], rooms: rooms.clone(), every, seed: 1 });
+        let urls = vec![chat.url()];
+        let talk = Talk::over(Manner { urls, rooms: rooms.clone(), every, seed: 1, offers_again: false });
         Self { chat, rooms, talk }
     }
 

@@ -17,6 +17,12 @@ pub(crate) enum Kind {
     RedisRestarted,
     /// `kill -9` of Redis, and its start with what it had some seconds before.
     RedisLost,
+    /// `kill -9` of a primary, whose replica takes over; it comes back as a replica.
+    PrimaryKilled,
+    /// The same, where replicas were cut off some time before: as many as acks don't wait for.
+    PrimaryLost,
+    /// The slot of a room goes to another shard.
+    SlotMoved,
     /// `CLIENT KILL TYPE pubsub`.
     PubsubKilled,
     /// The connections of a node to Redis are closed, and new ones too.
@@ -49,7 +55,7 @@ pub(crate) enum Lane {
 }
 
 impl Kind {
-    /// All of them.
+    /// All that can go wrong over one Redis.
     pub(crate) const ALL: [Self; 15] = [
         Self::NodeKilled,
         Self::NodeEnded,
@@ -74,6 +80,9 @@ impl Kind {
             Self::NodeKilled | Self::NodeEnded | Self::NodeFrozen => Lane::Nodes,
             Self::RedisRestarted
             | Self::RedisLost
+            | Self::PrimaryKilled
+            | Self::PrimaryLost
+            | Self::SlotMoved
             | Self::PubsubKilled
             | Self::BusCut
             | Self::BusStalled
@@ -87,11 +96,12 @@ impl Kind {
     fn lasts(self) -> (u64, u64) {
         match self {
             Self::NodeKilled => (500, 3_000),
-            Self::NodeEnded | Self::PubsubKilled => (0, 0),
+            Self::NodeEnded | Self::PubsubKilled | Self::PrimaryKilled | Self::SlotMoved => (0, 0),
             Self::NodeFrozen => (2_000, 4_000),
             Self::RedisRestarted => (300, 1_500),
             // How much is lost.
             Self::RedisLost => (1_500, 4_000),
+            Self::PrimaryLost => (500, 2_000),
             Self::BusCut => (300, 2_000),
             Self::BusStalled => (1_500, 5_000),
             Self::BusDelayed => (2_000, 5_000),

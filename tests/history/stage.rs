@@ -1,4 +1,4 @@
-//! What people talk over: nodes, a Redis, and a proxy on every link.
+//! What people talk over: nodes, a Redis or many, and a proxy on every link.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::proxy::Proxy;
+use super::run::Plan;
+use super::set::Set;
+pub(crate) use super::set::Shape;
 use crate::harness::deployment::{Service, hosts, node_address, start_dnsmasq, start_nginx};
 use crate::harness::{Client, Node, Redis, RedisAt, ports};
 
@@ -61,13 +64,46 @@ pub(crate) struct Planted {
     pub(crate) bug: String,
 }
 
+/// What Redis the nodes are over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Over {
+    /// One.
+    One,
+    /// Many.
+    Set(Shape),
+}
+
+/// A Redis that runs.
+pub(crate) enum Store {
+    One(Mutex<Redis>),
+    Set(Mutex<Set>),
+}
+
+impl Store {
+    /// The one, for what only one can be made to do.
+    pub(crate) fn one(&self) -> &Mutex<Redis> {
+        match self {
+            Self::One(redis) => redis,
+            Self::Set(_) => panic!("this run is over many servers"),
+        }
+    }
+
+    /// The many.
+    pub(crate) fn set(&self) -> &Mutex<Set> {
+        match self {
+            Self::One(_) => panic!("this run is over one server"),
+            Self::Set(set) => set,
+        }
+    }
+}
+
 /// Running nodes over a Redis; stopped when dropped.
 pub(crate) struct Stage {
     pub(crate) nodes: Vec<Mutex<Node>>,
-    pub(crate) redis: Mutex<Redis>,
+    pub(crate) store: Store,
     /// From people to each node.
     pub(crate) links: Vec<Proxy>,
-    /// From each node to Redis.
+    /// From each node to the one Redis.
     pub(crate) buses: Vec<Proxy>,
     /// The rooms that people talk in, the lobby last.
     pub(crate) rooms: Vec<String>,
@@ -82,30 +118,46 @@ struct Nginx {
 }
 
 impl Stage {
-    /// Starts so many nodes, makes so many rooms besides the lobby.
-    pub(crate) async fn start(nodes: usize, rooms: usize, behind_nginx: bool, planted: Option<&Planted>) -> Self {
+    /// Starts the nodes of a plan, and makes its rooms besides the lobby.
+    pub(crate) async fn start(plan: &Plan) -> Self {
         let dir = TempDir::with_prefix("chatcluster-stage-").expect("a folder for the run");
         let port = ports::free().port();
-        let mut redis = Redis::reserved(dir.path());
-        redis.start().await;
-        let (mut running, mut links, mut buses) = (Vec::new(), Vec::new(), Vec::new());
-        for number in 0..nodes {
-            let bus = Proxy::start(ports::free(), redis.addr());
+        let (mut nodes, mut links, mut buses) = (Vec::new(), Vec::new(), Vec::new());
+        let mut store = match plan.over {
+            Over::One => {
+                let mut redis = Redis::reserved(dir.path());
+                redis.start().await;
+                Store::One(Mutex::new(redis))
+            }
+            Over::Set(shape) => Store::Set(Mutex::new(Set::start(shape))),
+        };
+        for number in 0..plan.nodes {
+            let mut args = args(number);
+            match &mut store {
+                Store::One(redis) => {
+                    let bus = Proxy::start(ports::free(), redis.get_mut().addr());
+                    args.extend(["--redis-url".to_owned(), format!("redis://{}", bus.addr())]);
+                    buses.push(bus);
+                }
+                Store::Set(set) => args.extend(set.get_mut().flags()),
+            }
             let listen = ports::free();
-            let mut node = Node::at(number, listen, args(number, bus.addr()), dir.path());
-            if let Some(Planted { program, bug }) = planted {
+            let mut node = Node::at(number, listen, args, dir.path());
+            if let Some(Planted { program, bug }) = &plan.planted {
                 node = node.running(program, Some(("CHAT_PLANTED_BUG", bug)));
             }
             node.restart().await;
-            let public = if behind_nginx { node_address(number, port) } else { ports::free() };
+            let public = if plan.behind_nginx { node_address(number, port) } else { ports::free() };
             links.push(Proxy::start(public, listen));
-            buses.push(bus);
-            running.push(node);
+            nodes.push(node);
         }
-        let names = make_rooms(&running[0], rooms).await;
-        let nginx = behind_nginx.then(|| Nginx::start(dir.path(), port, &links));
-        let nodes = running.into_iter().map(Mutex::new).collect();
-        Self { nodes, redis: Mutex::new(redis), links, buses, rooms: names, nginx, dir }
+        let rooms = make_rooms(&nodes[0], plan.rooms).await;
+        if let Store::Set(set) = &mut store {
+            set.get_mut().find(&rooms);
+        }
+        let nginx = plan.behind_nginx.then(|| Nginx::start(dir.path(), port, &links));
+        let nodes = nodes.into_iter().map(Mutex::new).collect();
+        Self { nodes, store, links, buses, rooms, nginx, dir }
     }
 
     /// A folder that is there as long as the stage.
@@ -121,9 +173,12 @@ impl Stage {
         }
     }
 
-    /// Where the logs of the rooms are, as this Redis has it.
-    pub(crate) async fn heads(&self, redis: &Redis) -> Heads {
-        heads(&self.rooms, &redis.asked()).await
+    /// Where the logs of the rooms are, as Redis has it.
+    pub(crate) async fn heads(&self) -> Heads {
+        match &self.store {
+            Store::One(redis) => heads(&self.rooms, &redis.lock().await.asked()).await,
+            Store::Set(set) => set.lock().await.heads(),
+        }
     }
 
     /// What the nodes said last.
@@ -156,9 +211,7 @@ impl Drop for Stage {
     }
 }
 
-fn args(number: usize, redis: SocketAddr) -> Vec<String> {
-    let (id, url) = (format!("node-{number}"), format!("redis://{redis}"));
-    ["--messages-per-second", "0", "--message-burst", "0", "--node-id", &id, "--redis-url", &url]
-        .map(str::to_owned)
-        .to_vec()
+fn args(number: usize) -> Vec<String> {
+    let id = format!("node-{number}");
+    ["--messages-per-second", "0", "--message-burst", "0", "--node-id", &id].map(str::to_owned).to_vec()
 }

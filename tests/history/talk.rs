@@ -77,17 +77,24 @@ impl Talk {
     }
 
     /// They fall silent, catch up with the logs as those are then, and end.
-    pub(crate) async fn end(self, patience: Duration, heads: impl AsyncFnOnce() -> Heads) -> Ended {
+    pub(crate) async fn end(self, patience: Duration, read: impl AsyncFn() -> Heads) -> Ended {
         self.crowd.quiet().await;
         let mut unfinished = Vec::new();
-        if let Err(status) = self.until(patience, &json!({}), |status| status.waiting == 0).await {
-            unfinished.push(format!("sends without an ack: {status:?}"));
-        }
-        let heads = heads().await;
-        let targets = heads.iter().map(|(room, head)| (room.clone(), head.top.into()));
-        let targets = Value::Object(targets.collect());
-        if let Err(status) = self.until(patience, &targets, |status| status.behind == 0).await {
-            unfinished.push(format!("not all caught up: {status:?}"));
+        let mut heads = Heads::new();
+        while unfinished.is_empty() {
+            if let Err(status) = self.until(patience, &json!({}), |status| status.waiting == 0).await {
+                unfinished.push(format!("sends without an ack: {status:?}"));
+            }
+            let before = std::mem::replace(&mut heads, read().await);
+            let targets = heads.iter().map(|(room, head)| (room.clone(), head.top.into()));
+            let targets = Value::Object(targets.collect());
+            if let Err(status) = self.until(patience, &targets, |status| status.behind == 0).await {
+                unfinished.push(format!("not all caught up: {status:?}"));
+            }
+            // Who catches up may hear only then of a loss, and send again what was lost.
+            if heads == before {
+                break;
+            }
         }
         let Self { crowd, begun, accounts } = self;
         let lines = Arc::into_inner(crowd).expect("nobody else has the people").end().await;

@@ -2,10 +2,10 @@
 //
 //   NODE_PATH=…/node_modules node crowd.cjs PLAN
 //
-// PLAN is JSON: {account: a file, urls, people: [{number, transport, rooms}], lobbyShare, everyMs, seed}. Each line of
-// stdin is a command, each line of stdout an answer; tests/history/crowd.rs has both, tests/history/account.rs what is
-// written to the file. People do only what docs/protocol.md says that a client may, and they leave out nothing that
-// came twice or in a wrong place: that is for the reader of the account to judge.
+// PLAN is JSON: {account: a file, urls, people: [{number, transport, rooms}], lobbyShare, everyMs, seed, offersAgain}.
+// Each line of stdin is a command, each line of stdout an answer; tests/history/crowd.rs has both,
+// tests/history/account.rs what is written to the file. People do only what docs/protocol.md says that a client may, and
+// they leave out nothing that came twice or in a wrong place: that is for the reader of the account to judge.
 "use strict";
 
 const fs = require("node:fs");
@@ -61,6 +61,10 @@ class Track {
 
   get epoch() {
     return this.lives.at(-1)[1];
+  }
+
+  knows(epoch) {
+    return this.lives.some(([, known]) => known === epoch);
   }
 
   /** Up to where nothing is missing. */
@@ -169,6 +173,9 @@ class Person {
     const { node, recovered, unrecovered } = session;
     const rooms = Object.fromEntries(session.rooms.map(({ room, position }) => [room, position]));
     this.write("session", { node, user: session.user.id, given: this.given, recovered, unrecovered, rooms });
+    for (const { room, position, forkedAt } of session.rooms) {
+      if (forkedAt !== undefined) this.offer_again(room, { epoch: position.epoch, from: forkedAt + 1 });
+    }
     for (const [room, position] of Object.entries(rooms)) {
       const goes_on = this.given?.[room] && !unrecovered.includes(room);
       if (goes_on && this.tracks.has(room)) this.tracks.get(room).go_on(position);
@@ -213,16 +220,28 @@ class Person {
     const { room, epoch, offset, id, at } = entry;
     const said = event === "message:new" ? { by: entry.by.id, nonce: entry.nonce } : {};
     this.write("event", { room, epoch, offset, id, at, paged, ...said });
-    if (!paged) this.tracks.get(room)?.hear(entry);
+    const track = this.tracks.get(room);
+    // A new life goes on from where the old one ended: what was acked there in the old one is not in the log.
+    if (track && !track.knows(epoch)) this.offer_again(room, { epoch, from: offset });
+    if (!paged) track?.hear(entry);
   }
 
   gap(gap) {
     const { room, epoch, from, to } = gap;
     this.write("gap", { room, epoch, from, to });
     const track = this.tracks.get(room);
+    if (!track || from <= track.last) this.offer_again(room, gap);
     if (!track) return;
     track.gap(gap);
     this.page(room, track);
+  }
+
+  /** The store lost what other lives of the log than this one had from an offset on: what of it is one's own is sent again. */
+  offer_again(room, { epoch, from }) {
+    if (!plan.offersAgain) return;
+    const lost = this.acked.filter(({ room: its, position }) => its === room && position.epoch !== epoch && position.offset >= from);
+    lost.sort((one, other) => one.position.offset - other.position.offset);
+    for (const send of lost) if (!this.outbox.has(send.nonce)) this.put({ ...send, repeated: true });
   }
 
   async page(room, track) {
@@ -300,13 +319,19 @@ class Person {
       if (ack?.ok) {
         this.write("ack", { nonce, attempt: send.tries, connection, position: ack.position, id: ack.id, at: ack.at });
         this.outbox.delete(nonce);
-        if (!repeated) this.acked.push({ room, nonce, text });
+        this.stored({ room, nonce, text, position: ack.position }, repeated);
         return;
       }
       this.write("unacked", { nonce, attempt: send.tries, code: ack?.error?.code ?? "none" });
       if (ack && !ack.error.temporary) this.outbox.delete(nonce);
       else setTimeout(() => this.issue(send), this.connection === connection && this.open ? RETRY_MS : 0);
     });
+  }
+
+  stored(send, repeated) {
+    // What was sent again because it had been lost is elsewhere now.
+    if (repeated) this.acked = this.acked.filter(({ nonce }) => nonce !== send.nonce);
+    this.acked.push(send);
   }
 
   /**

@@ -14,7 +14,7 @@ pub(super) struct Acked {
     attempt: u32,
     connection: u32,
     pub(super) position: Position,
-    stored: Millis,
+    pub(super) stored: Millis,
     id: String,
 }
 
@@ -38,6 +38,11 @@ impl Sent {
     /// The first ack of what the store still has.
     pub(super) fn kept(&self, store: &Store) -> Option<&Acked> {
         self.acks.iter().find(|ack| !self.is_lost(ack, store))
+    }
+
+    /// Whether the store has lost it, once at least, after it was acked.
+    pub(super) fn was_lost(&self, store: &Store) -> bool {
+        self.acks.iter().any(|ack| self.is_lost(ack, store))
     }
 
     fn is_lost(&self, ack: &Acked, store: &Store) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::order::Sent;
 use super::{Store, percentile};
 use crate::history::account::{Line, Millis, Person, What};
-use crate::history::faults::Happened;
+use crate::history::faults::{Happened, Outage};
 use crate::history::schedule::Kind;
 
 /// An ack that comes later than this is late.
@@ -61,6 +61,8 @@ pub(crate) struct Times {
     pub(crate) acks_unhindered: Spread,
     /// From the end of a connection to the next session.
     pub(crate) recoveries: Spread,
+    /// From each end of a Redis to the first message that the next one stored.
+    pub(crate) outages: Vec<Millis>,
     /// The longest that somebody heard nothing who was reading, until the last line of talk.
     pub(crate) silence: Millis,
     /// Sends acked in time, outside of the downtime of Redis.
@@ -168,8 +170,16 @@ pub(super) fn of(
             }
         }
     }
+    times.outages = store.outages.iter().filter_map(|outage| stored_again(outage, sends)).collect();
     times.acks = Spread::of(acks);
     times.acks_unhindered = Spread::of(unhindered);
     times.recoveries = Spread::of(recoveries);
     times
+}
+
+/// How long after the end of a Redis the next one stored a message, of those rooms that were away.
+fn stored_again(outage: &Outage, sends: &BTreeMap<Person, Vec<Sent>>) -> Option<Millis> {
+    let concerned = sends.values().flatten().filter(|sent| outage.heads.contains_key(&sent.room));
+    let stored = concerned.flat_map(|sent| &sent.acks).map(|ack| ack.stored);
+    stored.filter(|stored| *stored >= outage.up).min().map(|first| first - outage.down)
 }
