@@ -31,7 +31,8 @@ impl Cell {
 
     /// Over all rounds.
     pub(crate) fn sum(&self, figure: &str) -> f64 {
-        self.figures.get(figure).into_iter().flatten().sum()
+        // The sum of nothing is -0.
+        self.figures.get(figure).into_iter().flatten().sum::<f64>() + 0.0
     }
 
     fn sorted(&self, figure: &str) -> Option<Vec<f64>> {
