@@ -3,7 +3,7 @@
 //! To each shard the node has connections of its own, as if it were a Redis by itself, and finds by
 //! the slot which one to ask. fred could do that, but then all shards would wait for one that is
 //! away, and a subscription whose slot has moved would be silent for ever
-//! ([why](../../../../docs/decisions/0010-a-redis-cluster-is-many-redises.md)).
+//! ([why](../../../../docs/decisions/0010-redis-cluster-connections.md)).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
