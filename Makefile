@@ -28,8 +28,8 @@ run: needs $(WEB)/dist/index.html ## a chat at http://localhost:3000, in one pro
 .PHONY: test
 test: setup web-test ## all tests, with a real Redis, nginx, Chromium, Kubernetes and stock clients; installs what is missing, but Go
 	@# First the server with bugs on purpose, which the history checker has to find; then the true one in its place.
-	cargo build --workspace --locked --features chat-server/planted-bugs
-	cp "$${CARGO_TARGET_DIR:-target}/debug/chat-server" "$${CARGO_TARGET_DIR:-target}/debug/chat-server-planted"
+	cargo build --workspace --locked --features chat-server/fault-injection
+	cp "$${CARGO_TARGET_DIR:-target}/debug/chat-server" "$${CARGO_TARGET_DIR:-target}/debug/chat-server-faulty"
 	cargo build --workspace --locked
 	@# Scenarios wait more than they work.
 	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked

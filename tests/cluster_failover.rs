@@ -33,7 +33,7 @@ fn judged(seed: u64, shape: Shape, of_redis: &[Kind], full: Duration) -> (Counts
         offers_again: true,
         behind_nginx: false,
         timed: false,
-        planted: None,
+        injected: None,
     };
     let (send, counts) = std::sync::mpsc::channel();
     run_within(Duration::from_secs(600), async move {

@@ -9,7 +9,7 @@ use crate::history::ledger::offences;
 use crate::history::outcome;
 use crate::history::run::{Plan, run};
 use crate::history::schedule::Kind;
-use crate::history::stage::{Over, Planted};
+use crate::history::stage::{InjectedFault, Over};
 
 /// Seeds of runs that ever failed, whatever their length was. 2: who came back to a node that was behind heard twice
 /// what another node had told.
@@ -29,7 +29,7 @@ fn short(seed: u64, kinds: &[Kind]) -> Plan {
         offers_again: false,
         behind_nginx: false,
         timed: false,
-        planted: None,
+        injected: None,
     }
 }
 
@@ -77,9 +77,9 @@ fn nothing_is_lost_behind_nginx() {
 
 /// A checker that finds nothing may only be blind: each of these is a `chat-server` with a bug, the faults that bring it
 /// out, and the checks of which one has to find it.
-macro_rules! planted {
+macro_rules! injected {
     ($($name:ident: $bug:literal, [$($kind:ident),*] => [$($check:ident),*];)*) => {
-        mod planted {
+        mod injected {
             use super::*;
             $(
                 #[test]
@@ -91,7 +91,7 @@ macro_rules! planted {
     };
 }
 
-planted! {
+injected! {
     a_forgotten_nonce_is_found: "forget-nonce", [NodeKilled, LinkCut] => [Duplicated, NonceMoved];
     a_dropped_frame_is_found: "drop-frame", [PubsubKilled] => [Lost];
     a_lost_last_frame_is_found: "lose-last-frame", [BusDelayed] => [Lost];
@@ -101,11 +101,11 @@ planted! {
     an_epoch_that_is_kept_is_found: "keep-epoch", [RedisLost] => [KeptSilent, FalselyRecovered, Disagreement];
 }
 
-/// Runs the `chat-server-planted` of the same build.
+/// Runs the `chat-server-faulty` of the same build.
 fn must_be_found(bug: &str, kinds: &[Kind], checks: &[Check]) {
-    let planted = Some(Planted { program: binary("chat-server-planted"), bug: bug.to_owned() });
+    let injected = Some(InjectedFault { program: binary("chat-server-faulty"), bug: bug.to_owned() });
     // Many rooms, because what is lost of a room at its end shows nowhere else.
-    let plan = Plan { planted, length: Duration::from_secs(15), people: 96, rooms: 41, ..short(1, kinds) };
+    let plan = Plan { injected, length: Duration::from_secs(15), people: 96, rooms: 41, ..short(1, kinds) };
     run_within(Duration::from_secs(300), async {
         let outcome = run(&plan).await;
         let found = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check));
@@ -142,7 +142,7 @@ fn soak() {
         offers_again: false,
         behind_nginx: set("NGINX").is_some(),
         timed: true,
-        planted: None,
+        injected: None,
     });
 }
 

@@ -45,13 +45,19 @@ macro_rules! rows {
 fn page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         Made by `make generate` from chat-server/src/metrics/catalogue.rs and operator/src/metrics/catalogue.rs. Do not edit.\n\n\
+         Made by `make generate` from chat-server/src/observability/metrics/catalogue.rs and operator/src/metrics/catalogue.rs. Do not edit.\n\n\
          In Prometheus' text format: of a node at `GET /metrics` on its admin port (9090), of the operator on port 8080. Labels have their values from closed \
          sets, never a room, a user or an address; every series is there from the start, at 0. A histogram has `_bucket`, `_sum` and `_count`.\n",
     );
-    let node = rows!(chat_server::metrics::catalogue::ALL, chat_server::metrics::catalogue::Kind);
+    let node = rows!(
+        chat_server::observability::metrics::catalogue::ALL,
+        chat_server::observability::metrics::catalogue::Kind
+    );
     table(&mut page, "A node", "First what users feel, then what explains it.", &node);
-    let process = rows!(chat_server::metrics::catalogue::PROCESS, chat_server::metrics::catalogue::Kind);
+    let process = rows!(
+        chat_server::observability::metrics::catalogue::PROCESS,
+        chat_server::observability::metrics::catalogue::Kind
+    );
     table(&mut page, "The process", "Of a node and of the operator alike.", &process);
     let operator = rows!(operator::metrics::catalogue::ALL, operator::metrics::catalogue::Kind);
     table(&mut page, "The operator", "", &operator);

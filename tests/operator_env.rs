@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_server::broker::redis::Durability;
-use chat_server::config::{Cli, Config};
+use chat_server::node::config::{Cli, Config};
+use chat_server::store::redis::Durability;
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::core::v1::EnvVar;
 use operator::api::spec::ChatCluster;

@@ -109,50 +109,30 @@ fn assert_none(problems: &[String]) {
     assert!(problems.is_empty(), "\n  {}", problems.join("\n  "));
 }
 
-/// `domain ← broker ← {presence, session, room} ← {socket | http} ← server ← main`.
+/// `domain ← store ← service ← transport`, `domain, store ← delivery ← transport`, all `← node ← main`.
 #[test]
 fn imports_go_one_way() {
-    let domain = ["domain"];
-    let broker = ["domain", "broker"];
-    // What is set from outside, counted, and where the node is in its life: no step of the ladder names those above it.
-    let cases = ["domain", "broker", "presence", "session", "room", "config", "metrics", "telemetry", "traces"];
-    let rim = [
-        "domain",
-        "broker",
-        "presence",
-        "session",
-        "room",
-        "analytics",
-        "config",
-        "metrics",
-        "telemetry",
-        "traces",
-        "lifecycle",
-        "connection",
-    ];
+    // What is counted and followed, and which fault is injected, may be named at every step.
+    let everywhere = ["observability", "fault_injection"];
     let mut problems = Vec::new();
     for file in server_files() {
         let own = top(&file);
         let allowed: &[&str] = match own.as_str() {
-            "domain" => &domain,
-            "metrics" => &["domain", "lifecycle"],
-            "metered" => &["domain", "broker", "metrics", "traces"],
-            "traces" => &["domain", "metrics"],
-            "config" => &["domain", "broker", "telemetry"],
-            "planted" => &broker,
-            "broker" => &broker,
-            "presence" | "session" | "room" | "analytics" => &cases,
-            "socket" | "http" => &rim,
-            "lifecycle" | "telemetry" | "connection" => &[],
+            "domain" | "fault_injection" => &[],
+            "store" | "observability" => &["domain"],
+            "service" => &["domain", "store"],
+            "delivery" => &["domain", "store", "service", "transport"],
+            "transport" => &["domain", "store", "service", "delivery"],
             // They put together what there is.
-            "server" | "lib" | "main" => continue,
+            "node" | "lib" | "main" => continue,
             other => panic!("{} belongs to `{other}`: say in this test what it may name", file.display()),
         };
         for (number, line) in code(&file) {
+            // Where a node is in its life, which names nothing, is asked by those who serve.
+            let line = line.replace("crate::node::lifecycle", "");
             for module in modules(&line) {
-                // Macros and the crate's own items at its root are nobody's.
-                // Bugs on purpose may be anywhere.
-                if module != own && module != "planted" && !allowed.contains(&module) {
+                let known = own != "domain" && everywhere.contains(&module);
+                if module != own && !known && !allowed.contains(&module) {
                     problems.push(format!("{}:{number}: `{own}` must not name `{module}`", file.display()));
                 }
             }
@@ -211,9 +191,15 @@ fn a_library_is_named_only_where_it_belongs() {
         let name = file.to_str().expect("UTF-8");
         let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
         let places = [
-            ("fred", is(&["chat-server/src/broker/redis"]) || file.ends_with("broker/conformance.rs")),
-            ("socketioxide", is(&["chat-server/src/socket", "chat-server/src/server"])),
-            ("socketioxide_core", is(&["chat-server/src/socket", "chat-server/src/server"])),
+            ("fred", is(&["chat-server/src/store/redis"]) || file.ends_with("store/conformance.rs")),
+            (
+                "socketioxide",
+                is(&["chat-server/src/transport/socketio", "chat-server/src/delivery", "chat-server/src/node/server"]),
+            ),
+            (
+                "socketioxide_core",
+                is(&["chat-server/src/transport/socketio", "chat-server/src/delivery", "chat-server/src/node/server"]),
+            ),
             ("anyhow", file.ends_with("src/main.rs")),
         ];
         for (number, line) in code(&file) {

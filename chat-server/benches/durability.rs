@@ -6,15 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_server::broker::redis::{Durability, RedisBroker, RedisConfig};
 use chat_server::domain::id::{Name, Nonce, RoomId, UserId};
 use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
-use chat_server::room::Rooms;
+use chat_server::service::rooms::Rooms;
+use chat_server::store::redis::{Durability, RedisBroker, RedisConfig};
 use server::Server;
 
-#[path = "../src/broker/conformance/server.rs"]
+#[path = "../src/store/conformance/server.rs"]
 #[allow(dead_code, reason = "shared with the tests, which need more of it")]
 mod server;
 

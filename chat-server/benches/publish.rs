@@ -8,17 +8,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chat_server::broker::redis::{RedisBroker, RedisConfig};
-use chat_server::broker::{Broker, Heard, Retention, Topic};
 use chat_server::domain::id::{Name, Nonce, RoomId, UserId};
 use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
-use chat_server::room::{Access, Rooms};
+use chat_server::service::rooms::{Access, Rooms};
+use chat_server::store::redis::{RedisBroker, RedisConfig};
+use chat_server::store::{Broker, Heard, Retention, Topic};
 use server::Server;
 use tokio::sync::mpsc::Receiver;
 
-#[path = "../src/broker/conformance/server.rs"]
+#[path = "../src/store/conformance/server.rs"]
 #[allow(dead_code, reason = "shared with the tests, which need more of it")]
 mod server;
 

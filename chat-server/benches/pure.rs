@@ -2,13 +2,13 @@
 
 use std::hint::black_box;
 
-use chat_server::broker::redis::parsers::{committed, frames};
-use chat_server::broker::{Entry, Slice};
 use chat_server::domain::id::{RoomId, UserId};
 use chat_server::domain::position::{Epoch, Lineage, Offset, Position};
-use chat_server::room::history::render;
-use chat_server::socket::event::Event;
-use chat_server::socket::parsers::message;
+use chat_server::service::messages::history::render;
+use chat_server::store::redis::parsers::{committed, frames};
+use chat_server::store::{Entry, Slice};
+use chat_server::transport::socketio::event::Event;
+use chat_server::transport::socketio::parsers::message;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 
 /// Lengths of a message's text: what people write, and what they paste.

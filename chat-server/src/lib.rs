@@ -1,27 +1,18 @@
-//! A chat server: Socket.IO in front, a [`broker`] behind.
+//! A chat server: Socket.IO in front, Redis or the process' own memory behind.
 //!
-//! How a message travels: `socket` receives a request and queues it per socket, `room` checks it
-//! against `domain`, the [`broker`] stores and publishes it in one step, every node with a member
-//! of the room hears it from the bus, and `socket::deliver` hands it to the local sockets in the
-//! order of the log.
+//! How a message travels: [`transport`] receives a request and queues it per socket, [`service`]
+//! checks it against [`domain`], the [`store`] appends and publishes it in one step, every node with
+//! a member of the room receives it from the bus, and [`delivery`] hands it to the local sockets in
+//! the order of the log.
 //!
-//! Dependencies point one way: `domain ← broker ← {presence, session, room} ← {socket | http} ←
-//! server ← main`. A test holds the sources to that.
+//! Dependencies point one way: `domain ← store ← service ← transport`, `domain, store ← delivery ←
+//! transport`, all `← node ← main`. A test holds the sources to that.
 
-pub mod analytics;
-pub mod broker;
-pub mod config;
-pub mod connection;
+pub mod delivery;
 pub mod domain;
-pub mod http;
-pub mod lifecycle;
-pub mod metered;
-pub mod metrics;
-pub mod planted;
-pub mod presence;
-pub mod room;
-pub mod server;
-pub mod session;
-pub mod socket;
-pub mod telemetry;
-pub mod traces;
+pub mod fault_injection;
+pub mod node;
+pub mod observability;
+pub mod service;
+pub mod store;
+pub mod transport;

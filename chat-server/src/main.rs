@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chat_server::config::{Cli, Command, Config};
-use chat_server::{server, telemetry};
+use chat_server::node::config::{Cli, Command, Config};
+use chat_server::node::server;
+use chat_server::observability::logs;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
     config.check().map_err(anyhow::Error::msg)?;
-    telemetry::init(config.telemetry.log_format);
+    logs::init(config.telemetry.log_format);
     let listener = bind(config.listen, "--listen")?;
     let admin = bind(config.admin_listen, "--admin-listen")?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -12,11 +12,11 @@ use super::ledger::{ledger, tally};
 use super::now;
 use super::outcome::Outcome;
 use super::schedule::{Kind, schedule};
-use super::stage::{Over, Planted, Stage};
+use super::stage::{InjectedFault, Over, Stage};
 use super::talk::{PATIENCE, Talk};
 
-/// How long people may take to catch up where a bug is planted.
-const PATIENCE_WITH_A_BUG: Duration = Duration::from_secs(20);
+/// How long people may take to catch up where a bug is injected.
+const PATIENCE_WITH_A_FAULT: Duration = Duration::from_secs(20);
 /// What share of the sends must be acked in time in a long run, in percent.
 const IN_TIME: f64 = 99.0;
 
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) behind_nginx: bool,
     /// Whether acks have to come in time: not where the machine is busy with other tests.
     pub(crate) timed: bool,
-    pub(crate) planted: Option<Planted>,
+    pub(crate) injected: Option<InjectedFault>,
 }
 
 /// Runs it.
@@ -57,7 +57,7 @@ pub(crate) async fn run(plan: &Plan) -> Outcome {
     tokio::time::sleep_until(ends).await;
 
     // Some bugs are that nobody ever catches up.
-    let patience = if plan.planted.is_some() { PATIENCE_WITH_A_BUG } else { PATIENCE };
+    let patience = if plan.injected.is_some() { PATIENCE_WITH_A_FAULT } else { PATIENCE };
     let ended = talk.end(patience, async || stage.heads().await).await;
     let mut verdict = ended.judged(outages, &happened);
     let mut offend = |check, what| verdict.offences.push(Offence { check, at: now(), what });

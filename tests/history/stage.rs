@@ -59,7 +59,7 @@ pub(crate) async fn make_rooms(node: &Node, rooms: usize) -> Vec<String> {
 
 /// The program that the nodes are.
 #[derive(Debug, Clone)]
-pub(crate) struct Planted {
+pub(crate) struct InjectedFault {
     pub(crate) program: PathBuf,
     pub(crate) bug: String,
 }
@@ -143,8 +143,8 @@ impl Stage {
             }
             let listen = ports::free();
             let mut node = Node::at(number, listen, args, dir.path());
-            if let Some(Planted { program, bug }) = &plan.planted {
-                node = node.running(program, Some(("CHAT_PLANTED_BUG", bug)));
+            if let Some(InjectedFault { program, bug }) = &plan.injected {
+                node = node.running(program, Some(("CHAT_INJECT_FAULT", bug)));
             }
             node.restart().await;
             let public = if plan.behind_nginx { node_address(number, port) } else { ports::free() };

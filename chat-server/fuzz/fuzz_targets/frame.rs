@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let _ = chat_server::broker::redis::parsers::frames(text);
+    let _ = chat_server::store::redis::parsers::frames(text);
 });

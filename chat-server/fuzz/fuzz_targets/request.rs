@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| chat_server::socket::parsers::request(text));
+libfuzzer_sys::fuzz_target!(|text: &str| chat_server::transport::socketio::parsers::request(text));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Finding, Observed, pods};
 use crate::api::reason::Reason;
 
-/// How what a node says of Redis begins (chat-server/src/broker/redis: link, shards, fit, durable), and what it
+/// How what a node says of Redis begins (chat-server/src/store/redis: link, shards, fit, durable), and what it
 /// means; what is more exact comes first.
 const TROUBLES: [(&str, Reason); 11] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),

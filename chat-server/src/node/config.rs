@@ -1,0 +1,279 @@
+//! What can be set from outside, by flag or environment variable. `docs/configuration.md` is made
+//! from this, and a test holds it fresh.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ipnet::IpNet;
+
+use self::redis::RedisOptions;
+use self::telemetry::TelemetryOptions;
+use crate::domain::id::NodeId;
+use crate::domain::rate_limit::Rate;
+use crate::service::identity::token::SigningKey;
+use crate::store::Retention;
+use crate::store::redis::RedisConfig;
+
+pub mod redis;
+#[cfg(test)]
+mod reference;
+pub mod telemetry;
+
+/// Shortest key that signs resume tokens, in bytes.
+const MIN_KEY_BYTES: usize = 32;
+
+/// A chat over Socket.IO: what was acknowledged reaches every member of its room once, in one order.
+///
+/// Without any option it is a whole chat in one process, at http://localhost:3000, that forgets
+/// everything when it stops. With --redis-url any number of nodes are one chat, and what was said
+/// outlives them. Logs go to standard output; RUST_LOG sets their level.
+#[derive(Debug, Parser)]
+#[command(name = "chat-server", version, max_term_width = 100, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+impl Cli {
+    /// Reads the command line and the environment; ends the process with a message where they
+    /// are wrong. A variable that is set to nothing counts as not set: that is how compose files
+    /// and manifests leave one out.
+    #[must_use]
+    pub fn read() -> Self {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let matches = without(Self::command(), is_empty).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A command that does not look at some variables.
+fn without(command: clap::Command, ignored: impl Fn(&OsStr) -> bool) -> clap::Command {
+    command.mut_args(
+        |argument| {
+            if argument.get_env().is_some_and(&ignored) { argument.env(Resettable::Reset) } else { argument }
+        },
+    )
+}
+
+/// What the program can do beside serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask the running server on --admin-listen whether it is ready; exit 0 if it is, else 1
+    Healthcheck,
+}
+
+/// How a node serves.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Where clients connect: the page, and Socket.IO under /socket.io/
+    #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:3000")]
+    pub listen: SocketAddr,
+
+    /// Where /livez, /readyz and /metrics are served. Never put this port behind a public proxy
+    #[arg(long, env = "CHAT_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub admin_listen: SocketAddr,
+
+    /// Which Redis the nodes share, and how it is reached.
+    #[command(flatten)]
+    pub redis: RedisOptions,
+
+    /// This node's name, unique among the nodes on one Redis. Made up if not given
+    #[arg(long, env = "CHAT_NODE_ID", value_name = "NAME", value_parser = parse_node_id)]
+    pub node_id: Option<NodeId>,
+
+    /// Keys that sign resume tokens, at least 32 characters each, separated by commas: the first
+    /// signs, all verify. Without it the nodes make one and share it through Redis
+    #[arg(long, env = "CHAT_SESSION_KEYS", value_name = "KEYS", hide_env_values = true, value_delimiter = ',', value_parser = parse_key)]
+    pub session_keys: Vec<SigningKey>,
+
+    /// Origins whose pages may connect, such as https://chat.example.com, separated by commas;
+    /// `*` for any. Empty: only pages that this server's own address served
+    #[arg(long, env = "CHAT_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
+    pub allowed_origins: Vec<String>,
+
+    /// Networks of the proxies that are believed when X-Forwarded-Proto tells how a page was loaded,
+    /// such as 10.0.0.0/8, separated by commas. Empty: nobody's
+    #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// How many messages and other changes a second one user may send on this node, over time; 0: no limit
+    #[arg(long, env = "CHAT_MESSAGES_PER_SECOND", value_name = "N", default_value_t = 10)]
+    pub messages_per_second: u32,
+
+    /// How many of them at once
+    #[arg(long, env = "CHAT_MESSAGE_BURST", value_name = "N", default_value_t = 30)]
+    pub message_burst: u32,
+
+    /// Longest text of a message, in bytes of UTF-8
+    #[arg(long, env = "CHAT_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub max_message_bytes: u32,
+
+    /// How many sockets this node takes; further ones are told to try another node. 0: no limit
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 20_000)]
+    pub max_connections: usize,
+
+    /// A file that holds the token for POST /cordon, /uncordon, /drain and GET /api/v1/analytics on --admin-listen, given as
+    /// `Authorization: Bearer …`. Without it nobody may cordon the node, nor drain it but by SIGTERM
+    #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// How many sockets a second are handed over to other nodes when this one drains, or is cordoned and they poll
+    #[arg(long, env = "CHAT_DRAIN_CONNECTIONS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub drain_connections_per_second: u32,
+
+    /// Within how many seconds all of them are, however many; the end takes up to 10 seconds more
+    #[arg(long, env = "CHAT_DRAIN_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 15)]
+    pub drain_timeout_seconds: u32,
+
+    /// How long messages are kept, in seconds; 0: for ever
+    #[arg(long, env = "CHAT_RETENTION_SECONDS", value_name = "SECONDS", default_value_t = 2_592_000)]
+    pub retention_seconds: u64,
+
+    /// How many log entries a room keeps; 0: all
+    #[arg(long, env = "CHAT_RETENTION_MESSAGES", value_name = "N", default_value_t = 100_000)]
+    pub retention_messages: u64,
+
+    /// What the node tells of itself.
+    #[command(flatten)]
+    pub telemetry: TelemetryOptions,
+}
+
+impl Config {
+    /// Checks what must not be printed when it is wrong, and what only fits together.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn check(&self) -> Result<(), String> {
+        if self.session_keys.iter().any(|key| key.bytes().len() < MIN_KEY_BYTES) {
+            return Err("--session-keys: a key must have at least 32 characters; try: openssl rand -hex 32".to_owned());
+        }
+        self.redis().map_or(Ok(()), |redis| redis.check())
+    }
+
+    /// The Redis that the nodes share, if they do.
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisConfig> {
+        self.redis.broker(self.retention())
+    }
+
+    /// How often one user may send.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        Rate { per_second: self.messages_per_second, burst: self.message_burst }
+    }
+
+    /// How fast sockets are handed over to other nodes: so many a second, within so long.
+    #[must_use]
+    pub fn drain_pace(&self) -> (u32, Duration) {
+        (self.drain_connections_per_second, Duration::from_secs(self.drain_timeout_seconds.into()))
+    }
+
+    /// How much of each log is kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention { max_age_ms: self.retention_seconds.saturating_mul(1000), max_entries: self.retention_messages }
+    }
+
+    /// The largest packet a client may send, in bytes. JSON can make four bytes and more of one
+    /// (`\u0000`), and small limits must leave room for the other requests.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        (self.max_message_bytes as usize).saturating_mul(4).max(65_536)
+    }
+}
+
+/// Takes any text: clap would print a value that its parser refuses. [`Config::check`] judges it.
+fn parse_key(text: &str) -> Result<SigningKey, std::convert::Infallible> {
+    Ok(SigningKey::new(text.as_bytes().to_vec()))
+}
+
+fn parse_node_id(text: &str) -> Result<NodeId, String> {
+    NodeId::parse(text).map_err(|error| format!("a node id {error}"))
+}
+
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| "not a network such as 10.0.0.0/8, nor an address".to_owned())
+}
+
+/// An origin is a scheme, a host and perhaps a port: what a browser sends. Anything else would
+/// never match, so it is refused at the start.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let uri: http::Uri = text.parse().map_err(|_| "not an origin".to_owned())?;
+    let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) if bare => {
+            Ok(format!("{scheme}://{authority}").to_lowercase())
+        }
+        _ => Err("an origin is http:// or https://, a host and perhaps a port, and nothing after it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Config, String> {
+        let arguments = std::iter::once("chat-server").chain(arguments.iter().copied());
+        Cli::try_parse_from(arguments).map(|cli| cli.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_variable_of_its_name() {
+        for argument in Cli::command().get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+            let flag = argument.get_long().unwrap_or_default();
+            let expected = format!("CHAT_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().and_then(|v| v.to_str()), Some(expected.as_str()), "--{flag}");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let command = without(Cli::command(), |name| name == "CHAT_SESSION_KEYS");
+        let looked_at: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+        assert!(!looked_at.contains(&OsStr::new("CHAT_SESSION_KEYS")));
+        assert!(looked_at.contains(&OsStr::new("CHAT_REDIS_URL")));
+    }
+
+    #[test]
+    fn an_origin_with_a_path_is_refused_with_a_reason() {
+        assert_eq!(parse(&["--allowed-origins", "https://A.example"]).unwrap().allowed_origins, ["https://a.example"]);
+        for bad in ["https://a.example/", "https://a.example/x", "a.example", "ftp://a.example"] {
+            let error = parse(&["--allowed-origins", bad]).unwrap_err();
+            assert!(error.contains("origin"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused_and_never_shown() {
+        let error = parse(&["--session-keys", "short"]).unwrap().check().unwrap_err();
+        assert!(error.contains("at least 32") && !error.contains("short"), "{error}");
+        let config = parse(&["--session-keys", &"k".repeat(32)]).unwrap();
+        assert_eq!(config.check(), Ok(()));
+        assert!(!format!("{config:?}").contains("kkkk"));
+    }
+
+    #[test]
+    fn a_single_address_is_a_network() {
+        let config = parse(&["--trusted-proxies", "10.0.0.0/8,127.0.0.1"]).unwrap();
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert!(parse(&["--trusted-proxies", "nginx"]).is_err());
+    }
+}

@@ -1,0 +1,60 @@
+//! What the node tells of itself.
+
+use clap::Args;
+
+use crate::observability::logs::LogFormat;
+
+/// The options of logs and traces.
+#[derive(Debug, Clone, Args)]
+pub struct TelemetryOptions {
+    /// How logs are written: json, pretty for plain lines, or auto, which is pretty on a terminal and json elsewhere
+    #[arg(long, env = "CHAT_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// The OpenTelemetry collector that is told what becomes of messages, as http://host:4317: OTLP over gRPC, without TLS.
+    /// Without it nothing is told. OTEL_RESOURCE_ATTRIBUTES adds to what is told of the node, such as k8s.namespace.name;
+    /// OTEL_EXPORTER_OTLP_HEADERS goes to the collector with it; OTEL_EXPORTER_OTLP_ENDPOINT does not count
+    #[arg(long, env = "CHAT_OTLP_ENDPOINT", value_name = "URL", value_parser = parse_collector)]
+    pub otlp_endpoint: Option<String>,
+
+    /// How many of the messages that come in are followed, from 0 to 1; each is, or is not, on all nodes
+    #[arg(long, env = "CHAT_TRACE_SAMPLE_RATIO", value_name = "RATIO", default_value = "0.01", value_parser = parse_ratio)]
+    pub trace_sample_ratio: f64,
+}
+
+fn parse_collector(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "not a URL".to_owned())?;
+    match uri.scheme_str() {
+        Some("http") if uri.path() == "/" && uri.query().is_none() => Ok(text.to_owned()),
+        Some("https") => {
+            Err("traces are sent without TLS: name a collector in the same network, by http://".to_owned())
+        }
+        _ => Err("a collector is http://, a host and a port, such as http://otel-collector:4317".to_owned()),
+    }
+}
+
+fn parse_ratio(text: &str) -> Result<f64, String> {
+    let ratio: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&ratio) { Ok(ratio) } else { Err("from 0, for none, to 1, for all".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_reached_by_http_and_nothing_else() {
+        assert!(parse_collector("http://otel-collector.monitoring:4317").is_ok());
+        for bad in ["https://a:4317", "a:4317", "http://a:4317/v1/traces", "grpc://a:4317", "http://", ""] {
+            assert!(parse_collector(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_between_none_and_all() {
+        assert_eq!(parse_ratio("0.01"), Ok(0.01));
+        for bad in ["-0.1", "1.01", "NaN", "1%", ""] {
+            assert!(parse_ratio(bad).is_err(), "{bad}");
+        }
+    }
+}

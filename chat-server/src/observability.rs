@@ -1,0 +1,5 @@
+//! What a node tells its operators: metrics, traces and logs.
+
+pub mod logs;
+pub mod metrics;
+pub mod traces;

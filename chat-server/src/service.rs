@@ -1,0 +1,7 @@
+//! The use cases of the chat. None of them knows a transport.
+
+pub mod analytics;
+pub mod identity;
+pub mod messages;
+pub mod presence;
+pub mod rooms;

@@ -1,0 +1,204 @@
+//! Who is there. Presence expires instead of being counted: what a node said holds only while
+//! that node goes on saying that it lives.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::domain::id::{NodeId, UserId};
+use crate::domain::position::Millis;
+use crate::domain::room::Kind;
+use crate::domain::user::{Status, User};
+use crate::service::identity::PROFILE;
+use crate::service::rooms::{Rooms, Signal};
+use crate::store::{Broker, StoreError, Topic};
+
+/// How long a dead node's users look as if they were there, at most, with [`SWEEP`] added.
+pub const NODE_TTL_MS: Millis = 15_000;
+/// How often a node says that it lives, and looks for nodes that don't.
+pub const SWEEP: Duration = Duration::from_secs(4);
+/// How long a user whose last socket closed still counts as there: a reload is no news.
+const GRACE: Duration = Duration::from_secs(2);
+const REAPED_AT_ONCE: usize = 500;
+
+/// The presence of the users of one node.
+#[derive(Clone)]
+pub struct Presence {
+    broker: Arc<dyn Broker>,
+    rooms: Rooms,
+    node: NodeId,
+    here: Arc<Mutex<HashMap<UserId, Here>>>,
+}
+
+struct Here {
+    user: Arc<User>,
+    sockets: usize,
+    /// Rises with each coming, so that a departure that waited knows that it is outdated.
+    visit: u64,
+}
+
+impl Presence {
+    /// The presence that `node` will tell of.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>, rooms: Rooms, node: NodeId) -> Self {
+        Self { broker, rooms, node, here: Arc::default() }
+    }
+
+    /// A socket of the user was opened. Returns at once; the news spreads on its own.
+    pub fn came(&self, user: &Arc<User>) {
+        let first = {
+            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry =
+                here.entry(user.id.clone()).or_insert_with(|| Here { user: user.clone(), sockets: 0, visit: 0 });
+            entry.sockets += 1;
+            entry.visit += 1;
+            entry.visit == 1
+        };
+        if first {
+            let (this, user) = (self.clone(), user.clone());
+            tokio::spawn(async move {
+                match this.broker.set_presence(&this.node, &user.id, Some(&card(&user))).await {
+                    Ok((false, true)) => this.announce(&user.id, Status::Online).await,
+                    Ok(_) => {}
+                    // The next beat that passes tells of everybody who is here.
+                    Err(error) => tracing::debug!(%error, "presence could not be told"),
+                }
+            });
+        }
+    }
+
+    /// A socket of the user was closed.
+    pub fn went(&self, user: &UserId) {
+        let visit = {
+            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(entry) = here.get_mut(user) else { return };
+            entry.sockets = entry.sockets.saturating_sub(1);
+            if entry.sockets > 0 {
+                return;
+            }
+            entry.visit
+        };
+        let (this, user) = (self.clone(), user.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            {
+                let mut here = this.here.lock().unwrap_or_else(PoisonError::into_inner);
+                match here.get(&user) {
+                    Some(entry) if entry.visit == visit && entry.sockets == 0 => here.remove(&user),
+                    _ => return,
+                };
+            }
+            match this.broker.set_presence(&this.node, &user, None).await {
+                Ok((true, false)) => this.announce(&user, Status::Offline).await,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "absence could not be told"),
+            }
+        });
+    }
+
+    /// Tells those who share a private room or a direct message with the user.
+    async fn announce(&self, user: &UserId, status: Status) {
+        if let Err(error) = self.try_announce(user, status).await {
+            tracing::debug!(%error, "a change of presence could not be announced");
+        }
+    }
+
+    async fn try_announce(&self, user: &UserId, status: Status) -> Result<(), StoreError> {
+        let found = self.broker.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
+        let profile = found.values.into_iter().next().flatten();
+        let Some(person) = profile.and_then(|text| serde_json::from_str::<User>(&text).ok()) else {
+            return Ok(());
+        };
+        for (room, info) in self.rooms.of_user(user).await? {
+            if info.kind == Kind::Public {
+                continue;
+            }
+            let signal = Signal {
+                event: "presence".into(),
+                except: Some(user.clone()),
+                version: Some(found.now),
+                payload: json!({ "user": person, "status": status }),
+            };
+            self.rooms.signal(&room, &signal).await?;
+        }
+        Ok(())
+    }
+
+    /// Says that the node lives and buries those that don't, until the task is dropped.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beaten_at: Option<tokio::time::Instant> = None;
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.broker.beat(&self.node, NODE_TTL_MS).await {
+                tracing::debug!(%error, "the node could not say that it lives");
+                continue;
+            }
+            // After a pause others may have buried this node: tell of everyone again.
+            let fresh = beaten_at.is_some_and(|at| at.elapsed() < Duration::from_millis(NODE_TTL_MS) - SWEEP);
+            if !fresh {
+                self.tell_all().await;
+            }
+            beaten_at = Some(tokio::time::Instant::now());
+            self.reap().await;
+        }
+    }
+
+    async fn tell_all(&self) {
+        let users: Vec<Arc<User>> = {
+            let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+            here.values().map(|here| here.user.clone()).collect()
+        };
+        for user in users {
+            match self.broker.set_presence(&self.node, &user.id, Some(&card(&user))).await {
+                Ok((false, true)) => self.announce(&user.id, Status::Online).await,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn reap(&self) {
+        loop {
+            match self.broker.reap(REAPED_AT_ONCE).await {
+                Ok(users) => {
+                    for user in &users {
+                        self.announce(user, Status::Offline).await;
+                    }
+                    if users.len() < REAPED_AT_ONCE {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "dead nodes could not be looked for");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The status of each user.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn of(&self, users: &[UserId]) -> Result<Vec<Status>, StoreError> {
+        let cards = self.broker.presence(users).await?;
+        Ok(cards.iter().map(|card| if card.is_some() { Status::Online } else { Status::Offline }).collect())
+    }
+
+    /// A page of the users that are connected, by id.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
+        let page = self.broker.online(after, limit).await?;
+        Ok(page.into_iter().filter_map(|(_, card)| serde_json::from_str(&card).ok()).collect())
+    }
+}
+
+fn card(user: &User) -> String {
+    json!(user).to_string()
+}

@@ -1,0 +1,300 @@
+//! What people do in rooms. Each function checks the rights, makes one [`Commit`] and says what
+//! came of it; the events reach everyone through the bus.
+//!
+//! A room is a topic: the field `info` says what it is, `m:USER` that someone is a member and
+//! what they may do, `i:TOKEN` that a link lets people in. A commit expects the fields that its
+//! check read, so that a right that was taken meanwhile is not used.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::permission::Standing;
+use crate::domain::position::{Offset, Position};
+use crate::domain::room::{Info, Member, Role, View};
+use crate::domain::user::User;
+use crate::store::{Append, Broker, Commit, Committed, Entry, StoreError, Topic};
+
+pub mod membership;
+
+/// Most rooms one person can be in, the lobby not counted.
+pub const MAX_ROOMS_PER_USER: usize = 500;
+/// How often a check is repeated when somebody changed the room between check and commit.
+pub(crate) const TRIES: usize = 8;
+/// Requests to the broker that one user's list of rooms makes at a time.
+const AT_ONCE: usize = 16;
+
+pub(crate) const INFO: &str = "info";
+const MEMBER: &str = "m:";
+const ROOM: &str = "r:";
+
+/// The rooms of a cluster.
+#[derive(Clone)]
+pub struct Rooms {
+    pub(crate) broker: Arc<dyn Broker>,
+}
+
+/// Something that passes, told to the sockets of a room: heard at most once, not stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Signal {
+    /// The event's name on the socket.
+    pub event: String,
+    /// Whose sockets don't hear it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub except: Option<UserId>,
+    /// Of two signals about one user, reaching a socket through two rooms, the older is dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// What is told.
+    pub payload: serde_json::Value,
+}
+
+/// Something told to all sockets of one person, on all nodes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Notice {
+    /// The person became a member of a room.
+    Added {
+        /// Which room.
+        room: RoomId,
+        /// The offset of the joining; the room is heard from there on.
+        offset: Offset,
+        /// The socket that asked for it and knows.
+        by_socket: Option<String>,
+    },
+    /// The person read a room up to somewhere.
+    Read {
+        /// Which room.
+        room: RoomId,
+        /// Up to where.
+        offset: Offset,
+        /// What is left.
+        unread: u64,
+        /// The socket that asked for it and knows.
+        by_socket: Option<String>,
+    },
+}
+
+/// A room as it stands to one person, with the very field values that say so.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What the room is.
+    pub info: Info,
+    /// The person's membership. Everyone is a member of the lobby.
+    pub member: Option<Member>,
+    info_field: Option<String>,
+    member_field: Option<String>,
+}
+
+impl Access {
+    /// What the person is to the room.
+    #[must_use]
+    pub fn standing(&self, room: &RoomId) -> Standing {
+        Standing { kind: self.info.kind, lobby: room.is_lobby(), role: self.member.as_ref().map(|member| member.role) }
+    }
+
+    /// What must still be so for the rights to hold.
+    pub(crate) fn unchanged(&self, room: &RoomId, user: &UserId) -> Vec<(String, Option<String>)> {
+        if room.is_lobby() {
+            return Vec::new();
+        }
+        vec![(INFO.to_owned(), self.info_field.clone()), (member_field(user), self.member_field.clone())]
+    }
+}
+
+impl Rooms {
+    /// The rooms that `broker` keeps.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>) -> Self {
+        Self { broker }
+    }
+
+    /// Makes sure that the lobby is there.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn ensure_lobby(&self) -> Result<(), StoreError> {
+        let commit = Commit {
+            expect: vec![(INFO.to_owned(), None)],
+            set: vec![(INFO.to_owned(), Some(to_json(&Info::lobby())?))],
+            ..Commit::default()
+        };
+        self.broker.commit(&room_topic(&RoomId::lobby()), commit).await.map(drop)
+    }
+
+    /// How a room stands to a person.
+    ///
+    /// # Errors
+    /// `not_found` if there is no such room. Whether the person may see it is the caller's to
+    /// ask, of [`Access::standing`].
+    pub async fn access(&self, user: &User, room: &RoomId) -> Result<Access, Refusal> {
+        self.try_access(user, room).await?.ok_or_else(no_such_room)
+    }
+
+    /// How a room stands to a person; `None` if there is no such room.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn try_access(&self, user: &User, room: &RoomId) -> Result<Option<Access>, StoreError> {
+        if room.is_lobby() {
+            let member = Member { user: user.clone(), role: Role::Member };
+            let access = Access { info: Info::lobby(), member: Some(member), info_field: None, member_field: None };
+            return Ok(Some(access));
+        }
+        let fields = self.broker.fields(&room_topic(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
+        access_from(fields.values)
+    }
+
+    /// The rooms that a person is in, the lobby not among them.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn of_user(&self, user: &UserId) -> Result<Vec<(RoomId, Info)>, StoreError> {
+        let listed = self.broker.list(&Topic::User(user.clone()), ROOM, None, MAX_ROOMS_PER_USER).await?;
+        let ids = listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(ROOM)?).ok());
+        // The list is written before the membership and removed after it, so that it may name a
+        // room too many, never one too few: the room itself decides.
+        let checked = stream::iter(ids).map(|room| async move {
+            let names = [INFO.to_owned(), member_field(user)];
+            let access = access_from(self.broker.fields(&room_topic(&room), &names).await?.values)?;
+            Ok(access.filter(|access| access.member.is_some()).map(|access| (room, access.info)))
+        });
+        checked.buffered(AT_ONCE).try_filter_map(|found: Option<_>| async { Ok(found) }).try_collect().await
+    }
+
+    /// The room as the person sees it.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn view(&self, user: &UserId, room: &RoomId, access: &Access) -> Result<View, Refusal> {
+        let members = if room.is_lobby() {
+            self.broker.online_count().await?
+        } else {
+            self.broker.count(&room_topic(room), MEMBER).await?
+        };
+        Ok(View {
+            room: room.clone(),
+            name: access.info.name_for(user).to_owned(),
+            kind: access.info.kind,
+            topic: access.info.topic.clone(),
+            role: access.member.as_ref().map(|member| member.role),
+            members,
+        })
+    }
+
+    /// Tells the sockets of a room something that passes.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn signal(&self, room: &RoomId, signal: &Signal) -> Result<(), StoreError> {
+        self.broker.signal(&room_topic(room), to_json(signal)?).await
+    }
+
+    /// Tells all sockets of a person something.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn notify(&self, user: &UserId, notice: &Notice) -> Result<(), StoreError> {
+        self.broker.signal(&Topic::User(user.clone()), to_json(notice)?).await
+    }
+
+    /// Commits what `change` makes of the room as it stands, anew if somebody changed the room
+    /// in between. `None` from `change`: there is nothing to do.
+    async fn commit_with<F>(&self, user: &User, room: &RoomId, change: F) -> Result<(Access, Option<Position>), Refusal>
+    where
+        F: Fn(&Access) -> Result<Option<Commit>, Refusal>,
+    {
+        for _ in 0..TRIES {
+            let access = self.access(user, room).await?;
+            let Some(mut commit) = change(&access)? else { return Ok((access, None)) };
+            commit.expect.extend(access.unchanged(room, &user.id));
+            match self.broker.commit(&room_topic(room), commit).await? {
+                Committed::Done { entry } => return Ok((access, entry.map(|(position, _)| position))),
+                Committed::Repeated(entry) => return Ok((access, Some(position_of(&entry)))),
+                Committed::Refused(_) => {}
+            }
+        }
+        Err(Refusal::new(Code::Unavailable, "the room is changing too fast; try again"))
+    }
+}
+
+pub(crate) fn access_from(values: Vec<Option<String>>) -> Result<Option<Access>, StoreError> {
+    let mut values = values.into_iter();
+    let (info_field, member_field) = (values.next().flatten(), values.next().flatten());
+    let Some(text) = &info_field else { return Ok(None) };
+    let info = from_json(text)?;
+    let member = member_field.as_deref().map(from_json).transpose()?;
+    Ok(Some(Access { info, member, info_field, member_field }))
+}
+
+/// The topic of a room.
+#[must_use]
+pub fn room_topic(room: &RoomId) -> Topic {
+    Topic::Room(room.clone())
+}
+
+/// Where an entry is.
+#[must_use]
+pub fn position_of(entry: &Entry) -> Position {
+    Position { epoch: entry.epoch.clone(), offset: entry.offset }
+}
+
+fn member_field(user: &UserId) -> String {
+    format!("{MEMBER}{user}")
+}
+
+fn room_field(room: &RoomId) -> String {
+    format!("{ROOM}{room}")
+}
+
+pub(crate) fn no_such_room() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such room")
+}
+
+/// The entry that tells of a member who came or went.
+pub(crate) fn member_event(
+    event: &'static str,
+    by: &User,
+    user: &User,
+    detail: serde_json::Value,
+) -> Result<Append, StoreError> {
+    let mut payload = json!({ "by": by, "user": user });
+    if let (Some(payload), serde_json::Value::Object(detail)) = (payload.as_object_mut(), detail) {
+        payload.extend(detail);
+    }
+    Ok(Append {
+        event,
+        by: by.id.clone(),
+        payload: without_braces(&payload)?,
+        nonce: None,
+        counted: false,
+        trace: None,
+    })
+}
+
+/// The members of a JSON object, as [`Append::payload`] wants them.
+pub(crate) fn without_braces<T: Serialize>(object: &T) -> Result<String, StoreError> {
+    let mut text = to_json(object)?;
+    text.pop();
+    text.remove(0);
+    Ok(text)
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Unavailable, "the store can't be reached; send the same request again")
+            .because(error.to_string())
+    }
+}

@@ -1,0 +1,367 @@
+//! What only Redis can do: be shared, lose its scripts and connections, be away, come back.
+
+use std::time::Instant;
+
+use super::*;
+use crate::domain::position::{Epoch, Position};
+use crate::store::StoreError;
+
+/// Waits until the broker says so.
+pub(super) async fn until_available(node: &Node, available: bool) {
+    let begun = Instant::now();
+    while node.broker.is_available() != available {
+        assert!(begun.elapsed() < Duration::from_secs(15), "not {available} in 15 s");
+        pause(10).await;
+    }
+}
+
+/// Commits until it is heard, over a bus that may still be on its way back.
+pub(super) async fn until_heard(node: &mut Node, topic: &Topic, text: &str) {
+    while !matches!(node.hear().await, Heard::Interrupted) {}
+    node.say(topic, message("u", text)).await;
+    while node.hear_entry().await.payload != text {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_hear_one_order() {
+    let server = Server::start();
+    let (mut a, mut b, topic) = (server.node().await, server.node().await, room("a"));
+    for node in [&a, &b] {
+        node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    }
+    let writers = [&a, &b].into_iter().flat_map(|node| (0..4).map(|_| node.broker.clone())).map(|broker| {
+        let topic = topic.clone();
+        tokio::spawn(async move {
+            for i in 0..200 {
+                broker.commit(&topic, message("u", &i.to_string())).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let log = a.all(&topic).await.entries;
+    assert_eq!(log.len(), 1_600);
+    for (i, entry) in log.into_iter().enumerate() {
+        assert_eq!(entry.offset, i as u64 + 1);
+        let heard = Heard::Entry(topic.clone(), entry, None);
+        assert_eq!(a.hear().await, heard);
+        assert_eq!(b.hear().await, heard);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_stores_another_reads() {
+    let server = Server::start();
+    let (a, b, topic) = (server.node().await, server.node().await, room("a"));
+    a.say(&topic, nonced("u", "1", "n")).await;
+    assert!(matches!(b.broker.commit(&topic, nonced("u", "2", "n")).await.unwrap(), Committed::Repeated(_)));
+    assert_eq!(a.all(&topic).await, b.all(&topic).await);
+    a.broker.set_presence(&node("a"), &user("u"), Some("1")).await.unwrap();
+    assert_eq!(b.broker.set_presence(&node("b"), &user("u"), Some("1")).await.unwrap(), (true, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_redis_lost_are_loaded_again() {
+    let server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    assert_eq!(server.ask("SCRIPT FLUSH"), "+OK");
+    assert_eq!(node.say(&topic, message("u", "2")).await.0, 2);
+    assert_eq!(node.all(&topic).await.top, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_subscription_is_told_and_comes_back() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(&[topic.clone(), room("b")]).await.unwrap();
+    for round in 0..3 {
+        assert_eq!(server.ask("CLIENT KILL TYPE pubsub"), ":1");
+        until_heard(&mut node, &topic, &round.to_string()).await;
+    }
+    node.say(&room("b"), message("u", "b")).await;
+    while node.hear_entry().await.payload != "b" {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_cannot_be_read_is_an_interruption() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    assert_eq!(server.ask("PUBLISH chat:{room:a} nonsense"), ":1");
+    assert_eq!(node.hear().await, Heard::Interrupted);
+    node.broker.signal(&topic, "1".to_owned()).await.unwrap();
+    assert_eq!(node.hear().await, Heard::Signal(topic, "1".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_redis_is_unavailable_at_once_and_works_again_after() {
+    let mut server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.say(&topic, nonced("u", "1", "n")).await;
+    node.hear_entry().await;
+    let slice = node.all(&topic).await;
+    let (before, entry) = (slice.lineage.epoch, slice.entries[0].clone());
+
+    server.stop();
+    until_available(&node, false).await;
+    // The other of the two connections may take a moment longer to see it.
+    pause(100).await;
+    let begun = Instant::now();
+    let unavailable = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Unavailable(_))));
+    unavailable(node.broker.commit(&topic, message("u", "lost")).await.map(drop));
+    unavailable(node.broker.fields(&topic, &["a".to_owned()]).await.map(drop));
+    unavailable(node.broker.count(&topic, "").await.map(drop));
+    unavailable(node.broker.signal(&topic, String::new()).await);
+    unavailable(node.broker.subscribe(&[room("b")]).await);
+    unavailable(node.broker.beat(&super::node("a"), 1).await);
+    node.broker.unsubscribe(&[room("b")]).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+
+    pause(500).await;
+    assert!(server.run());
+    until_available(&node, true).await;
+    until_heard(&mut node, &topic, "2").await;
+    let slice = node.all(&topic).await;
+    assert_eq!(slice.lineage.shared_with(&before), Some(1), "append-only: the log goes on where it was");
+    assert_eq!((slice.top, &slice.entries[0]), (2, &entry), "what was stored is as it was");
+    let repeated = node.broker.commit(&topic, nonced("u", "3", "n")).await.unwrap();
+    assert_eq!(repeated, Committed::Repeated(entry), "and has the answer that it had");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_under_way_when_redis_stops_end_soon() {
+    let mut server = Server::start();
+    let node = server.node().await;
+    let writers: Vec<_> = (0..4)
+        .map(|i| {
+            let (broker, topic) = (node.broker.clone(), room(&format!("r{i}")));
+            tokio::spawn(async move { while broker.commit(&topic, message("u", "")).await.is_ok() {} })
+        })
+        .collect();
+    pause(200).await;
+    server.stop();
+    for writer in writers {
+        tokio::time::timeout(Duration::from_secs(4), writer).await.expect("a commit hangs").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stalls_is_unavailable_and_runs_nothing_twice() {
+    let server = Server::start();
+    let (mut node, topic) = (server.node().await, room("a"));
+    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    server.send("STOP");
+    let begun = Instant::now();
+    let error = node.broker.commit(&topic, message("u", "stalled")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    until_available(&node, false).await;
+    server.send("CONT");
+    until_available(&node, true).await;
+    until_heard(&mut node, &topic, "after").await;
+    let log = node.all(&topic).await.entries;
+    assert!(log.iter().filter(|entry| entry.payload == "stalled").count() <= 1, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_later_is_found() {
+    let mut server = Server::absent();
+    let begun = Instant::now();
+    let mut node = server.node().await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(!node.broker.is_available());
+    assert!(node.broker.subscribe(&[room("a")]).await.is_err());
+    assert!(server.run());
+    until_available(&node, true).await;
+    node.broker.subscribe(&[room("a")]).await.unwrap();
+    node.say(&room("a"), message("u", "1")).await;
+    assert_eq!(node.hear_entry().await.payload, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_that_cannot_be_used_is_refused_without_its_password() {
+    for url in ["", "localhost", "http://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"] {
+        let config = RedisConfig::new(url);
+        let error = RedisBroker::connect(config).await.err().expect(url).to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_waited_out() {
+    let server = Server::start();
+    assert_eq!(server.ask("CONFIG SET requirepass right"), "+OK");
+    let url = server.url().replace("redis://", "redis://:right@");
+    let (right, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
+    assert!(right.is_available());
+    let url = url.replace("right", "wrong");
+    let (wrong, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
+    assert!(!wrong.is_available());
+    let error = wrong.touch(&room("a"), 1).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Unavailable(why) if why.contains("refuses the user or the password")),
+        "{error}"
+    );
+
+    let separate = RedisConfig { password: Some("right".to_owned()), ..RedisConfig::new(&server.url()) };
+    let (separate, _heard) = RedisBroker::connect(separate).await.unwrap();
+    assert!(separate.is_available(), "a password beside the URL counts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_dropped_lets_go_of_redis() {
+    let server = Server::start();
+    for _ in 0..3 {
+        server.node().await;
+    }
+    pause(200).await;
+    assert_eq!(server.info("clients", "connected_clients"), 1.0, "only the one that asks");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chats_in_two_databases_of_one_redis_do_not_hear_each_other() {
+    let server = Server::start();
+    let (mut first, topic) = (server.node().await, room("a"));
+    let config = RedisConfig::new(&format!("{}/3", server.url()));
+    let (broker, heard) = RedisBroker::connect(config).await.unwrap();
+    let mut third = Node { broker: Arc::new(broker), heard };
+    for node in [&first, &third] {
+        node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    }
+    first.say(&topic, message("u", "in the first")).await;
+    assert_eq!(first.hear_entry().await.payload, "in the first");
+    third.hears_nothing().await;
+    third.say(&topic, message("u", "in the third")).await;
+    assert_eq!(third.hear_entry().await.payload, "in the third");
+    first.hears_nothing().await;
+}
+
+/// A position in the life that a log has now.
+async fn here(node: &Node, topic: &Topic, offset: Offset) -> Position {
+    Position { epoch: node.all(topic).await.lineage.epoch, offset }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_lost_the_end_of_a_log_is_told_from_one_that_did_not() {
+    let mut server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    for text in ["1", "2"] {
+        node.say(&topic, message("u", text)).await;
+    }
+    let saved = server.saved();
+    node.say(&topic, message("u", "3, to be lost")).await;
+    let (kept, lost) = (here(&node, &topic, 2).await, here(&node, &topic, 3).await);
+    server.stop();
+    server.restore(&saved);
+    assert!(server.run());
+    until_available(&node, true).await;
+
+    // Nothing was committed since: the reading itself tells.
+    let slice = node.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost));
+    node.say(&topic, message("u", "another 3")).await;
+    node.say(&topic, message("u", "4")).await;
+    let slice = node.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost), "another entry stands where the lost one was");
+    assert_eq!((offsets(&slice), slice.lineage.ended.len()), (vec![1, 2, 3, 4], 1));
+    assert_eq!(slice.entries[2].payload, "another 3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_promoted_begins_a_new_life_and_says_what_it_has() {
+    let (server, replica) = (Server::start(), Server::start());
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    assert_eq!(replica.ask(&server.replicaof()), "+OK");
+    let begun = Instant::now();
+    while replica.info("replication", "slave_repl_offset") < 1.0 || replica.ask("EXISTS chat:{room:a}:l") != ":1" {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the replica does not follow");
+        pause(20).await;
+    }
+    let kept = here(&node, &topic, 1).await;
+    // Nothing gets through to the replica any more.
+    assert_eq!(replica.ask("REPLICAOF NO ONE"), "+OK");
+    node.say(&topic, message("u", "2, on the old primary")).await;
+    let lost = here(&node, &topic, 2).await;
+
+    let after = replica.node().await;
+    after.say(&topic, message("u", "2, on the new one")).await;
+    let slice = after.all(&topic).await;
+    assert!(slice.covers(&kept) && !slice.covers(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_was_demoted_is_left_for_whoever_is_at_its_address_now() {
+    let (server, other) = (Server::start(), Server::start());
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    let connections = || server.info("stats", "total_connections_received");
+    assert_eq!(server.ask(&other.replicaof()), "+OK");
+    let before = connections();
+    let refused = node.broker.commit(&topic, message("u", "2")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let begun = Instant::now();
+    // Asking is a connection, too: the first after `before` is our own.
+    let mut asked = 1.0;
+    while connections() <= before + asked {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it stays with one that takes no writes");
+        asked += 1.0;
+        pause(20).await;
+    }
+    assert_eq!(server.ask("REPLICAOF NO ONE"), "+OK");
+    until_available(&node, true).await;
+    while node.broker.commit(&topic, message("u", "3")).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it does not work again");
+        pause(20).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_so_many_lives_are_remembered_and_older_positions_refused() {
+    let mut server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, message("u", "1")).await;
+    let first = here(&node, &topic, 1).await;
+    server.stop();
+    assert!(server.run());
+    until_available(&node, true).await;
+    assert!(node.all(&topic).await.covers(&first));
+    // What the script would have kept after very many restarts.
+    let lives = (0..32).map(|life| format!("e{life}:1,")).collect::<String>();
+    assert_eq!(server.ask(&format!("HSET chat:{{room:a}}:f \"\\xffe\" {lives}")), ":0");
+    assert_eq!(server.change_head("chat:{room:a}:f", "{[10]='other'}"), ":0");
+    let slice = node.all(&topic).await;
+    assert_eq!(slice.lineage.ended.len(), 32);
+    assert!(!slice.lineage.holds(&Position { epoch: Epoch::new("e0"), offset: 1 }), "the oldest is forgotten");
+    assert!(slice.lineage.holds(&Position { epoch: Epoch::new("e1"), offset: 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_without_its_head_is_begun_anew() {
+    let server = Server::start();
+    let (node, topic) = (server.node().await, room("a"));
+    node.say(&topic, nonced("u", "1", "n")).await;
+    assert_eq!(server.ask("DEL chat:{room:a}:f"), ":1");
+    assert_eq!(node.say(&topic, nonced("u", "2", "n2")).await.0, 1);
+    assert_eq!(node.all(&topic).await.entries[0].payload, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_log_goes_with_its_last_entry_and_its_nonces_too() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 200, max_entries: 0 }).await;
+    let topic = room("a");
+    node.say(&topic, nonced("u", "1", "n")).await;
+    assert_eq!(server.ask("EXISTS chat:{room:a}:l chat:{room:a}:n"), ":2");
+    let begun = Instant::now();
+    while server.ask("EXISTS chat:{room:a}:l chat:{room:a}:n") != ":0" {
+        assert!(begun.elapsed() < Duration::from_secs(15), "nobody trims it");
+        pause(50).await;
+    }
+    let slice = node.all(&topic).await;
+    assert_eq!((slice.top, slice.first), (1, 2), "offsets go on");
+    assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 2);
+}

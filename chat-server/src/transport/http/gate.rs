@@ -1,0 +1,187 @@
+//! Who gets to the handshake: pages of allowed origins, while the node takes sockets.
+//!
+//! What passes by itself is refused with 503 before a connection is made: proxies try the next
+//! node, and stock clients try again. CORS does not cover WebSockets, so origins are checked here
+//! for both transports.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::node::lifecycle::{Lifecycle, State as NodeState};
+use crate::observability::metrics::{HandshakeRefusal, Metrics};
+use crate::store::Broker;
+use crate::transport::socketio::connection::Connection;
+
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// Decides about handshakes.
+#[derive(Clone)]
+pub struct Gate {
+    /// Whether the node takes sockets.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Whether there is somewhere to put what they say.
+    pub broker: Arc<dyn Broker>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whose pages may connect.
+    pub origins: Arc<Origins>,
+    /// How many sockets are open.
+    pub sockets: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// How many may be; 0 is no limit.
+    pub max_connections: usize,
+}
+
+impl Gate {
+    fn refusal(&self, request: &Request) -> Option<HandshakeRefusal> {
+        let connection = request.extensions().get::<ConnectInfo<Connection>>();
+        let address = connection.map(|ConnectInfo(connection)| connection.address().ip());
+        if !self.origins.allow(request.headers(), address) {
+            return Some(HandshakeRefusal::Origin);
+        }
+        if has_session(request) || request.method() == Method::OPTIONS { None } else { self.busy() }
+    }
+
+    /// Why the node takes no new sockets now.
+    fn busy(&self) -> Option<HandshakeRefusal> {
+        let state = self.lifecycle.state();
+        if state == NodeState::Draining {
+            Some(HandshakeRefusal::Draining)
+        } else if state == NodeState::Cordoned {
+            Some(HandshakeRefusal::Cordoned)
+        } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.broker.is_available() {
+            Some(HandshakeRefusal::Unavailable)
+        } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
+            Some(HandshakeRefusal::Full)
+        } else {
+            None
+        }
+    }
+}
+
+fn has_session(request: &Request) -> bool {
+    request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="))
+}
+
+/// Lets a request of Socket.IO pass, or refuses it.
+pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let Some(refusal) = gate.refusal(&request) else {
+        let polls = has_session(&request);
+        let response = next.run(request).await;
+        // A proxy that holds clients to nodes by their address sends a client that this node did not
+        // take here all the same, with each poll. It gets to where it was taken in the same way as
+        // with its handshake.
+        if polls && response.status() == StatusCode::BAD_REQUEST && gate.busy().is_some() {
+            return unavailable("this session may be with another node: try there\n".to_owned());
+        }
+        return response;
+    };
+    gate.metrics.handshake_refused(refusal);
+    let word = refusal.as_str();
+    match refusal {
+        HandshakeRefusal::Origin => (StatusCode::FORBIDDEN, format!("{word}: not an allowed origin\n")).into_response(),
+        HandshakeRefusal::Unavailable
+        | HandshakeRefusal::Cordoned
+        | HandshakeRefusal::Draining
+        | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n")),
+    }
+}
+
+fn unavailable(text: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], text).into_response()
+}
+
+/// Whose pages may connect.
+pub struct Origins {
+    allowed: Vec<String>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Origins {
+    /// Pages of `allowed`, and those that this server's own address served. What a proxy says of
+    /// the scheme is believed only from `trusted_proxies`.
+    #[must_use]
+    pub fn new(allowed: Vec<String>, trusted_proxies: Vec<IpNet>) -> Self {
+        Self { allowed, trusted_proxies }
+    }
+
+    fn allow(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
+        // Browsers always say where a page is from; what says nothing is no page.
+        let Some(origin) = headers.get(header::ORIGIN) else { return true };
+        let Ok(origin) = origin.to_str() else { return false };
+        let origin = origin.to_lowercase();
+        self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) || self.is_own(&origin, headers, peer)
+    }
+
+    /// Same host and port; same scheme too, where a trusted proxy tells which it was.
+    fn is_own(&self, origin: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_lowercase();
+        let Some((scheme, authority)) = origin.split_once("://") else { return false };
+        let trusted = peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
+        let told = headers.get("x-forwarded-proto").filter(|_| trusted).and_then(|proto| proto.to_str().ok());
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
+        !host.is_empty() && bare(authority) == bare(&host) && told.is_none_or(|told| told.eq_ignore_ascii_case(scheme))
+    }
+}
+
+/// What lets a browser read answers for pages of other, allowed origins.
+pub fn cors(origins: Arc<Origins>) -> CorsLayer {
+    let allow = move |origin: &HeaderValue, request: &Parts| {
+        let mut headers = request.headers.clone();
+        headers.insert(header::ORIGIN, origin.clone());
+        origins.allow(&headers, None)
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allow))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(allowed: &[&str], headers: &[(&'static str, &str)]) -> bool {
+        let origins =
+            Origins::new(allowed.iter().map(|&o| o.to_owned()).collect(), vec!["10.0.0.0/8".parse().unwrap()]);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        origins.allow(&map, Some([10, 1, 1, 1].into()))
+    }
+
+    #[test]
+    fn without_a_list_only_ones_own_page_connects() {
+        assert!(allowed(&[], &[("origin", "http://chat:3000"), ("host", "chat:3000")]));
+        assert!(allowed(&[], &[("origin", "https://chat"), ("host", "chat:443")]));
+        assert!(!allowed(&[], &[("origin", "http://evil"), ("host", "chat:3000")]));
+        assert!(!allowed(&[], &[("origin", "null"), ("host", "chat:3000")]));
+        assert!(allowed(&[], &[("host", "chat:3000")]), "no page, no origin");
+    }
+
+    #[test]
+    fn listed_origins_connect_and_only_they() {
+        assert!(allowed(&["https://a.example"], &[("origin", "https://A.example"), ("host", "chat")]));
+        assert!(!allowed(&["https://a.example"], &[("origin", "http://a.example"), ("host", "chat")]));
+        assert!(!allowed(&["https://a.example"], &[("origin", "https://a.example.evil"), ("host", "chat")]));
+        assert!(allowed(&["*"], &[("origin", "https://any"), ("host", "chat")]));
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_the_scheme() {
+        let https = [("origin", "https://chat"), ("host", "chat"), ("x-forwarded-proto", "https")];
+        let http = [("origin", "http://chat"), ("host", "chat"), ("x-forwarded-proto", "https")];
+        assert!(allowed(&[], &https));
+        assert!(!allowed(&[], &http));
+    }
+}

@@ -1,0 +1,69 @@
+//! `/livez`, `/readyz` and `/metrics`, on the admin port.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::node::lifecycle::{Lifecycle, State as NodeState};
+use crate::observability::metrics::{Metrics, Now};
+use crate::store::Broker;
+
+#[derive(Clone)]
+struct Shared {
+    lifecycle: Arc<Lifecycle>,
+    broker: Arc<dyn Broker>,
+    metrics: Metrics,
+}
+
+/// The admin port's routes.
+pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Broker>, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state(Shared { lifecycle, broker, metrics })
+}
+
+/// A broker that is away later on does not make the node unready: it would take all nodes out at
+/// once, and their open sockets with them. Handshakes are refused one by one instead; and the operator
+/// reads here that it is so.
+///
+/// A cordoned node stays ready until nobody polls it: a proxy that forgets the node sends polls
+/// elsewhere, where their sessions are unknown. It cuts no WebSocket for that.
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let state = shared.lifecycle.state();
+    if state == NodeState::Draining || shared.lifecycle.is_cleared() {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", state.as_str())).into_response()
+    } else if shared.lifecycle.is_deaf() {
+        (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
+    } else if shared.lifecycle.has_started() {
+        match shared.broker.trouble() {
+            None => "ok\n".into_response(),
+            Some(why) => format!("ok, but {why}\n").into_response(),
+        }
+    } else {
+        let why = shared.lifecycle.waits_for();
+        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the broker: {why}\n")).into_response()
+    }
+}
+
+async fn render(State(shared): State<Shared>) -> Response {
+    let traffic = shared.broker.traffic();
+    let now = Now {
+        state: shared.lifecycle.state(),
+        broker_is_up: shared.broker.is_available(),
+        redis_commands: traffic.commands,
+        redis_connects: traffic.connects,
+    };
+    match shared.metrics.render(now) {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
