@@ -1,5 +1,6 @@
 //! The whole in a browser: Chromium, and a chat as people find it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::browser::play;
@@ -40,6 +41,21 @@ fn people_in_browsers_do_not_notice_a_rolling_restart() {
         })
         .await;
         deployment.stop();
+    });
+}
+
+/// With `UPDATE=1` it replaces the one in `docs/images`.
+#[test]
+fn the_screenshot_of_the_readme_can_be_taken() {
+    run(async {
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        let folder = tempfile::TempDir::new().expect("a folder for the screenshot");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images/chat.png");
+        let file = if std::env::var_os("UPDATE").is_some() { page } else { folder.path().join("chat.png") };
+        let arguments = [&*cluster.node(0).url(), file.to_str().expect("UTF-8")];
+        play("screenshot.mjs", &arguments, async |what, _| panic!("@{what}?")).await;
+        let bytes = std::fs::metadata(&file).expect("the screenshot").len();
+        assert!((20_000..300_000).contains(&bytes), "{bytes} bytes");
     });
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod docs;
+
 /// The longest that a Rust file may be, tests aside.
 const MOST_LINES: usize = 500;
 

@@ -1,0 +1,70 @@
+//! Markdown: that its links lead somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{assert_none, files, root, text};
+
+fn pages() -> Vec<PathBuf> {
+    files().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// The lines of a page with their numbers, without its blocks of code.
+fn lines(text: &str) -> Vec<(usize, &str)> {
+    let mut lines = Vec::new();
+    let mut fenced = false;
+    for (number, line) in text.lines().enumerate() {
+        let fence = line.trim_start().starts_with("```");
+        if !fence && !fenced && !line.starts_with("    ") {
+            lines.push((number + 1, line));
+        }
+        fenced ^= fence;
+    }
+    lines
+}
+
+/// What links name a page's headings by.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut counts = BTreeMap::new();
+    let mut anchors = BTreeSet::new();
+    for (_, line) in lines(text) {
+        let heading = line.trim_start_matches('#');
+        if heading.len() == line.len() || !heading.starts_with(' ') {
+            continue;
+        }
+        let kept = heading.trim().to_lowercase().replace(' ', "-");
+        let anchor: String = kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect();
+        let count = counts.entry(anchor.clone()).or_insert(0);
+        anchors.insert(if *count == 0 { anchor } else { format!("{anchor}-{count}") });
+        *count += 1;
+    }
+    anchors
+}
+
+/// Where the links of a line lead: `[text](TARGET)`, `[name]: TARGET`.
+fn targets(line: &str) -> Vec<&str> {
+    let inline = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let defined = line.split_once("]: ").filter(|_| line.starts_with('[')).map(|(_, target)| target);
+    inline.chain(defined).filter(|target| !target.contains("://")).collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    let mut problems = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        for (number, line) in lines(&text(&page)) {
+            for target in targets(line) {
+                seen += 1;
+                let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+                let file = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
+                let exists = root().join(&file).exists();
+                if !exists || !anchor.is_empty() && !anchors(&text(&file)).contains(anchor) {
+                    problems.push(format!("{}:{number}: {target} does not exist", page.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "these can't be all links: {seen}");
+    assert_none(&problems);
+}
