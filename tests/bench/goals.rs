@@ -23,9 +23,9 @@ pub(crate) fn markdown(results: &Results) -> String {
     if goals.is_empty() {
         return String::new();
     }
-    let mut out = "\n### What is to be reached\n\n| | figure | at most | |\n|---|---|---|---|\n".to_owned();
+    let mut out = "\n### Goals\n\n| goal | measured | limit | |\n|---|---|---|---|\n".to_owned();
     for Goal { what, figure, most } in &goals {
-        let word = if figure <= most { "reached" } else { "**not reached**" };
+        let word = if figure <= most { "met" } else { "**missed**" };
         let _ = writeln!(out, "| {what} | {figure:.2} | {most:.2} | {word} |");
     }
     out

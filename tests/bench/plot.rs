@@ -51,7 +51,7 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
         Some(Bar { label: contender.title.to_owned(), value, least, greatest, is_ours: is_ours(contender) })
     });
     if !cost.is_empty() {
-        all.push(("cost.svg", bars::draw("µs of server CPU a delivery, Redis counted in (less is better)", &cost)));
+        all.push(("cost.svg", bars::draw("µs of server CPU a delivery, Redis included (lower is better)", &cost)));
     }
     let latency = talk(results, |contender, cell| {
         let (middle, high) = (cell.median("p50_ms")?, cell.median("p99_ms")?);
@@ -72,7 +72,7 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
     }
     if !memory.is_empty() {
         let panel = Panel { title: "connected, and in one room".to_owned(), items: memory };
-        all.push(("memory.svg", bars::draw("KiB of server memory a connection (less is better)", &[panel])));
+        all.push(("memory.svg", bars::draw("KiB of server memory a connection (lower is better)", &[panel])));
     }
     for (file, title, names) in [
         ("nodes.svg", "More nodes: 200 rooms of ten, 10,000 deliveries/s", &["nodes", "nodes-apart"][..]),

@@ -41,27 +41,27 @@ fn tables() -> Vec<Table> {
     let cost: &[_] = &["cpu_us_per_delivery", "redis_commands_per_message"];
     let outages = vec![Scenario::Outage(Away::Stopped), Scenario::Outage(Away::Killed)];
     vec![
-        table("µs of CPU a delivery, Redis counted in", talk(), &["cpu_us_per_delivery"]),
+        table("µs of CPU a delivery, Redis included", talk(), &["cpu_us_per_delivery"]),
         table("Latency in ms: p50 / p99 / longest", talk(), &["p50_ms", "p99_ms", "max_ms"]),
         table("Deliveries a second", talk(), &["deliveries_per_second"]),
         table(
-            "Share of a core: servers and Redis / generator / others, which should be none",
+            "Share of a core: servers and Redis / load generator / other processes (should be 0)",
             talk(),
             &["servers_share", "generator_share", "others_share"],
         ),
-        table("Commands of Redis a message, those within scripts counted", talk(), &["redis_commands_per_message"]),
+        table("Redis commands a message, those within scripts included", talk(), &["redis_commands_per_message"]),
         table(
             "KiB a connection: at rest / after a burst / a while later",
             vec![Scenario::Idle],
             &["kib_per_connection", "kib_after_burst", "kib_after_rest"],
         ),
         table(
-            "Everyone connects at once and joins a room: clients / seconds / median in ms / µs of CPU each",
+            "All clients connect at once and join a room: clients / seconds / median in ms / µs of CPU each",
             vec![Scenario::JoinStorm],
             &["clients", "seconds", "p50_ms", "cpu_us_per_client"],
         ),
         table(
-            "Everyone's node dies: clients / seconds / recovered / acked and lost / Redis: scripts / log reads",
+            "The node of all clients dies: clients / seconds / recovered / acked and lost / Redis: scripts / log reads",
             vec![Scenario::ReconnectStorm(100), Scenario::ReconnectStorm(1_000)],
             &["clients", "seconds", "recovered", "lost_acked", "redis_evalsha", "redis_xrange"],
         ),
@@ -71,12 +71,12 @@ fn tables() -> Vec<Table> {
             &["reads_per_second", "cpu_us_per_read", "p50_ms", "p99_ms"],
         ),
         table(
-            "Some read nothing: p99 in ms of the others, before / meanwhile; MiB more; deliveries lost / cut off",
+            "Some clients read nothing: p99 in ms of the others, before / meanwhile; additional MiB; deliveries lost / clients disconnected",
             vec![Scenario::SlowReaders],
             &["p99_awake_ms", "p99_ms", "mib_more", "lost", "ended"],
         ),
         table(
-            "Redis away: share that arrived / acked and lost / out of order / longest silence in s / share that arrived afterwards",
+            "Redis down: share arrived / acked and lost / out of order / longest silence in s / share arrived afterwards",
             outages,
             &["arrived_share", "lost_acked", "disordered", "silence_seconds", "arrived_share_afterwards"],
         ),
@@ -113,7 +113,15 @@ fn write_table(out: &mut String, results: &Results, table: &Table) {
     if scenarios.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n### {}\n", table.title);
+    // A heading, and below it what the figures of a cell are.
+    match table.title.split_once(": ") {
+        Some((heading, figures)) => {
+            let _ = writeln!(out, "\n### {heading}\n\n{figures}\n");
+        }
+        None => {
+            let _ = writeln!(out, "\n### {}\n", table.title);
+        }
+    }
     let titles: Vec<_> = scenarios.iter().map(|scenario| scenario.title()).collect();
     let _ = writeln!(out, "| | {} |\n|---|{}", titles.join(" | "), "---|".repeat(titles.len()));
     for contender in contender::ALL {
@@ -173,7 +181,7 @@ fn write_faults(out: &mut String, results: &Results) {
     if rows.is_empty() {
         let _ = writeln!(out, "\nNothing was lost, duplicated, out of order or refused in any run.");
     } else {
-        let _ = writeln!(out, "\n### What went wrong, in deliveries over all rounds; in all other runs nothing did\n");
+        let _ = writeln!(out, "\n### Faults, in deliveries over all rounds (all other runs had none)\n");
         let _ = writeln!(
             out,
             "| | delivered | lost | duplicated | out of order | refused messages | gaps | connections ended |"
