@@ -6,10 +6,10 @@ use chat_server::node::config::{Cli, Config};
 use chat_server::store::redis::Durability;
 use clap::{CommandFactory, Parser};
 use k8s_openapi::api::core::v1::EnvVar;
+use operator::api::prometheus::InstalledKinds;
 use operator::api::spec::ChatCluster;
-use operator::controller::build::{Prepared, Resources, Scale, build};
-use operator::controller::dereference::{External, Owned, References};
-use operator::controller::unwatched::Kinds;
+use operator::controller::build::{Desired, Resources, Scale, build};
+use operator::controller::dereference::{ExternalSecrets, OwnedSecret, References};
 use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
@@ -23,34 +23,34 @@ const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:263
     tls: {caSecretRef: {name: ca}, clientCertificateSecretRef: {name: ours}}}}}";
 
 fn references() -> References {
-    let owned = |value: &str| Owned { fresh: value.repeat(16), ..Owned::default() };
+    let owned = |value: &str| OwnedSecret { fresh: value.repeat(16), ..OwnedSecret::default() };
     let credentials = [("user".to_owned(), b"chat".to_vec()), ("password".to_owned(), b"p@ss:/word".to_vec())];
     References {
         session: owned("5e55"),
         admin: owned("ad31"),
         redis: owned("4ed1"),
-        external: External {
+        external: ExternalSecrets {
             credentials: Some(credentials.clone().into()),
             sentinel_credentials: Some(credentials.into()),
             ca: Some([("ca.crt".to_owned(), b"pem".to_vec())].into()),
             client_certificate: Some(["tls.crt", "tls.key"].map(|key| (key.to_owned(), b"pem".to_vec())).into()),
         },
-        certificate: true,
-        storage_class: true,
-        kinds: Kinds { pod_monitor: true, prometheus_rule: true },
+        certificate_exists: true,
+        storage_class_exists: true,
+        installed: InstalledKinds { pod_monitor: true, prometheus_rule: true },
     }
 }
 
-fn built(spec: &str) -> Resources<Prepared> {
+fn built(spec: &str) -> Resources<Desired> {
     let manifest = crate::harness::operator::chat_cluster("here", "chat", spec);
     let mut cluster: ChatCluster = serde_yaml::from_str(&manifest).expect("a ChatCluster");
     cluster.metadata.uid = Some("uid".to_owned());
-    let scale = Scale { wanted: 2, replicas: 2, leaving: false };
+    let scale = Scale { desired: 2, current_replicas: 2, draining: false };
     build(&validate(&cluster, &references(), "chat-system").expect("it can be built"), &scale)
 }
 
 /// The variables of the nodes' container, as a kubelet would set them.
-fn variables(resources: &Resources<Prepared>) -> BTreeMap<String, String> {
+fn variables(resources: &Resources<Desired>) -> BTreeMap<String, String> {
     let pod =
         resources.replica_set.spec.as_ref().and_then(|spec| spec.template.as_ref()?.spec.as_ref()).expect("a pod");
     let container = &pod.containers[0];
@@ -64,7 +64,7 @@ fn variables(resources: &Resources<Prepared>) -> BTreeMap<String, String> {
     variables
 }
 
-fn value(variable: &EnvVar, resources: &Resources<Prepared>) -> String {
+fn value(variable: &EnvVar, resources: &Resources<Desired>) -> String {
     let Some(source) = &variable.value_from else { return variable.value.clone().unwrap_or_default() };
     if source.field_ref.is_some() {
         return "chat-6f9d-x2x".to_owned();
@@ -157,7 +157,7 @@ fn traces_go_where_the_spec_says_and_the_policy_lets_them_out() {
     assert_eq!(telemetry.otlp_endpoint.as_deref(), Some("http://otel.monitoring:4317"));
     assert_eq!(telemetry.trace_sample_ratio, 0.5);
     assert!(variables["OTEL_RESOURCE_ATTRIBUTES"].starts_with("k8s.namespace.name=here,k8s.pod.name=$(CHAT_NODE_ID),"));
-    let ports = |resources: Resources<Prepared>| serde_json::to_string(&resources.network_policy).expect("JSON");
+    let ports = |resources: Resources<Desired>| serde_json::to_string(&resources.network_policy).expect("JSON");
     assert!(ports(resources).contains("4317"));
     let plain = built("{replicas: 1}");
     assert_eq!(read(&self::variables(&plain)).telemetry.otlp_endpoint, None);

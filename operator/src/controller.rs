@@ -15,53 +15,43 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use self::backoff::Backoff;
-use self::caches::{Caches, Written};
-use self::dereference::Wanted;
+use self::caches::{Caches, RecentWrites};
+use self::context::Context;
+use self::dereference::ReferencedNames;
 use self::error::Error;
 use self::names::{INSTANCE, MANAGED_BY, MANAGER};
+use self::optional_resources::OptionalResources;
 use self::report::Reporter;
-use self::unwatched::Unwatched;
 use crate::api::spec::ChatCluster;
 use crate::metrics::Metrics;
 
 mod admin;
-pub mod apply;
+mod apply;
 mod backoff;
 pub mod build;
 pub mod caches;
-mod carry_out;
 pub mod compare;
+mod context;
 pub mod dereference;
 pub mod error;
+mod execute;
 pub mod fleet;
 pub mod names;
+mod optional_resources;
 pub mod pods;
 pub mod quantity;
 mod reconcile;
 mod report;
 pub mod status;
-pub mod unwatched;
 pub mod validate;
+mod writer;
 
 /// How many ChatClusters are looked at at a time.
 const CONCURRENCY: u16 = 8;
 /// For how long changes are gathered before a ChatCluster is looked at: a rollout comes as a swarm.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How many objects a list brings at a time.
-const PAGE: u32 = 250;
-
-/// What every look at a ChatCluster needs.
-pub struct Context {
-    client: Client,
-    caches: Caches,
-    clusters: Store<ChatCluster>,
-    reporter: Reporter,
-    metrics: Metrics,
-    backoff: Backoff,
-    unwatched: Unwatched,
-    http: reqwest::Client,
-    operator_namespace: String,
-}
+const PAGE_SIZE: u32 = 250;
 
 /// Where and as who the operator works.
 #[derive(Debug, Clone)]
@@ -111,48 +101,48 @@ pub async fn run(
             network_policies,
             ingresses,
             pods,
-            written: Written::default(),
+            recent_writes: RecentWrites::default(),
         },
         clusters: clusters.clone(),
         reporter: Reporter::new(client.clone(), settings.identity, metrics.clone()),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
-        unwatched: Unwatched::default(),
+        optional: OptionalResources::default(),
         http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?,
         operator_namespace: settings.operator_namespace,
         client,
     });
 
-    let cluster_events = watcher(scope.api::<ChatCluster>(), watcher::Config::default().page_size(PAGE))
-        .backoff(backoff::Watch::default())
+    let cluster_events = watcher(scope.api::<ChatCluster>(), watcher::Config::default().page_size(PAGE_SIZE))
+        .backoff(backoff::WatchBackoff::default())
         .modify(|cluster| cluster.managed_fields_mut().clear())
         .reflect(cluster_writer)
         .applied_objects()
         // Its own status is no news.
         .predicate_filter(predicates::generation.combine(predicates::labels), Default::default());
-    let references = watcher(scope.api::<PartialObjectMeta<Secret>>(), watcher::Config::default().page_size(PAGE))
-        .backoff(backoff::Watch::default())
+    let references = watcher(scope.api::<PartialObjectMeta<Secret>>(), watcher::Config::default().page_size(PAGE_SIZE))
+        .backoff(backoff::WatchBackoff::default())
         .touched_objects()
         .predicate_filter(predicates::resource_version, Default::default());
 
     tracing::info!("working");
     Controller::for_stream(cluster_events, clusters.clone())
-        .trigger_backoff(backoff::Unaffected)
+        .trigger_backoff(backoff::NoBackoff)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
-        .watches_stream(service_account_events, |object| clusters_of(&object))
-        .watches_stream(secret_events, |object| clusters_of(&object))
-        .watches_stream(config_map_events, |object| clusters_of(&object))
-        .watches_stream(service_events, |object| clusters_of(&object))
-        .watches_stream(replica_set_events, |object| clusters_of(&object))
-        .watches_stream(autoscaler_events, |object| clusters_of(&object))
-        .watches_stream(stateful_set_events, |object| clusters_of(&object))
-        .watches_stream(disruption_events, |object| clusters_of(&object))
-        .watches_stream(network_policy_events, |object| clusters_of(&object))
-        .watches_stream(ingress_events, |object| clusters_of(&object))
-        .watches_stream(pod_events, |pod| clusters_of(&pod))
-        .watches_stream(references, move |secret| clusters_that_name(&clusters, &secret))
+        .watches_stream(service_account_events, |object| owning_clusters(&object))
+        .watches_stream(secret_events, |object| owning_clusters(&object))
+        .watches_stream(config_map_events, |object| owning_clusters(&object))
+        .watches_stream(service_events, |object| owning_clusters(&object))
+        .watches_stream(replica_set_events, |object| owning_clusters(&object))
+        .watches_stream(autoscaler_events, |object| owning_clusters(&object))
+        .watches_stream(stateful_set_events, |object| owning_clusters(&object))
+        .watches_stream(disruption_events, |object| owning_clusters(&object))
+        .watches_stream(network_policy_events, |object| owning_clusters(&object))
+        .watches_stream(ingress_events, |object| owning_clusters(&object))
+        .watches_stream(pod_events, |pod| owning_clusters(&pod))
+        .watches_stream(references, move |secret| clusters_referencing(&clusters, &secret))
         .graceful_shutdown_on(stop)
-        .run(reconcile, again, context.clone())
+        .run(reconcile, error_policy, context.clone())
         .for_each(|result| {
             match result {
                 // Each look has told its own end.
@@ -195,12 +185,12 @@ impl Scope {
             + 'static,
     {
         let (store, writer) = reflector::store();
-        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}")).page_size(PAGE);
+        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}")).page_size(PAGE_SIZE);
         let events = watcher(self.api::<K>(), config)
-            .backoff(backoff::Watch::default())
+            .backoff(backoff::WatchBackoff::default())
             .modify(|object| object.managed_fields_mut().clear())
             .reflect(writer)
-            // Deletions too: what was removed is made again.
+            // Deletions too: what was removed is made error_policy.
             .touched_objects();
         (store, events)
     }
@@ -208,56 +198,43 @@ impl Scope {
 
 /// Whose an object is, by its label and by its owner: somebody may have taken off either. A pod belongs to a
 /// ReplicaSet or a StatefulSet, and has the label only.
-fn clusters_of<K: Resource>(object: &K) -> HashSet<ObjectRef<ChatCluster>> {
+fn owning_clusters<K: Resource>(object: &K) -> HashSet<ObjectRef<ChatCluster>> {
     let Some(namespace) = object.meta().namespace.as_deref() else { return HashSet::new() };
     let owners = object.owner_references().iter().filter(|owner| owner.kind == ChatCluster::kind(&()));
     let names = owners.map(|owner| owner.name.as_str()).chain(object.labels().get(INSTANCE).map(String::as_str));
     names.map(|name| ObjectRef::new(name).within(namespace)).collect()
 }
 
-fn clusters_that_name(
+fn clusters_referencing(
     clusters: &Store<ChatCluster>,
     secret: &PartialObjectMeta<Secret>,
 ) -> Vec<ObjectRef<ChatCluster>> {
     let (namespace, name) = (secret.namespace(), secret.name_any());
-    let named = clusters.state_filter(|cluster| cluster.namespace() == namespace && Wanted::of(cluster).secret(&name));
+    let named = clusters.state_filter(|cluster| {
+        cluster.namespace() == namespace && ReferencedNames::of(cluster).contains_secret(&name)
+    });
     named.iter().map(|cluster| ObjectRef::from_obj(&**cluster)).collect()
 }
 
 async fn reconcile(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
-    let _running = context.metrics.reconciling();
+    let _running = context.metrics.start_reconcile();
     let result = reconcile::reconcile(&cluster, &context).await;
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     match &result {
         Ok(_) => context.backoff.forget(&ObjectRef::from_obj(&*cluster)),
         Err(error) => {
-            tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "not carried out; it is tried again")
+            tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "not carried out; it is tried error_policy")
         }
     }
     context.count_clusters();
-    context.metrics.reconciled(result.as_ref().err().map(Error::reason), start.elapsed());
+    context.metrics.finish_reconcile(result.as_ref().err().map(Error::reason), start.elapsed());
     result
 }
 
-fn again(cluster: Arc<ChatCluster>, _: &Error, context: Arc<Context>) -> Action {
+fn error_policy(cluster: Arc<ChatCluster>, _: &Error, context: Arc<Context>) -> Action {
     let delay = context.backoff.next(&ObjectRef::from_obj(&*cluster));
     context.metrics.set_retrying(context.backoff.len());
     Action::requeue(delay)
-}
-
-impl Context {
-    fn count_clusters(&self) {
-        let available = self.reporter.available();
-        self.metrics.set_clusters(available, self.clusters.len().saturating_sub(available));
-        self.metrics.set_retrying(self.backoff.len());
-    }
-
-    fn forget(&self, name: &str, namespace: &str) {
-        let cluster = ObjectRef::new(name).within(namespace);
-        self.reporter.forget(&cluster);
-        self.backoff.forget(&cluster);
-        self.count_clusters();
-    }
 }

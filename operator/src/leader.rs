@@ -27,8 +27,8 @@ pub struct Election {
     api: Api<Lease>,
     name: String,
     identity: String,
-    /// The Lease as last seen, and since when it is so.
-    seen: Option<(LeaseSpec, Instant)>,
+    /// The Lease as last observed, and since when it is so.
+    observed: Option<(LeaseSpec, Instant)>,
     /// When this replica asked for the Lease that it holds.
     renewed: Instant,
     metrics: Metrics,
@@ -42,15 +42,15 @@ impl Election {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             identity: identity.to_owned(),
-            seen: None,
+            observed: None,
             renewed: Instant::now(),
             metrics,
         }
     }
 
     /// Waits until this replica holds the Lease.
-    pub async fn won(&mut self) {
-        let mut told = String::new();
+    pub async fn acquire(&mut self) {
+        let mut logged = String::new();
         loop {
             let asked = Instant::now();
             match self.attempt().await {
@@ -59,9 +59,9 @@ impl Election {
                     return;
                 }
                 Ok(Attempt::Other(holder)) => {
-                    if told != holder {
+                    if logged != holder {
                         tracing::info!(holder, "waiting: another replica works");
-                        told = holder;
+                        logged = holder;
                     }
                 }
                 Err(error) => tracing::warn!(%error, "the Lease can't be asked for; trying again"),
@@ -72,7 +72,7 @@ impl Election {
 
     /// Renews the Lease until that has not worked for too long, or another has it. Begun again it goes on
     /// where it was.
-    pub async fn lost(&mut self) {
+    pub async fn hold(&mut self) {
         loop {
             let left = DEADLINE.saturating_sub(self.renewed.elapsed());
             tokio::time::sleep(RENEWAL.min(left)).await;
@@ -97,7 +97,7 @@ impl Election {
     }
 
     /// Gives the Lease up, so that another need not wait for it to run out.
-    pub async fn resign(mut self) {
+    pub async fn release(mut self) {
         let result = async {
             let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
             let spec = lease.spec.get_or_insert_default();
@@ -115,7 +115,7 @@ impl Election {
 
     async fn attempt(&mut self) -> Result<Attempt, kube::Error> {
         let result = self.try_attempt().await;
-        self.metrics.lease_asked(match &result {
+        self.metrics.lease_attempt(match &result {
             Ok(Attempt::Held) => LeaseAttempt::Held,
             Ok(Attempt::Other(_)) => LeaseAttempt::Other,
             Err(_) => LeaseAttempt::Error,
@@ -135,10 +135,10 @@ impl Election {
             };
         };
         let spec = lease.spec.clone().unwrap_or_default();
-        let unchanged = match &self.seen {
-            Some((seen, since)) if *seen == spec => since.elapsed(),
+        let unchanged = match &self.observed {
+            Some((observed, since)) if *observed == spec => since.elapsed(),
             _ => {
-                self.seen = Some((spec.clone(), Instant::now()));
+                self.observed = Some((spec.clone(), Instant::now()));
                 Duration::ZERO
             }
         };
@@ -158,7 +158,7 @@ impl Election {
 
     async fn replace(&mut self, lease: &Lease) -> Result<(), kube::Error> {
         let lease = self.api.replace(&self.name, &PostParams::default(), lease).await?;
-        self.seen = lease.spec.map(|spec| (spec, Instant::now()));
+        self.observed = lease.spec.map(|spec| (spec, Instant::now()));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 pub mod api;
 pub mod controller;
-pub mod definition;
+pub mod crd_check;
 pub mod http;
 pub mod leader;
 pub mod manifest;

@@ -25,7 +25,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Crd => print!("{}", operator::manifest::definition()?),
+        Command::Crd => print!("{}", operator::manifest::crd_manifest()?),
         Command::Run(options) => {
             log(options.log_format);
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

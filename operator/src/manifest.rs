@@ -8,7 +8,7 @@ use crate::api::spec::ChatCluster;
 ///
 /// # Errors
 /// The definition can't be written as YAML.
-pub fn definition() -> Result<String, serde_yaml::Error> {
+pub fn crd_manifest() -> Result<String, serde_yaml::Error> {
     let manifest = serde_yaml::to_string(&ChatCluster::crd())?;
     Ok(format!("# Made by `make generate` from operator/src/api. Do not edit.\n{manifest}"))
 }
@@ -22,12 +22,12 @@ mod tests {
 
     #[test]
     fn the_manifest_in_k8s_is_fresh() {
-        hold_fresh("k8s/crd.yaml", &super::definition().unwrap());
+        hold_fresh("k8s/crd.yaml", &super::crd_manifest().unwrap());
     }
 
     #[test]
     fn the_template_in_the_chart_is_fresh() {
-        hold_fresh("charts/chat-operator/templates/crd.yaml", &template(&super::definition().unwrap()));
+        hold_fresh("charts/chat-operator/templates/crd.yaml", &template(&super::crd_manifest().unwrap()));
     }
 
     /// The definition as a template of Helm: it can be left out, it outlives the release, and what looks like a

@@ -46,9 +46,9 @@ pub enum LeaseAttempt {
 }
 
 /// A look that goes on, until it is dropped.
-pub struct Running(IntGauge);
+pub struct ReconcileInProgress(IntGauge);
 
-impl Drop for Running {
+impl Drop for ReconcileInProgress {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -62,20 +62,20 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let make = Maker(&registry);
-        make.gauges(catalogue::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let register = Registrar(&registry);
+        register.gauges(catalogue::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let inner = Inner {
-            reconciles: make.histograms(catalogue::RECONCILES)?,
-            errors: make.counters(catalogue::ERRORS)?,
-            running: make.gauge(catalogue::RUNNING)?,
-            retrying: make.gauge(catalogue::RETRYING)?,
-            turns: make.counters(catalogue::TURNS)?,
-            writes: make.counters(catalogue::WRITES)?,
-            requests: make.counters(catalogue::REQUESTS)?,
-            request_duration: make.histograms(catalogue::REQUEST_DURATION)?,
-            clusters: make.gauges(catalogue::CLUSTERS)?,
-            leader: make.gauge(catalogue::LEADER)?,
-            lease_attempts: make.counters(catalogue::LEASE_ATTEMPTS)?,
+            reconciles: register.histograms(catalogue::RECONCILES)?,
+            errors: register.counters(catalogue::ERRORS)?,
+            running: register.gauge(catalogue::RUNNING)?,
+            retrying: register.gauge(catalogue::RETRYING)?,
+            turns: register.counters(catalogue::TURNS)?,
+            writes: register.counters(catalogue::WRITES)?,
+            requests: register.counters(catalogue::REQUESTS)?,
+            request_duration: register.histograms(catalogue::REQUEST_DURATION)?,
+            clusters: register.gauges(catalogue::CLUSTERS)?,
+            leader: register.gauge(catalogue::LEADER)?,
+            lease_attempts: register.counters(catalogue::LEASE_ATTEMPTS)?,
             registry,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -83,13 +83,13 @@ impl Metrics {
 
     /// One look at a ChatCluster begins.
     #[must_use]
-    pub fn reconciling(&self) -> Running {
+    pub fn start_reconcile(&self) -> ReconcileInProgress {
         self.inner.running.inc();
-        Running(self.inner.running.clone())
+        ReconcileInProgress(self.inner.running.clone())
     }
 
     /// One look at a ChatCluster ended, early for a reason.
-    pub fn reconciled(&self, failed: Option<Reason>, took: Duration) {
+    pub fn finish_reconcile(&self, failed: Option<Reason>, took: Duration) {
         let result = if failed.is_none() { "ok" } else { "error" };
         self.inner.reconciles.with_label_values(&[result]).observe(took.as_secs_f64());
         if let Some(reason) = failed {
@@ -99,11 +99,11 @@ impl Metrics {
 
     /// So many ChatClusters are to be tried again.
     pub fn set_retrying(&self, clusters: usize) {
-        self.inner.retrying.set(whole(clusters));
+        self.inner.retrying.set(saturating_i64(clusters));
     }
 
-    /// A condition turned to one of the closed list of reasons.
-    pub fn turned(&self, reason: &str) {
+    /// A condition transitioned to one of the closed list of reasons.
+    pub fn transitioned(&self, reason: &str) {
         self.inner.turns.with_label_values(&[reason]).inc();
     }
 
@@ -115,7 +115,7 @@ impl Metrics {
     /// How many ChatClusters there are, available and not.
     pub fn set_clusters(&self, available: usize, unavailable: usize) {
         for (label, count) in [("true", available), ("false", unavailable)] {
-            self.inner.clusters.with_label_values(&[label]).set(whole(count));
+            self.inner.clusters.with_label_values(&[label]).set(saturating_i64(count));
         }
     }
 
@@ -125,7 +125,7 @@ impl Metrics {
     }
 
     /// The Lease was asked for.
-    pub fn lease_asked(&self, how: LeaseAttempt) {
+    pub fn lease_attempt(&self, how: LeaseAttempt) {
         let result = match how {
             LeaseAttempt::Held => "held",
             LeaseAttempt::Other => "other",
@@ -145,32 +145,32 @@ impl Metrics {
     }
 }
 
-fn whole(count: usize) -> i64 {
+fn saturating_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Makes metrics of the catalogue, with all their series.
-struct Maker<'a>(&'a Registry);
+struct Registrar<'a>(&'a Registry);
 
-impl Maker<'_> {
+impl Registrar<'_> {
     fn gauge(&self, metric: Metric) -> Result<IntGauge, prometheus::Error> {
-        let made = IntGauge::new(metric.name, metric.help)?;
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
+        let collector = IntGauge::new(metric.name, metric.help)?;
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
     }
 
     fn gauges(&self, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
-        let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
-        self.0.register(Box::new(made.clone()))?;
-        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
-        Ok(made)
+        let collector = IntGaugeVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
+        self.0.register(Box::new(collector.clone()))?;
+        series(metric).iter().for_each(|values| drop(collector.with_label_values(values)));
+        Ok(collector)
     }
 
     fn counters(&self, metric: Metric) -> Result<IntCounterVec, prometheus::Error> {
-        let made = IntCounterVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
-        self.0.register(Box::new(made.clone()))?;
-        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
-        Ok(made)
+        let collector = IntCounterVec::new(Opts::new(metric.name, metric.help), &names(metric))?;
+        self.0.register(Box::new(collector.clone()))?;
+        series(metric).iter().for_each(|values| drop(collector.with_label_values(values)));
+        Ok(collector)
     }
 
     fn histograms(&self, metric: Metric) -> Result<HistogramVec, prometheus::Error> {
@@ -178,10 +178,10 @@ impl Maker<'_> {
             return Err(prometheus::Error::Msg(format!("{} is no histogram", metric.name)));
         };
         let options = HistogramOpts::new(metric.name, metric.help).buckets(bounds.to_vec());
-        let made = HistogramVec::new(options, &names(metric))?;
-        self.0.register(Box::new(made.clone()))?;
-        series(metric).iter().for_each(|values| drop(made.with_label_values(values)));
-        Ok(made)
+        let collector = HistogramVec::new(options, &names(metric))?;
+        self.0.register(Box::new(collector.clone()))?;
+        series(metric).iter().for_each(|values| drop(collector.with_label_values(values)));
+        Ok(collector)
     }
 }
 

@@ -11,18 +11,18 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::controller::{self, Settings};
-use crate::definition;
+use crate::crd_check;
 use crate::http::{self, Readiness};
 use crate::leader::Election;
 use crate::metrics::Metrics;
-use crate::metrics::requests::Counting;
+use crate::metrics::requests::CountRequests;
 
 /// The Lease that one replica holds.
 const LEASE: &str = "chat-operator";
-/// How soon a definition that does not fit is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How soon a crd_check that does not fit is looked at again.
+const CRD_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long what was begun may take to end.
-const GRACE: Duration = Duration::from_secs(20);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How the operator works.
 #[derive(Debug, Clone, Args)]
@@ -79,7 +79,7 @@ pub enum Error {
     /// No client for the nodes' admin ports can be made.
     #[error("no HTTP client: {0}")]
     Http(#[from] reqwest::Error),
-    /// Another replica may be at work: this one must not be.
+    /// Another replica may be at run_elected: this one must not be.
     #[error("the Lease is lost")]
     LeaseLost,
 }
@@ -95,12 +95,12 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let listener = TcpListener::bind(options.listen).await.map_err(|error| Error::Listen(options.listen, error))?;
     let routes = http::router(readiness.clone(), metrics.clone());
     let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let result = work(&options, client, &metrics, &readiness, stop).await;
+    let result = run_elected(&options, client, &metrics, &readiness, stop).await;
     server.abort();
     result
 }
 
-async fn work(
+async fn run_elected(
     options: &Options,
     client: Client,
     metrics: &Metrics,
@@ -112,8 +112,8 @@ async fn work(
     tokio::select! {
         () = &mut stop => return Ok(()),
         () = async {
-            fitting_definition(&client, readiness).await;
-            election.won().await;
+            wait_for_crd(&client, readiness).await;
+            election.acquire().await;
         } => {}
     }
     metrics.set_leader(true);
@@ -127,13 +127,13 @@ async fn work(
     let mut controller = Box::pin(controller);
     tokio::select! {
         // Dropped with all that it has begun: another replica may start any moment.
-        () = election.lost() => return Err(Error::LeaseLost),
+        () = election.hold() => return Err(Error::LeaseLost),
         result = &mut controller => result?,
         () = &mut stop => {
             let _ = end.send(());
             tokio::select! {
-                () = election.lost() => return Err(Error::LeaseLost),
-                result = tokio::time::timeout(GRACE, &mut controller) => {
+                () = election.hold() => return Err(Error::LeaseLost),
+                result = tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut controller) => {
                     if let Ok(result) = result {
                         result?;
                     }
@@ -144,25 +144,25 @@ async fn work(
     // With whatever has not ended in time: only then may another begin.
     drop(controller);
     metrics.set_leader(false);
-    election.resign().await;
+    election.release().await;
     Ok(())
 }
 
-/// Waits for a definition that this operator can work with.
-async fn fitting_definition(client: &Client, readiness: &Readiness) {
-    let mut told = String::new();
-    while let Err(why) = definition::check(client).await {
-        if told != why {
+/// Waits for a crd_check that this operator can run_elected with.
+async fn wait_for_crd(client: &Client, readiness: &Readiness) {
+    let mut logged = String::new();
+    while let Err(why) = crd_check::check(client).await {
+        if logged != why {
             tracing::error!("{why}");
             readiness.unready(&why);
-            told = why;
+            logged = why;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(CRD_CHECK_INTERVAL).await;
     }
     readiness.ready();
 }
 
 async fn client(metrics: &Metrics) -> Result<Client, Error> {
     let config = Config::infer().await?;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone())).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&CountRequests(metrics.clone())).build())
 }

@@ -38,3 +38,12 @@ pub struct PrometheusRuleSpec {
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
+
+/// Which of these kinds are installed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InstalledKinds {
+    /// PodMonitors.
+    pub pod_monitor: bool,
+    /// PrometheusRules.
+    pub prometheus_rule: bool,
+}

@@ -13,15 +13,15 @@ use super::fleet::Report;
 /// The admin port of a node.
 const PORT: u16 = 9090;
 /// How long a node may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How many nodes are asked at a time.
-const AT_A_TIME: usize = 50;
-/// How many nodes are asked why they are not ready: they mostly have the same trouble.
-const ASKED_WHY: usize = 3;
-/// Longest answer to why, in bytes.
-const MAX_WORDS: usize = 300;
-/// How much of the metrics is read, in bytes: many times what a node has.
-const MAX_METRICS: usize = 512 * 1024;
+const CONCURRENCY: usize = 50;
+/// How many nodes are asked readiness_messages they are not ready: they mostly have the same trouble.
+const READINESS_SAMPLE: usize = 3;
+/// Longest answer to readiness_messages, in bytes.
+const MAX_MESSAGE_BYTES: usize = 300;
+/// How much of the metrics is parse_report, in bytes: many times what a node has.
+const MAX_METRICS_BYTES: usize = 512 * 1024;
 
 /// The nodes of one chat.
 pub(super) struct Admin<'a> {
@@ -33,7 +33,7 @@ pub(super) struct Admin<'a> {
 
 /// A request that a node did not carry out.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum AdminError {
     #[error("it can't be reached: {0}")]
     Unreachable(#[from] reqwest::Error),
     #[error("it answers {0}")]
@@ -43,9 +43,9 @@ pub(super) enum Refusal {
 }
 
 impl Admin<'_> {
-    /// Asks nodes why they are not ready, those first that are not. The words are those of `GET /readyz`; whoever does
+    /// Asks nodes readiness_messages they are not ready, those first that are not. The message are those of `GET /readyz`; whoever does
     /// not answer says nothing.
-    pub(super) async fn why(&self, pods: &[Arc<Pod>]) -> Vec<String> {
+    pub(super) async fn readiness_messages(&self, pods: &[Arc<Pod>]) -> Vec<String> {
         let mut running: Vec<(bool, String)> = pods
             .iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none())
@@ -56,45 +56,45 @@ impl Admin<'_> {
             })
             .collect();
         running.sort();
-        let questions = running.into_iter().take(ASKED_WHY).map(|(_, address)| async move {
-            let question = self.http.get(format!("http://{address}/readyz")).timeout(PATIENCE);
-            let mut answer = question.send().await.ok()?;
-            // Whatever answers there may be no node of ours: no more than a sentence is read.
-            let words = answer.chunk().await.ok()??;
-            Some(String::from_utf8_lossy(words.get(..MAX_WORDS).unwrap_or(&words)).into_owned())
+        let requests = running.into_iter().take(READINESS_SAMPLE).map(|(_, address)| async move {
+            let request = self.http.get(format!("http://{address}/readyz")).timeout(TIMEOUT);
+            let mut answer = request.send().await.ok()?;
+            // Whatever answers there may be no node of ours: no more than a sentence is parse_report.
+            let message = answer.chunk().await.ok()??;
+            Some(String::from_utf8_lossy(message.get(..MAX_MESSAGE_BYTES).unwrap_or(&message)).into_owned())
         });
-        futures_util::future::join_all(questions).await.into_iter().flatten().collect()
+        futures_util::future::join_all(requests).await.into_iter().flatten().collect()
     }
 
     /// Asks all nodes how they are, by their metrics; those on their way out too. Whoever does not answer is not among
     /// the answers.
     pub(super) async fn reports(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, Report> {
         let running: Vec<_> = pods.iter().filter_map(|pod| Some((pod.name_any(), address(pod)?))).collect();
-        let questions =
+        let requests =
             running.into_iter().map(|(name, address)| async move { Some((name, self.report(&address).await?)) });
-        let answers = futures_util::stream::iter(questions).buffer_unordered(AT_A_TIME);
+        let answers = futures_util::stream::iter(requests).buffer_unordered(CONCURRENCY);
         answers.filter_map(async |answer| answer).collect().await
     }
 
     async fn report(&self, address: &str) -> Option<Report> {
-        let question = self.http.get(format!("http://{address}/metrics")).timeout(PATIENCE);
-        let mut answer = question.send().await.ok()?.error_for_status().ok()?;
+        let request = self.http.get(format!("http://{address}/metrics")).timeout(TIMEOUT);
+        let mut answer = request.send().await.ok()?.error_for_status().ok()?;
         let mut text = Vec::new();
         while let Some(chunk) = answer.chunk().await.ok()? {
-            if text.len() + chunk.len() > MAX_METRICS {
+            if text.len() + chunk.len() > MAX_METRICS_BYTES {
                 return None;
             }
             text.extend_from_slice(&chunk);
         }
-        read(&String::from_utf8_lossy(&text))
+        parse_report(&String::from_utf8_lossy(&text))
     }
 
     /// Tells a node something: a path of its admin port.
-    pub(super) async fn tell(&self, pod: &Pod, path: &str) -> Result<(), Refusal> {
-        let address = address(pod).ok_or(Refusal::NoAddress)?;
-        let request = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).timeout(PATIENCE);
+    pub(super) async fn post(&self, pod: &Pod, path: &str) -> Result<(), AdminError> {
+        let address = address(pod).ok_or(AdminError::NoAddress)?;
+        let request = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).timeout(TIMEOUT);
         let status = request.send().await.map_err(reqwest::Error::without_url)?.status();
-        if status.is_success() { Ok(()) } else { Err(Refusal::Status(status)) }
+        if status.is_success() { Ok(()) } else { Err(AdminError::Status(status)) }
     }
 }
 
@@ -106,7 +106,7 @@ fn address(pod: &Pod) -> Option<String> {
 }
 
 /// What the metrics of a node say. Without the number of its sockets they are none of a node.
-fn read(metrics: &str) -> Option<Report> {
+fn parse_report(metrics: &str) -> Option<Report> {
     let samples = || metrics.lines().filter_map(|line| line.rsplit_once(' '));
     let sockets = samples().find(|(name, _)| *name == "chat_connections")?.1.parse().ok()?;
     let state = samples()
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn sockets_and_state_are_read_from_the_metrics() {
         let state = "chat_node_state{state=\"serving\"} 0\nchat_node_state{state=\"cordoned\"} 1\n";
-        let report = read(&format!("# TYPE chat_connections gauge\nchat_connections 17\n{state}")).unwrap();
+        let report = parse_report(&format!("# TYPE chat_connections gauge\nchat_connections 17\n{state}")).unwrap();
         assert_eq!(report, Report { sockets: 17, state: Some("cordoned".into()) });
-        assert_eq!(read("chat_connections 3\n").unwrap().state, None, "an earlier version");
-        assert_eq!(read(state), None, "no node");
+        assert_eq!(parse_report("chat_connections 3\n").unwrap().state, None, "an earlier version");
+        assert_eq!(parse_report(state), None, "no node");
     }
 }

@@ -9,9 +9,9 @@ use kube::runtime::reflector::ObjectRef;
 use crate::api::spec::ChatCluster;
 
 /// After the first failure.
-const FIRST: Duration = Duration::from_secs(1);
+const INITIAL: Duration = Duration::from_secs(1);
 /// At most.
-const LAST: Duration = Duration::from_secs(120);
+const MAX: Duration = Duration::from_secs(120);
 
 /// The failures in a row of each ChatCluster.
 #[derive(Default)]
@@ -24,10 +24,10 @@ impl Backoff {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(cluster.clone()).or_default();
         *count += 1;
-        delay(FIRST, LAST, *count)
+        delay(INITIAL, MAX, *count)
     }
 
-    /// How many ChatClusters failed the last time.
+    /// How many ChatClusters failed the max time.
     pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -40,11 +40,11 @@ impl Backoff {
 
 /// How long a watch waits before it begins anew: an API server that restarts is soon there again.
 #[derive(Default)]
-pub(super) struct Watch {
+pub(super) struct WatchBackoff {
     failures: u32,
 }
 
-impl Iterator for Watch {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -53,7 +53,7 @@ impl Iterator for Watch {
     }
 }
 
-impl kube::runtime::utils::Backoff for Watch {
+impl kube::runtime::utils::Backoff for WatchBackoff {
     fn reset(&mut self) {
         self.failures = 0;
     }
@@ -61,9 +61,9 @@ impl kube::runtime::utils::Backoff for Watch {
 
 /// How long all watches wait for the trouble of one: not at all, each waits by itself. By default the
 /// trouble of a dozen, one after the other, holds up everything for minutes.
-pub(super) struct Unaffected;
+pub(super) struct NoBackoff;
 
-impl Iterator for Unaffected {
+impl Iterator for NoBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -71,18 +71,18 @@ impl Iterator for Unaffected {
     }
 }
 
-impl kube::runtime::utils::Backoff for Unaffected {
+impl kube::runtime::utils::Backoff for NoBackoff {
     fn reset(&mut self) {}
 }
 
 /// After so many failures in a row.
-fn delay(first: Duration, last: Duration, failures: u32) -> Duration {
-    let delay = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(last);
-    delay.mul_f64(0.5 + 0.5 * fraction())
+fn delay(initial: Duration, max: Duration, failures: u32) -> Duration {
+    let delay = initial.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(max);
+    delay.mul_f64(0.5 + 0.5 * jitter())
 }
 
 /// Something between 0 and 1; 1 where the machine gives no random numbers.
-pub(super) fn fraction() -> f64 {
+pub(super) fn jitter() -> f64 {
     let mut bytes = [u8::MAX; 2];
     let _ = getrandom::fill(&mut bytes);
     f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
@@ -96,13 +96,13 @@ mod tests {
     fn the_wait_grows_to_a_bound_and_starts_anew_after_a_success() {
         let backoff = Backoff::default();
         let cluster = ObjectRef::new("a").within("b");
-        let first = backoff.next(&cluster);
-        assert!(first >= FIRST / 2 && first <= FIRST);
+        let initial = backoff.next(&cluster);
+        assert!(initial >= INITIAL / 2 && initial <= INITIAL);
         for _ in 0..20 {
-            assert!(backoff.next(&cluster) <= LAST);
+            assert!(backoff.next(&cluster) <= MAX);
         }
-        assert!(backoff.next(&cluster) >= LAST / 2);
+        assert!(backoff.next(&cluster) >= MAX / 2);
         backoff.forget(&cluster);
-        assert!(backoff.next(&cluster) <= FIRST);
+        assert!(backoff.next(&cluster) <= INITIAL);
     }
 }

@@ -3,113 +3,27 @@
 
 use std::marker::PhantomData;
 
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-
-use super::unwatched::Kinds;
 use super::validate::{ValidatedCluster, ValidatedRedis};
-use crate::api::prometheus::{PodMonitor, PrometheusRule};
 
-mod autoscaler;
 mod certificates;
 mod config_map;
-mod disruption;
 mod env;
 mod hash;
+mod horizontal_pod_autoscaler;
 mod ingress;
 mod meta;
 mod monitoring;
 mod network_policy;
+mod pod_disruption_budget;
 mod redis;
-pub(crate) mod replica_set;
+mod replica_set;
+mod resources;
 mod secret;
 mod security;
 mod service;
 mod service_account;
 
-/// As built: what should be.
-#[derive(Debug)]
-pub struct Prepared;
-
-/// As the API server has it: what is.
-#[derive(Debug)]
-pub struct Applied;
-
-/// The objects of one ChatCluster, at a stage. Whoever takes them apart names every field, so that
-/// a new one can't be forgotten.
-#[derive(Debug)]
-pub struct Resources<Stage> {
-    /// Who the nodes are to the API server: nobody with any rights.
-    pub service_account: ServiceAccount,
-    /// The keys that sign resume tokens.
-    pub session: Secret,
-    /// The token for the nodes' admin port.
-    pub admin: Secret,
-    /// The nodes' settings.
-    pub config: ConfigMap,
-    /// Redis, if it is managed.
-    pub redis: Option<Redis>,
-    /// Where clients find the nodes.
-    pub service: Service,
-    /// Where each node is found by itself.
-    pub nodes: Service,
-    /// The nodes of the asked-for kind.
-    pub replica_set: ReplicaSet,
-    /// Who asks for nodes by their use of the CPU.
-    pub autoscaler: Option<HorizontalPodAutoscaler>,
-    /// How many nodes may be evicted at a time.
-    pub disruption: PodDisruptionBudget,
-    /// Who may reach the nodes.
-    pub network_policy: Option<NetworkPolicy>,
-    /// The way in from outside.
-    pub ingress: Option<Ingress>,
-    /// For those who watch the chat.
-    pub monitoring: Monitoring,
-    /// What stage this is.
-    pub stage: PhantomData<Stage>,
-}
-
-/// The objects of a managed Redis.
-#[derive(Debug)]
-pub struct Redis {
-    /// Its password.
-    pub secret: Secret,
-    /// Its configuration.
-    pub config: ConfigMap,
-    /// Where the nodes find it.
-    pub service: Service,
-    /// Redis itself, and its volume.
-    pub stateful_set: StatefulSet,
-    /// Who may reach it.
-    pub network_policy: Option<NetworkPolicy>,
-}
-
-/// What Prometheus and Grafana get to know.
-#[derive(Debug)]
-pub struct Monitoring {
-    /// Which of these kinds are installed.
-    pub kinds: Kinds,
-    /// How the nodes are found.
-    pub pod_monitor: Option<PodMonitor>,
-    /// What is recorded and alerted.
-    pub prometheus_rule: Option<PrometheusRule>,
-    /// The dashboards.
-    pub dashboards: Option<ConfigMap>,
-}
-
-/// How many nodes there are to be.
-#[derive(Debug, Clone, Copy)]
-pub struct Scale {
-    /// In the end.
-    pub wanted: usize,
-    /// Of the asked-for kind, now.
-    pub replicas: usize,
-    /// Whether a node is on its way out now.
-    pub leaving: bool,
-}
+pub use resources::{Applied, Desired, Monitoring, Redis, Resources, Scale};
 
 /// The kind of pods that is asked for: a name for everything about them.
 #[must_use]
@@ -119,7 +33,7 @@ pub fn revision(cluster: &ValidatedCluster) -> String {
 
 /// Builds everything.
 #[must_use]
-pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Prepared> {
+pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Desired> {
     let config = config_map::build(cluster);
     let redis = match &cluster.redis {
         ValidatedRedis::Managed { spec, max_memory, fsync, password } => {
@@ -133,9 +47,9 @@ pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Prepared> {
         admin: secret::admin(cluster),
         service: service::public(cluster),
         nodes: service::nodes(cluster),
-        replica_set: replica_set::build(cluster, &config, scale.replicas),
-        autoscaler: autoscaler::build(cluster),
-        disruption: disruption::build(cluster, scale),
+        replica_set: replica_set::build(cluster, &config, scale.current_replicas),
+        autoscaler: horizontal_pod_autoscaler::build(cluster),
+        disruption: pod_disruption_budget::build(cluster, scale),
         network_policy: network_policy::nodes(cluster),
         ingress: ingress::build(cluster),
         monitoring: monitoring::build(cluster),

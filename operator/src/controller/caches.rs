@@ -35,12 +35,12 @@ pub trait Operand:
 
 macro_rules! caches {
     ($($(#[doc = $doc:literal])* $field:ident: $kind:ty,)+) => {
-        /// The objects of all ChatClusters, as the watches have told of them, and what was written
+        /// The objects of all ChatClusters, as the watches have told of them, and what was recent_writes
         /// since.
         pub struct Caches {
             $($(#[doc = $doc])* pub $field: Store<$kind>,)+
-            /// What was written and not yet heard of.
-            pub written: Written,
+            /// What was recent_writes and not yet cached of.
+            pub recent_writes: RecentWrites,
         }
 
         $(impl Operand for $kind {
@@ -77,61 +77,61 @@ caches! {
 }
 
 /// How long the first lists of what there is may take.
-const FIRST_LISTS: Duration = Duration::from_secs(20);
-/// For how long a written object is kept that no watch tells of: it is gone again.
-const KEPT: Duration = Duration::from_secs(600);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
+/// For how long a recent_writes object is kept that no watch tells of: it is gone again.
+const WRITE_TTL: Duration = Duration::from_secs(600);
 
 impl Caches {
-    /// Waits until it is known which pods and ReplicaSets there are: with some of them unseen, others would be
+    /// Waits until it is synced which pods and ReplicaSets there are: with some of them unseen, others would be
     /// taken for too few or too many.
     ///
     /// # Errors
     /// They can't be listed.
-    pub async fn know_the_nodes(&self) -> Result<(), Error> {
-        let known = async { self.pods.wait_until_ready().await.and(self.replica_sets.wait_until_ready().await) };
-        match tokio::time::timeout(FIRST_LISTS, known).await {
+    pub async fn wait_until_synced(&self) -> Result<(), Error> {
+        let synced = async { self.pods.wait_until_ready().await.and(self.replica_sets.wait_until_ready().await) };
+        match tokio::time::timeout(SYNC_TIMEOUT, synced).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Error::Unlisted),
+            Ok(Err(_)) | Err(_) => Err(Error::NotSynced),
         }
     }
 
-    /// The objects that match, in the latest version known, by name.
+    /// The objects that match, in the latest version synced, by name.
     pub fn all<K: Operand>(&self, matches: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let heard = K::store(self).state_filter(matches);
-        let latest = heard.into_iter().map(|heard| self.written.newer_than(&*heard).map_or(heard, Arc::new));
+        let cached = K::store(self).state_filter(matches);
+        let latest = cached.into_iter().map(|cached| self.recent_writes.newer_than(&*cached).map_or(cached, Arc::new));
         let mut objects: Vec<Arc<K>> = latest.collect();
         // What is said of them must not change by itself.
         objects.sort_by_key(|object| object.name_any());
         objects
     }
 
-    /// An object, in the latest version known. `None`: no watch has told of it, which may be too
+    /// An object, in the latest version synced. `None`: no watch has told of it, which may be too
     /// early to know.
     pub fn get<K: Operand>(&self, namespace: &str, name: &str) -> Option<K> {
-        let heard = K::store(self).get(&ObjectRef::new(name).within(namespace))?;
-        Some(self.written.newer_than(&*heard).unwrap_or_else(|| (*heard).clone()))
+        let cached = K::store(self).get(&ObjectRef::new(name).within(namespace))?;
+        Some(self.recent_writes.newer_than(&*cached).unwrap_or_else(|| (*cached).clone()))
     }
 }
 
-/// Objects that were written, until the watch tells of them: otherwise the next look at the cache
+/// Objects that were recent_writes, until the watch tells of them: otherwise the next look at the cache
 /// would see the old ones, and write again.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<String, Kept>>);
+pub struct RecentWrites(Mutex<HashMap<String, RecentWrite>>);
 
 /// An object as the API server answered, and when.
-struct Kept {
+struct RecentWrite {
     version: u64,
     object: Value,
     at: Instant,
 }
 
-impl Written {
+impl RecentWrites {
     /// Keeps what the API server answered.
     pub fn keep<K: Operand>(&self, object: &K) {
         if let (Some(version), Ok(value)) = (version(object), serde_json::to_value(object)) {
-            let mut written = self.lock();
-            written.retain(|_, kept| kept.at.elapsed() < KEPT);
-            written.insert(key(object), Kept { version, object: value, at: Instant::now() });
+            let mut writes = self.lock();
+            writes.retain(|_, kept| kept.at.elapsed() < WRITE_TTL);
+            writes.insert(key(object), RecentWrite { version, object: value, at: Instant::now() });
         }
     }
 
@@ -140,18 +140,18 @@ impl Written {
         self.lock().remove(&key(object));
     }
 
-    fn newer_than<K: Operand>(&self, heard: &K) -> Option<K> {
-        let mut written = self.lock();
-        let key = key(heard);
-        let kept = written.get(&key)?;
-        if version(heard).is_some_and(|heard| heard < kept.version) {
+    fn newer_than<K: Operand>(&self, cached: &K) -> Option<K> {
+        let mut writes = self.lock();
+        let key = key(cached);
+        let kept = writes.get(&key)?;
+        if version(cached).is_some_and(|cached| cached < kept.version) {
             return serde_json::from_value(kept.object.clone()).ok();
         }
-        written.remove(&key);
+        writes.remove(&key);
         None
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, RecentWrite>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

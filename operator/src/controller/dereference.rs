@@ -9,7 +9,7 @@ use kube::{Api, Client};
 
 use super::error::Error;
 use super::names::Names;
-use super::unwatched::Kinds;
+use crate::api::prometheus::InstalledKinds;
 use crate::api::spec::ChatCluster;
 use crate::api::spec::redis::Redis;
 
@@ -20,24 +20,24 @@ pub type Data = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, Clone, Default)]
 pub struct References {
     /// The keys that sign resume tokens.
-    pub session: Owned,
+    pub session: OwnedSecret,
     /// The token for the nodes' admin port.
-    pub admin: Owned,
+    pub admin: OwnedSecret,
     /// The password of a managed Redis.
-    pub redis: Owned,
+    pub redis: OwnedSecret,
     /// Those of an external Redis.
-    pub external: External,
+    pub external: ExternalSecrets,
     /// Whether the Secret with the certificate is there.
-    pub certificate: bool,
+    pub certificate_exists: bool,
     /// Whether the StorageClass is there. True where none is named.
-    pub storage_class: bool,
+    pub storage_class_exists: bool,
     /// Which kinds of the Prometheus Operator are installed.
-    pub kinds: Kinds,
+    pub installed: InstalledKinds,
 }
 
 /// The Secrets of an external Redis, each `None` if there is no such Secret.
 #[derive(Debug, Clone, Default)]
-pub struct External {
+pub struct ExternalSecrets {
     /// Its user and password.
     pub credentials: Option<Data>,
     /// Those of its sentinels.
@@ -50,14 +50,14 @@ pub struct External {
 
 /// A Secret of the operator's own, with the value that it holds or will hold.
 #[derive(Debug, Clone, Default)]
-pub struct Owned {
+pub struct OwnedSecret {
     /// All of it that is there.
     pub data: Data,
     /// A value for it if there is none: random.
     pub fresh: String,
 }
 
-impl Owned {
+impl OwnedSecret {
     fn of(secret: Option<&Secret>) -> Result<Self, Error> {
         Ok(Self { data: secret.map(data).unwrap_or_default(), fresh: random()? })
     }
@@ -79,7 +79,7 @@ impl Owned {
 pub async fn dereference(
     client: &Client,
     cluster: &ChatCluster,
-    kinds: Kinds,
+    installed: InstalledKinds,
     owned: impl Fn(&str) -> Option<Secret>,
 ) -> Result<References, Error> {
     let names = Names::of(cluster);
@@ -91,43 +91,43 @@ pub async fn dereference(
         Some(secret) => Ok(Some(secret)),
         None => secrets.get_opt(&name).await,
     };
-    let wanted = Wanted::of(cluster);
+    let referenced = ReferencedNames::of(cluster);
     let read = async |name: Option<&str>| match name {
         Some(name) => Ok::<_, kube::Error>(secrets.get_opt(name).await?.as_ref().map(data)),
         None => Ok(None),
     };
-    let [credentials, sentinel_credentials, ca, client_certificate] = wanted.external;
-    let external = External {
+    let [credentials, sentinel_credentials, ca, client_certificate] = referenced.external;
+    let external = ExternalSecrets {
         credentials: read(credentials).await?,
         sentinel_credentials: read(sentinel_credentials).await?,
         ca: read(ca).await?,
         client_certificate: read(client_certificate).await?,
     };
-    let certificate = match wanted.certificate {
+    let certificate_exists = match referenced.certificate {
         Some(name) => secrets.get_metadata_opt(name).await?.is_some(),
         None => true,
     };
-    let storage_class = match wanted.storage_class {
-        Some(name) => storage_class(client, name).await?,
+    let storage_class_exists = match referenced.storage_class {
+        Some(name) => storage_class_exists(client, name).await?,
         None => true,
     };
     Ok(References {
-        session: Owned::of(secret(names.session()).await?.as_ref())?,
-        admin: Owned::of(secret(names.admin()).await?.as_ref())?,
-        redis: match wanted.managed {
-            true => Owned::of(secret(names.redis()).await?.as_ref())?,
-            false => Owned::default(),
+        session: OwnedSecret::of(secret(names.session()).await?.as_ref())?,
+        admin: OwnedSecret::of(secret(names.admin()).await?.as_ref())?,
+        redis: match referenced.managed {
+            true => OwnedSecret::of(secret(names.redis()).await?.as_ref())?,
+            false => OwnedSecret::default(),
         },
         external,
-        certificate,
-        storage_class,
-        kinds,
+        certificate_exists,
+        storage_class_exists,
+        installed,
     })
 }
 
 /// Whether it is there. An operator that may not know, as it looks after one namespace only, takes it
 /// to be.
-async fn storage_class(client: &Client, name: &str) -> Result<bool, kube::Error> {
+async fn storage_class_exists(client: &Client, name: &str) -> Result<bool, kube::Error> {
     match Api::<StorageClass>::all(client.clone()).get_metadata_opt(name).await {
         Ok(class) => Ok(class.is_some()),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(true),
@@ -136,7 +136,7 @@ async fn storage_class(client: &Client, name: &str) -> Result<bool, kube::Error>
 }
 
 /// The names in a spec.
-pub struct Wanted<'a> {
+pub struct ReferencedNames<'a> {
     managed: bool,
     /// Of an external Redis: its credentials, those of its sentinels, CA, and the nodes' certificate.
     external: [Option<&'a str>; 4],
@@ -144,7 +144,7 @@ pub struct Wanted<'a> {
     storage_class: Option<&'a str>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> ReferencedNames<'a> {
     /// Reads them.
     #[must_use]
     pub fn of(cluster: &'a ChatCluster) -> Self {
@@ -177,7 +177,7 @@ impl<'a> Wanted<'a> {
 
     /// Whether a Secret of this name is among them.
     #[must_use]
-    pub fn secret(&self, name: &str) -> bool {
+    pub fn contains_secret(&self, name: &str) -> bool {
         self.external.contains(&Some(name)) || self.certificate == Some(name)
     }
 }

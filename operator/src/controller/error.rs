@@ -10,7 +10,7 @@ pub enum Error {
     Api(#[source] Box<kube::Error>),
     /// The API server refused to take an object.
     #[error("{kind} {name}: {source}")]
-    Refused {
+    Rejected {
         /// Its kind.
         kind: String,
         /// Its name.
@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// An object of an earlier ChatCluster of the same name is not gone yet.
     #[error("{kind} {name} belongs to a ChatCluster that was deleted, and is not gone yet")]
-    Leftover {
+    Terminating {
         /// Its kind.
         kind: String,
         /// Its name.
@@ -39,7 +39,7 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     /// It is not known which pods there are.
     #[error("the pods and ReplicaSets can't be listed; see the log")]
-    Unlisted,
+    NotSynced,
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers")]
     NoRandomness,
@@ -60,7 +60,7 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::NameConflict { .. } => Reason::NameConflict,
-            Self::Refused { .. } if self.is_quota() => Reason::QuotaExceeded,
+            Self::Rejected { .. } if self.exceeds_quota() => Reason::QuotaExceeded,
             _ => Reason::ApplyFailed,
         }
     }
@@ -68,12 +68,12 @@ impl Error {
     /// Whether the ChatCluster's author has to know of it, rather than who runs the operator: the
     /// API server judged what was written, and will judge the same again.
     #[must_use]
-    pub fn is_judgement(&self) -> bool {
+    pub fn is_rejection(&self) -> bool {
         match self {
             Self::NameConflict { .. } => true,
-            Self::Refused { source, .. } => {
+            Self::Rejected { source, .. } => {
                 matches!(&**source, kube::Error::Api(status)
-                    if matches!(status.code, 400 | 403 | 422) && !is_missing_right(&status.message)
+                    if matches!(status.code, 400 | 403 | 422) && !is_rbac_denial(&status.message)
                         // Two items of one key in a list: a 500, but the same every time.
                         || status.message.contains("failed to create typed patch object"))
             }
@@ -81,14 +81,14 @@ impl Error {
         }
     }
 
-    fn is_quota(&self) -> bool {
-        matches!(self, Self::Refused { source, .. }
+    fn exceeds_quota(&self) -> bool {
+        matches!(self, Self::Rejected { source, .. }
             if matches!(&**source, kube::Error::Api(status) if status.message.contains("exceeded quota")))
     }
 }
 
 /// Whether the operator itself is told that it may not, in the words of RBAC: so it is for a moment while
 /// an API server starts. Quotas and pod security say 403 too.
-fn is_missing_right(message: &str) -> bool {
+fn is_rbac_denial(message: &str) -> bool {
     message.contains(" is forbidden: User \"")
 }

@@ -10,8 +10,9 @@ use kube::ResourceExt;
 
 use super::names::{DRAIN, REVISION, SINCE, STATE};
 
+pub mod autoscale;
+pub mod drain_budget;
 pub mod plan;
-pub mod size;
 
 /// Where a node is on its way out. Kept in a label of its pod, so that it outlives the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +30,7 @@ pub enum State {
 }
 
 impl State {
-    const OTHERS: [Self; 4] = [Self::Cordoned, Self::Draining, Self::Drained, Self::TimedOut];
+    const LABELLED: [Self; 4] = [Self::Cordoned, Self::Draining, Self::Drained, Self::TimedOut];
 
     /// The value of the label. `None`: there is none.
     #[must_use]
@@ -45,17 +46,17 @@ impl State {
 
     fn of(pod: &Pod) -> Self {
         let label = pod.labels().get(STATE).map(String::as_str);
-        Self::OTHERS.into_iter().find(|state| label.is_some() && state.label() == label).unwrap_or(Self::Serving)
+        Self::LABELLED.into_iter().find(|state| label.is_some() && state.label() == label).unwrap_or(Self::Serving)
     }
 
     /// Whether nothing holds its pod any more.
     #[must_use]
-    pub fn may_go(self) -> bool {
+    pub fn drain_ended(self) -> bool {
         matches!(self, Self::Drained | Self::TimedOut)
     }
 }
 
-/// What a node says of itself.
+/// What a node reports of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Its live sockets.
@@ -78,16 +79,16 @@ pub struct Node {
     /// Whether clients are sent to it.
     pub ready: bool,
     /// When that became so, or ceased to be.
-    pub changed: Timestamp,
+    pub ready_since: Timestamp,
     /// Whether its process runs: without, it has no sockets.
-    pub runs: bool,
+    pub running: bool,
     /// Until when its pod has to have ended, if it is told to.
-    pub ends: Option<Timestamp>,
+    pub deletion_deadline: Option<Timestamp>,
     /// Whether nobody is to wait for its drain.
-    pub skip: bool,
+    pub skip_drain: bool,
     /// Whether its pod has a mark that belongs to another state.
-    pub stale_marks: bool,
-    /// What it says. `None`: it was not asked, or does not answer.
+    pub stale_state: bool,
+    /// What it reports. `None`: it was not asked, or does not answer.
     pub report: Option<Report>,
 }
 
@@ -106,11 +107,11 @@ impl Node {
             state,
             since: since.unwrap_or(created),
             ready: ready.is_some_and(|ready| ready.status == "True"),
-            changed: ready.and_then(|ready| ready.last_transition_time.as_ref()).map_or(created, |time| time.0),
-            runs: containers.into_iter().flatten().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())),
-            ends: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
-            skip: skips_drain(pod),
-            stale_marks: state == State::Serving
+            ready_since: ready.and_then(|ready| ready.last_transition_time.as_ref()).map_or(created, |time| time.0),
+            running: containers.into_iter().flatten().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())),
+            deletion_deadline: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            skip_drain: skips_drain(pod),
+            stale_state: state == State::Serving
                 && (pod.labels().contains_key(STATE) || pod.annotations().contains_key(SINCE)),
             report: reports.get(&pod.name_any()).cloned(),
         }
@@ -119,27 +120,27 @@ impl Node {
     /// Whether it takes clients.
     #[must_use]
     pub fn serves(&self) -> bool {
-        self.ends.is_none() && self.ready && self.state == State::Serving
+        self.deletion_deadline.is_none() && self.ready && self.state == State::Serving
     }
 
     /// How many sockets it may have: of one that does not say, as many as any.
     #[must_use]
     pub fn sockets(&self) -> u64 {
         match &self.report {
-            _ if !self.runs => 0,
+            _ if !self.running => 0,
             Some(report) => report.sockets,
             None => u64::MAX,
         }
     }
 
-    /// Whether it says so of itself.
+    /// Whether it reports so of itself.
     #[must_use]
-    pub fn says(&self, state: &str) -> bool {
+    pub fn reports_state(&self, state: &str) -> bool {
         self.report.as_ref().is_some_and(|report| report.state.as_deref() == Some(state))
     }
 }
 
-/// Whether an object says that nobody is to wait for drains.
+/// Whether an object reports that nobody is to wait for drains.
 #[must_use]
 pub fn skips_drain(object: &impl ResourceExt) -> bool {
     object.annotations().get(DRAIN).is_some_and(|value| value == "skip")
@@ -154,7 +155,7 @@ pub struct Set {
     pub revision: String,
     /// How many pods it is to have.
     pub replicas: usize,
-    /// How many it has, as its controller says.
+    /// How many it has, as its controller reports.
     pub existing: usize,
     /// Whether its controller has seen how many it is to have.
     pub observed: bool,
@@ -208,20 +209,20 @@ impl Fleet {
     }
 
     /// The nodes that are not told to end.
-    pub fn staying(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|node| node.ends.is_none())
+    pub fn non_terminating(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.deletion_deadline.is_none())
     }
 
     /// How many nodes hand clients over now, whoever told them to.
     #[must_use]
-    pub fn handing_over(&self, now: Timestamp) -> usize {
-        let hands_over = |node: &&Node| match node.ends {
+    pub fn draining_count(&self, now: Timestamp) -> usize {
+        let is_draining = |node: &&Node| match node.deletion_deadline {
             // It was let go because it has none left, and may be past saying so.
             Some(_) if node.state == State::Drained && node.report.as_ref().is_none_or(|it| it.sockets == 0) => false,
             // One whose time is over is on a machine that is lost.
             Some(end) => now < end,
             None => node.state == State::Draining,
         };
-        self.nodes.iter().filter(hands_over).filter(|node| node.sockets() > 0).count()
+        self.nodes.iter().filter(is_draining).filter(|node| node.sockets() > 0).count()
     }
 }

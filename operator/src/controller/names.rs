@@ -18,6 +18,8 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The label of a pod and its ReplicaSet with the kind of pods; its name is that of Deployments, so that
 /// topologySpreadConstraints tell kinds apart as everywhere.
 pub const REVISION: &str = "pod-template-hash";
+/// The label with the version of a pod.
+pub const VERSION: &str = "app.kubernetes.io/version";
 /// The label of a pod that is on its way out: where it is.
 pub const STATE: &str = "chatcluster.dev/state";
 /// The annotation of a pod with the time since when it is there.
@@ -64,7 +66,7 @@ impl Names {
 
     /// The names of what belongs to one of this name.
     #[must_use]
-    pub fn called(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self { name: name.to_owned() }
     }
 
@@ -135,7 +137,7 @@ impl Names {
 
     /// The nodes that are not on their way out, as text.
     #[must_use]
-    pub fn staying(&self) -> String {
+    pub fn serving_selector(&self) -> String {
         let selector = self.selector(Component::Node);
         let mut terms: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         terms.push(format!("!{STATE}"));

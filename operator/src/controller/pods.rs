@@ -11,7 +11,7 @@ use super::names::{COMPONENT, Component, INSTANCE};
 use crate::api::reason::Reason;
 
 /// Longest word of a container that is passed on.
-const MAX_WORDS: usize = 300;
+const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Whether a pod belongs to this part of this ChatCluster.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn belongs(pod: &Pod, namespace: &str, name: &str, component: Component) -> 
 }
 
 /// For how long a pod may have no machine before it counts as trouble: a volume takes its time.
-const PATIENCE_WITH_SCHEDULER: SignedDuration = SignedDuration::from_secs(10);
+const SCHEDULING_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// For how long the end of a container counts: longer than a kubelet ever waits between two.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
@@ -31,37 +31,39 @@ const RECENT: SignedDuration = SignedDuration::from_mins(10);
 /// The first trouble that keeps a pod from working, and its words. They stay the same as long as the
 /// trouble does.
 #[must_use]
-pub fn trouble(pods: &[Arc<Pod>], now: &Time) -> Option<(Reason, String)> {
+pub fn failure(pods: &[Arc<Pod>], now: &Time) -> Option<(Reason, String)> {
     pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| {
         let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
-        let (reason, words) =
-            containers.filter_map(|container| of_container(container, now)).next().or_else(|| unscheduled(pod, now))?;
-        Some((reason, format!("pod {}: {}", pod.name_any(), shortened(&words))))
+        let (reason, message) = containers
+            .filter_map(|container| container_failure(container, now))
+            .next()
+            .or_else(|| scheduling_failure(pod, now))?;
+        Some((reason, format!("pod {}: {}", pod.name_any(), tail(&message))))
     })
 }
 
-fn unscheduled(pod: &Pod, now: &Time) -> Option<(Reason, String)> {
+fn scheduling_failure(pod: &Pod, now: &Time) -> Option<(Reason, String)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let condition = conditions.iter().find(|condition| {
         condition.type_ == "PodScheduled"
             && condition.status == "False"
             && condition.reason.as_deref() == Some("Unschedulable")
     })?;
-    let waiting = now.0.duration_since(pod.creation_timestamp()?.0) > PATIENCE_WITH_SCHEDULER;
+    let waiting = now.0.duration_since(pod.creation_timestamp()?.0) > SCHEDULING_GRACE;
     waiting.then(|| (Reason::Unschedulable, condition.message.clone().unwrap_or_default()))
 }
 
-fn of_container(container: &ContainerStatus, now: &Time) -> Option<(Reason, String)> {
+fn container_failure(container: &ContainerStatus, now: &Time) -> Option<(Reason, String)> {
     let state = container.state.as_ref()?;
     let waiting = state.waiting.as_ref();
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError") => {
-            let words = format!("the image {} can't be had; why is in its Events", container.image);
-            return Some((Reason::ImagePullFailed, words));
+            let message = format!("the image {} can't be had; why is in its Events", container.image);
+            return Some((Reason::ImagePullFailed, message));
         }
         Some("CreateContainerConfigError" | "CreateContainerError") => {
-            let words = waiting.and_then(|waiting| waiting.message.clone());
-            return Some((Reason::ContainerConfigError, words.unwrap_or_default()));
+            let message = waiting.and_then(|waiting| waiting.message.clone());
+            return Some((Reason::ContainerConfigError, message.unwrap_or_default()));
         }
         _ => {}
     }
@@ -79,8 +81,8 @@ fn of_container(container: &ContainerStatus, now: &Time) -> Option<(Reason, Stri
 }
 
 /// The end of it: that is where a log says why.
-fn shortened(words: &str) -> String {
-    let words = words.trim();
-    let skipped = words.chars().count().saturating_sub(MAX_WORDS);
-    if skipped == 0 { words.to_owned() } else { format!("…{}", words.chars().skip(skipped).collect::<String>()) }
+fn tail(message: &str) -> String {
+    let message = message.trim();
+    let skipped = message.chars().count().saturating_sub(MAX_MESSAGE_CHARS);
+    if skipped == 0 { message.to_owned() } else { format!("…{}", message.chars().skip(skipped).collect::<String>()) }
 }

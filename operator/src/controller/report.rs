@@ -1,4 +1,4 @@
-//! Writes the status where it changed, and an Event where it turned.
+//! Writes the status where it changed, and an Event where it transitioned.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::error::Error;
 use super::names::MANAGER;
-use super::status::{self, Observed, Turn};
+use super::status::{self, Observed, Transition};
 use crate::api::spec::ChatCluster;
 use crate::api::status::{ChatClusterStatus, ConditionType};
 use crate::metrics::Metrics;
@@ -28,59 +28,59 @@ pub(super) struct Reporter {
     client: Client,
     events: Recorder,
     metrics: Metrics,
-    /// What was said last, and of which uid: the watch may not have told of it yet.
-    said: Mutex<HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>>,
+    /// What was last last, and of which uid: the watch may not have told of it yet.
+    last: Mutex<HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>>,
 }
 
 impl Reporter {
     pub(super) fn new(client: Client, identity: String, metrics: Metrics) -> Self {
         let source = Source { controller: MANAGER.into(), instance: Some(identity) };
-        Self { events: Recorder::new(client.clone(), source), metrics, client, said: Mutex::default() }
+        Self { events: Recorder::new(client.clone(), source), metrics, client, last: Mutex::default() }
     }
 
-    /// What was said last.
-    pub(super) fn before(&self, cluster: &ChatCluster) -> ChatClusterStatus {
-        match self.said().get(&ObjectRef::from_obj(cluster)) {
+    /// What was last last.
+    pub(super) fn previous(&self, cluster: &ChatCluster) -> ChatClusterStatus {
+        match self.last().get(&ObjectRef::from_obj(cluster)) {
             Some((uid, status)) if cluster.metadata.uid.as_ref() == Some(uid) => status.clone(),
             _ => cluster.status.clone().unwrap_or_default(),
         }
     }
 
-    /// How many ChatClusters are available, of those that something was said of.
+    /// How many ChatClusters are available, of those that something was last of.
     pub(super) fn available(&self) -> usize {
         let is_available = |status: &ChatClusterStatus| {
             let available = ConditionType::Available.as_str();
             status.conditions.iter().any(|condition| condition.type_ == available && condition.status == "True")
         };
-        self.said().values().filter(|(_, status)| is_available(status)).count()
+        self.last().values().filter(|(_, status)| is_available(status)).count()
     }
 
     /// A ChatCluster is gone.
     pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
-        self.said().remove(cluster);
+        self.last().remove(cluster);
     }
 
-    /// Writes the status, if it is another than before, and tells the turns as Events, each once.
+    /// Writes the status, if it is anthan before, and tells the transitions as Events, each once.
     pub(super) async fn report(&self, observed: &Observed<'_>) -> Result<ChatClusterStatus, Error> {
         let cluster = observed.cluster;
         let after = status::assess(observed);
-        if *observed.before != after {
-            self.write(cluster, &after).await?;
-            for turn in status::turns(observed.before, &after) {
-                self.tell(cluster, turn).await;
+        if *observed.previous != after {
+            self.write_status(cluster, &after).await?;
+            for transition in status::transitions(observed.previous, &after) {
+                self.publish_event(cluster, transition).await;
             }
         }
         if let Some(uid) = cluster.uid() {
-            self.said().insert(ObjectRef::from_obj(cluster), (uid, after.clone()));
+            self.last().insert(ObjectRef::from_obj(cluster), (uid, after.clone()));
         }
         Ok(after)
     }
 
-    fn said(&self) -> MutexGuard<'_, HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn write(&self, cluster: &ChatCluster, status: &ChatClusterStatus) -> Result<(), Error> {
+    async fn write_status(&self, cluster: &ChatCluster, status: &ChatClusterStatus) -> Result<(), Error> {
         let name = cluster.name_any();
         let namespace = cluster.namespace().unwrap_or_default();
         let api: Api<ChatCluster> = Api::namespaced(self.client.clone(), &namespace);
@@ -94,16 +94,16 @@ impl Reporter {
         let parameters = PatchParams::apply(STATUS_MANAGER).force();
         match api.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
             Ok(_) => Ok(()),
-            // Gone meanwhile, or another of its name: nobody is left to tell.
+            // Gone meanwhile, or another of its name: nobody is left to publish_event.
             Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// An Event that can't be written is no reason to do anything else differently.
-    async fn tell(&self, cluster: &ChatCluster, turn: Turn) {
-        let Turn { type_, bad, reason, message } = turn;
-        self.metrics.turned(&reason);
+    async fn publish_event(&self, cluster: &ChatCluster, transition: Transition) {
+        let Transition { type_, bad, reason, message } = transition;
+        self.metrics.transitioned(&reason);
         let note = message[..message.floor_char_boundary(MAX_NOTE)].to_owned();
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },

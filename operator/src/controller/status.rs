@@ -1,95 +1,19 @@
 //! What is said of a ChatCluster: from what was found to its conditions. Pure.
 
-use std::sync::Arc;
-
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::error::Error;
-use super::fleet::Fleet;
-use super::fleet::size::Size;
 use super::names::Names;
-use super::pods;
-use super::unwatched::Kinds;
-use super::validate::Problem;
 use crate::api::reason::Reason;
-use crate::api::spec::ChatCluster;
-use crate::api::spec::exposure::ServiceType;
 use crate::api::status::{ChatClusterStatus, ConditionType};
-
-use nodes::Counts;
 
 mod exposure;
 mod monitoring;
 mod nodes;
+mod observed;
 mod redis;
 
-/// Everything that was found.
-pub struct Observed<'a> {
-    /// The ChatCluster.
-    pub cluster: &'a ChatCluster,
-    /// What it said before.
-    pub before: &'a ChatClusterStatus,
-    /// The nodes.
-    pub fleet: &'a Fleet,
-    /// The kind of them that is asked for.
-    pub revision: &'a str,
-    /// How many there are to be.
-    pub size: &'a Size,
-    /// The ReplicaSet of those.
-    pub replica_set: Option<&'a ReplicaSet>,
-    /// The managed Redis.
-    pub stateful_set: Option<&'a StatefulSet>,
-    /// The nodes' Service.
-    pub service: Option<&'a Service>,
-    /// The way in from outside.
-    pub ingress: Option<&'a Ingress>,
-    /// The nodes' pods.
-    pub node_pods: &'a [Arc<Pod>],
-    /// Redis' pods.
-    pub redis_pods: &'a [Arc<Pod>],
-    /// What nodes that are not ready say.
-    pub words: &'a [String],
-    /// What stands between the spec and a chat.
-    pub problem: Option<&'a Problem>,
-    /// What could not be written.
-    pub refused: Option<&'a Error>,
-    /// Whether the named StorageClass is there.
-    pub storage_class: bool,
-    /// Whether the named certificate is there.
-    pub certificate: bool,
-    /// Which kinds of the Prometheus Operator are installed.
-    pub kinds: Kinds,
-    /// The time, in whole seconds.
-    pub now: Time,
-}
-
-/// What one condition says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// `True`, `False` or `Unknown`.
-    pub status: &'static str,
-    /// Why.
-    pub reason: Reason,
-    /// A sentence for people.
-    pub message: String,
-}
-
-impl Finding {
-    fn new(status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
-        Self { status, reason, message: message.into() }
-    }
-
-    fn yes(reason: Reason, message: impl Into<String>) -> Self {
-        Self::new("True", reason, message)
-    }
-
-    fn no(reason: Reason, message: impl Into<String>) -> Self {
-        Self::new("False", reason, message)
-    }
-}
+use nodes::Counts;
+pub use observed::{Finding, Observed};
 
 /// What is to be said now.
 #[must_use]
@@ -100,25 +24,25 @@ pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
     let findings = findings(observed);
     ChatClusterStatus {
         observed_generation: cluster.metadata.generation,
-        replicas: counts.staying,
+        replicas: counts.serving,
         ready_replicas: counts.ready,
-        selector: names.staying(),
-        version: nodes::version(observed).or_else(|| observed.before.version.clone()),
-        revision: nodes::revision(observed).or_else(|| observed.before.revision.clone()),
+        selector: names.serving_selector(),
+        version: nodes::version(observed).or_else(|| observed.previous.version.clone()),
+        revision: nodes::revision(observed).or_else(|| observed.previous.revision.clone()),
         endpoint: exposure::endpoint(observed),
-        autoscaling: observed.size.by_connections.clone(),
+        autoscaling: observed.desired.by_connections.clone(),
         conditions: findings
             .into_iter()
             .map(|(type_, finding)| {
-                condition(type_, finding, cluster.metadata.generation, observed.before, &observed.now)
+                condition(type_, finding, cluster.metadata.generation, observed.previous, &observed.now)
             })
             .collect(),
     }
 }
 
 fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
-    let config = match observed.problem {
-        Some(problem) => Finding::no(problem.reason, problem.message.clone()),
+    let config = match observed.spec_error {
+        Some(error) => Finding::no(error.reason, error.message.clone()),
         None => Finding::yes(Reason::Valid, ""),
     };
     let redis = redis::assess(observed);
@@ -177,7 +101,7 @@ fn is_same_pod(before: &str, now: &str) -> bool {
 
 /// A condition that turned bad, or bad for another reason; or, of [`ConditionType::Available`], good.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Transition {
     /// The condition.
     pub type_: ConditionType,
     /// Whether it is bad now.
@@ -190,11 +114,11 @@ pub struct Turn {
 
 /// What is worth an Event: each turn once.
 #[must_use]
-pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn> {
+pub fn transitions(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Transition> {
     let find = |status: &ChatClusterStatus, type_: ConditionType| {
         status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).cloned()
     };
-    let mut turns = Vec::new();
+    let mut transitions = Vec::new();
     for type_ in ConditionType::ALL {
         let Some(now) = find(after, type_) else { continue };
         let then = find(before, type_);
@@ -203,12 +127,14 @@ pub fn turns(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Turn>
         let good = type_ == ConditionType::Available && now.status == "True";
         let was_good = then.as_ref().is_some_and(|then| then.status == now.status);
         // Redis' trouble is the chat's trouble too: it is told once.
-        let told = turns.iter().any(|turn: &Turn| turn.bad && turn.reason == now.reason && turn.message == now.message);
+        let told = transitions
+            .iter()
+            .any(|earlier: &Transition| earlier.bad && earlier.reason == now.reason && earlier.message == now.message);
         if (bad && !same && !told) || (good && !was_good) {
-            turns.push(Turn { type_, bad, reason: now.reason, message: now.message });
+            transitions.push(Transition { type_, bad, reason: now.reason, message: now.message });
         }
     }
-    turns
+    transitions
 }
 
 /// What only takes its time, or was asked for, is no warning. Nor is it a second one that there is no

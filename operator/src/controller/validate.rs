@@ -2,27 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
 use super::dereference::References;
 use super::error::Error;
+use super::fleet::drain_budget;
 use super::names::Names;
 use super::quantity::Quantity;
-use super::unwatched::Kinds;
 use crate::api::reason::Reason;
-use crate::api::spec::autoscaling::Autoscaling;
 use crate::api::spec::delivery::Durability;
-use crate::api::spec::exposure::Exposure;
-use crate::api::spec::monitoring::Monitoring;
 use crate::api::spec::pod::{Pod, Resources};
 use crate::api::spec::redis::{Managed, Redis};
-use crate::api::spec::rollout::{Drain, Surge};
 use crate::api::spec::tracing::Tracing;
-use crate::api::spec::{ChatCluster, ChatClusterSpec, Image, NetworkPolicy};
+use crate::api::spec::{ChatCluster, ChatClusterSpec};
 
 mod external;
-pub use external::ValidatedExternal;
+mod validated;
+
+pub use validated::{
+    SpecError, ValidateError, ValidatedCluster, ValidatedCredentials, ValidatedExternal, ValidatedRedis,
+};
 
 /// The key in the Secret with the keys that sign resume tokens.
 pub const SESSION_KEY: &str = "keys";
@@ -31,105 +30,16 @@ pub const ADMIN_KEY: &str = "token";
 /// The key in the Secret with the password of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
 
-/// What stands between a spec and a chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The word for it.
-    pub reason: Reason,
-    /// A sentence that says what is wrong.
-    pub message: String,
-}
-
-/// A ChatCluster that can be built. Made once; inside, nobody asks again.
-#[derive(Debug, Clone)]
-pub struct ValidatedCluster {
-    /// What its parts are called.
-    pub names: Names,
-    /// Where they are.
-    pub namespace: String,
-    /// Who owns them.
-    pub owner: OwnerReference,
-    /// The nodes' image.
-    pub image: Image,
-    /// Between how many nodes the chat moves, and by what.
-    pub autoscaling: Option<Autoscaling>,
-    /// The Redis behind them.
-    pub redis: ValidatedRedis,
-    /// How the chat is reached.
-    pub exposure: Exposure,
-    /// The nodes' settings: environment variables.
-    pub settings: BTreeMap<String, String>,
-    /// Within how many seconds a node hands its clients over.
-    pub drain_seconds: i64,
-    /// How many clients a second all nodes together hand over.
-    pub reconnects_per_second: u32,
-    /// How many nodes do at a time.
-    pub drains_at_a_time: usize,
-    /// How many pods there may be beyond those that are asked for, while they are replaced.
-    pub surge: Surge,
-    /// The largest request that a client may make, in bytes.
-    pub max_request_bytes: i64,
-    /// What is said of the pods.
-    pub pod: Pod,
-    /// How many pods may be evicted at a time.
-    pub max_unavailable: i32,
-    /// Who may reach the pods.
-    pub network_policy: NetworkPolicy,
-    /// What is made for those who watch the chat.
-    pub monitoring: Monitoring,
-    /// Which kinds of the Prometheus Operator are installed.
-    pub kinds: Kinds,
-    /// The port of the collector that is told of messages.
-    pub collector_port: Option<u16>,
-    /// The namespace that the operator's own pods are in.
-    pub operator_namespace: String,
-    /// The keys that sign resume tokens.
-    pub session: Vec<u8>,
-    /// The token for the admin port.
-    pub admin: Vec<u8>,
-}
-
-/// The Redis behind the nodes.
-#[derive(Debug, Clone)]
-pub enum ValidatedRedis {
-    /// None: one node, its memory.
-    Embedded,
-    /// One that the operator runs.
-    Managed {
-        /// As asked for.
-        spec: Managed,
-        /// How much memory Redis may use, in bytes. `None`: as much as there is.
-        max_memory: Option<i64>,
-        /// Its `appendfsync`: when what it wrote is on the disk.
-        fsync: &'static str,
-        /// Its password.
-        password: Vec<u8>,
-    },
-    /// One that is there.
-    External(Box<ValidatedExternal>),
-}
-
-/// Where a user and a password are, and what they are now.
-#[derive(Debug, Clone)]
-pub struct ValidatedCredentials {
-    /// The Secret.
-    pub secret: String,
-    /// The key of the user, and the user.
-    pub username: Option<(String, Vec<u8>)>,
-    /// The key of the password, and the password.
-    pub password: (String, Vec<u8>),
-}
-
 /// Checks everything.
 ///
 /// # Errors
-/// The first thing that stands between the spec and a chat, as [`Verdict::Problem`]; or a ChatCluster
+/// The first thing that stands between the spec and a chat, as [`ValidateError::Spec`]; or a ChatCluster
 /// that no API server gives.
 pub fn validate(
     cluster: &ChatCluster,
     references: &References,
     operator_namespace: &str,
-) -> Result<ValidatedCluster, Verdict> {
+) -> Result<ValidatedCluster, ValidateError> {
     let spec = &cluster.spec;
     let owner = cluster.controller_owner_ref(&()).ok_or(Error::Incomplete("a uid"))?;
     let namespace = cluster.metadata.namespace.clone().ok_or(Error::Incomplete("a namespace"))?;
@@ -147,9 +57,9 @@ pub fn validate(
         exposure: spec.exposure.clone(),
         settings,
         drain_seconds: i64::from(spec.drain.timeout_seconds),
-        reconnects_per_second: spec.drain.max_reconnects_per_second.unsigned_abs(),
-        drains_at_a_time: drains_at_a_time(&spec.drain),
-        surge: spec.rollout.max_surge.clone(),
+        max_reconnects_per_second: spec.drain.max_reconnects_per_second.unsigned_abs(),
+        concurrent_drains: drain_budget::concurrent_drains(&spec.drain),
+        max_surge: spec.rollout.max_surge.clone(),
         // As the server counts it: JSON can make four bytes of one, and small limits must leave room
         // for the other requests.
         max_request_bytes: i64::from(spec.limits.max_message_bytes).saturating_mul(4).max(65_536),
@@ -157,33 +67,12 @@ pub fn validate(
         max_unavailable: spec.disruption.max_unavailable,
         network_policy: spec.network_policy.clone(),
         monitoring: spec.monitoring.clone(),
-        kinds: references.kinds,
+        installed: references.installed,
         collector_port: collector_port(&spec.tracing)?,
         operator_namespace: operator_namespace.to_owned(),
-        session: references.session.value(SESSION_KEY),
-        admin: references.admin.value(ADMIN_KEY),
+        session_keys: references.session.value(SESSION_KEY),
+        admin_token: references.admin.value(ADMIN_KEY),
     })
-}
-
-/// Why there is nothing to build.
-#[derive(Debug)]
-pub enum Verdict {
-    /// The user has to mend something.
-    Problem(Problem),
-    /// Something is broken.
-    Error(Error),
-}
-
-impl From<Problem> for Verdict {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl From<Error> for Verdict {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
 }
 
 /// The nodes' settings, those aside that differ from pod to pod or are secret. The names are the
@@ -205,20 +94,10 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_OTLP_ENDPOINT", spec.tracing.otlp_endpoint.clone()),
         ("CHAT_TRACE_SAMPLE_RATIO", spec.tracing.sample_ratio.clone()),
         ("CHAT_DRAIN_TIMEOUT_SECONDS", spec.drain.timeout_seconds.to_string()),
-        ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", drain_pace(&spec.drain).to_string()),
+        ("CHAT_DRAIN_CONNECTIONS_PER_SECOND", drain_budget::pace(&spec.drain).to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
-}
-
-/// How many clients a second one node hands over: no more than all together may.
-fn drain_pace(drain: &Drain) -> i32 {
-    drain.connections_per_second.min(drain.max_reconnects_per_second).max(1)
-}
-
-/// How many nodes may hand clients over at a time, each at its pace.
-fn drains_at_a_time(drain: &Drain) -> usize {
-    usize::try_from(drain.max_reconnects_per_second / drain_pace(drain)).unwrap_or_default().max(1)
 }
 
 /// The variables that the operator sets, beside [`settings`] (build/env.rs).
@@ -238,11 +117,11 @@ const RESERVED: [&str; 13] = [
     "CHAT_NODE_ID",
 ];
 
-fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(), Problem> {
+fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(), SpecError> {
     let is_reserved = |name: &str| settings.contains_key(name) || RESERVED.contains(&name);
     match pod.extra_env.iter().find(|variable| is_reserved(&variable.name)) {
         None => Ok(()),
-        Some(variable) => Err(Problem {
+        Some(variable) => Err(SpecError {
             reason: Reason::ReservedVariable,
             message: format!("spec.pod.extraEnv sets {}, which the operator sets from the spec", variable.name),
         }),
@@ -250,8 +129,8 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
 }
 
 /// What the schema's pattern lets through: a number that is no port.
-fn collector_port(tracing: &Tracing) -> Result<Option<u16>, Problem> {
-    tracing.port().map_err(|_| Problem {
+fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
+    tracing.port().map_err(|_| SpecError {
         reason: Reason::InvalidValue,
         message: format!("spec.tracing.otlpEndpoint: {} names no port", tracing.otlp_endpoint),
     })
@@ -259,10 +138,10 @@ fn collector_port(tracing: &Tracing) -> Result<Option<u16>, Problem> {
 
 /// What the schema's pattern lets through and the API server would not: nothing so far but what is
 /// too large to count.
-fn check_resources(field: &str, resources: &Resources) -> Result<(), Problem> {
+fn check_resources(field: &str, resources: &Resources) -> Result<(), SpecError> {
     for (name, amount) in resources.requests.iter().chain(&resources.limits) {
         if Quantity::parse(&amount.0).is_none() {
-            return Err(Problem {
+            return Err(SpecError {
                 reason: Reason::InvalidValue,
                 message: format!("{field}: {name}: {} is no quantity", amount.0),
             });
@@ -271,7 +150,7 @@ fn check_resources(field: &str, resources: &Resources) -> Result<(), Problem> {
     Ok(())
 }
 
-fn redis(spec: &ChatClusterSpec, references: &References) -> Result<ValidatedRedis, Problem> {
+fn redis(spec: &ChatClusterSpec, references: &References) -> Result<ValidatedRedis, SpecError> {
     match &spec.redis {
         None | Some(Redis { managed: None, external: None }) => Ok(ValidatedRedis::Embedded),
         Some(Redis { managed: Some(managed), .. }) => self::managed(managed, references, spec.delivery.durability),
@@ -279,7 +158,7 @@ fn redis(spec: &ChatClusterSpec, references: &References) -> Result<ValidatedRed
     }
 }
 
-fn managed(spec: &Managed, references: &References, durability: Durability) -> Result<ValidatedRedis, Problem> {
+fn managed(spec: &Managed, references: &References, durability: Durability) -> Result<ValidatedRedis, SpecError> {
     check_resources("spec.redis.managed.resources", &spec.resources)?;
     let limit = spec.resources.limits.get("memory").and_then(|amount| Quantity::parse(&amount.0));
     Ok(ValidatedRedis::Managed {

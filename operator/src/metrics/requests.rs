@@ -12,24 +12,24 @@ use super::Metrics;
 
 /// Counts into these metrics whatever goes through it.
 #[derive(Clone)]
-pub struct Counting(pub Metrics);
+pub struct CountRequests(pub Metrics);
 
-impl<S> Layer<S> for Counting {
-    type Service = Counted<S>;
+impl<S> Layer<S> for CountRequests {
+    type Service = CountedService<S>;
 
-    fn layer(&self, service: S) -> Counted<S> {
-        Counted { service, metrics: self.0.clone() }
+    fn layer(&self, service: S) -> CountedService<S> {
+        CountedService { service, metrics: self.0.clone() }
     }
 }
 
 /// What is counted.
 #[derive(Clone)]
-pub struct Counted<S> {
+pub struct CountedService<S> {
     service: S,
     metrics: Metrics,
 }
 
-impl<S, A, B> Service<Request<A>> for Counted<S>
+impl<S, A, B> Service<Request<A>> for CountedService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -46,13 +46,13 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let verb = verb(request.method(), request.uri());
-        let (metrics, begun) = (self.metrics.clone(), Instant::now());
-        let answer = self.service.call(request);
-        answer
-            .inspect(move |answer| {
-                let code = answer.as_ref().map_or("none", |answer| code(answer.status().as_u16()));
+        let (metrics, start) = (self.metrics.clone(), Instant::now());
+        let response = self.service.call(request);
+        response
+            .inspect(move |response| {
+                let code = response.as_ref().map_or("none", |response| code(response.status().as_u16()));
                 metrics.inner.requests.with_label_values(&[verb, code]).inc();
-                metrics.inner.request_duration.with_label_values(&[verb]).observe(begun.elapsed().as_secs_f64());
+                metrics.inner.request_duration.with_label_values(&[verb]).observe(start.elapsed().as_secs_f64());
             })
             .boxed()
     }

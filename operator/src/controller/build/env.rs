@@ -2,23 +2,27 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
-use super::certificates;
+use super::{certificates, service};
 use crate::controller::validate::{
     PASSWORD_KEY, SESSION_KEY, ValidatedCluster, ValidatedCredentials, ValidatedExternal, ValidatedRedis,
 };
+
+/// Where the Secret with the admin token is mounted.
+pub(super) const ADMIN_FOLDER: &str = "/etc/chat-server/admin";
+const ADMIN_TOKEN_FILE: &str = "/etc/chat-server/admin/token";
 
 /// The variables, the user's own last.
 pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
     let mut variables = vec![
         field("CHAT_NODE_ID", "metadata.name"),
         secret("CHAT_SESSION_KEYS", &cluster.names.session(), SESSION_KEY),
-        plain("CHAT_ADMIN_TOKEN_FILE", super::replica_set::ADMIN_TOKEN_FILE),
+        plain("CHAT_ADMIN_TOKEN_FILE", ADMIN_TOKEN_FILE),
     ];
     match &cluster.redis {
         ValidatedRedis::Embedded => {}
         ValidatedRedis::Managed { .. } => {
             let name = cluster.names.redis();
-            variables.push(plain("CHAT_REDIS_URL", &format!("redis://{name}:{}", super::redis::PORT)));
+            variables.push(plain("CHAT_REDIS_URL", &format!("redis://{name}:{}", service::REDIS_PORT)));
             variables.push(secret("CHAT_REDIS_PASSWORD", &name, PASSWORD_KEY));
         }
         ValidatedRedis::External(redis) => external(&mut variables, redis),

@@ -7,7 +7,8 @@ use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 
 use super::hash::ConfigHash;
-use super::{Monitoring, meta, service};
+use super::resources::Monitoring;
+use super::{meta, service};
 use crate::api::prometheus::{PodMonitor, PodMonitorSpec, PrometheusRule, PrometheusRuleSpec};
 use crate::api::spec::monitoring::Installed;
 use crate::controller::names::{COMPONENT, Component, INSTANCE};
@@ -28,7 +29,7 @@ const SIDECAR: &str = "grafana_dashboard";
 
 pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
     Monitoring {
-        kinds: cluster.kinds,
+        installed: cluster.installed,
         pod_monitor: pod_monitor(cluster),
         prometheus_rule: rule(cluster),
         dashboards: dashboards(cluster),
@@ -38,7 +39,7 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
 /// How Prometheus finds the nodes. Its labels `namespace` and `pod` are the Prometheus Operator's own; `chatcluster` is the
 /// name of the ChatCluster.
 fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
-    let wanted = cluster.monitoring.pod_monitor == Installed::Auto && cluster.kinds.pod_monitor;
+    let wanted = cluster.monitoring.pod_monitor == Installed::Auto && cluster.installed.pod_monitor;
     wanted.then(|| PodMonitor {
         metadata: metadata(cluster, cluster.names.node()),
         spec: PodMonitorSpec {
@@ -59,7 +60,7 @@ fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
 
 /// What is recorded of this chat, and when somebody is woken.
 fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
-    let wanted = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.kinds.prometheus_rule;
+    let wanted = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.installed.prometheus_rule;
     // A file of this repository that can't be read is found by a test.
     let rules: Value = wanted.then(|| serde_yaml::from_str(RULES).ok()).flatten()?;
     let own = format!(r#"namespace="{}",chatcluster="{}""#, cluster.namespace, cluster.owner.name);
@@ -71,7 +72,7 @@ fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
 
 /// The dashboards, of this chat alone: Grafana wants each to have an id and a title of its own.
 fn dashboards(cluster: &ValidatedCluster) -> Option<ConfigMap> {
-    let wanted = cluster.monitoring.dashboards == Installed::Auto && cluster.kinds.pod_monitor;
+    let wanted = cluster.monitoring.dashboards == Installed::Auto && cluster.installed.pod_monitor;
     wanted.then(|| {
         let (namespace, name) = (&cluster.namespace, &cluster.owner.name);
         // Grafana's ids have at most 40 characters.

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{meta, redis};
+use super::{meta, service};
 use crate::api::spec::NetworkPolicyMode;
 use crate::controller::names::{Component, MANAGER};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
@@ -20,7 +20,7 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
         ValidatedRedis::Embedded => {}
         ValidatedRedis::Managed { .. } => egress.push(NetworkPolicyEgressRule {
             to: Some(vec![pods(cluster, Component::Redis)]),
-            ports: Some(vec![port("TCP", redis::PORT)]),
+            ports: Some(vec![port("TCP", service::REDIS_PORT)]),
         }),
         // By its ports alone: a policy knows no names, and an address of a Service is not what a policy
         // gets to see. They are the ports that Redis' own pods or machines listen on.
@@ -54,7 +54,7 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
 pub(super) fn redis(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     let nodes = NetworkPolicyIngressRule {
         from: Some(vec![pods(cluster, Component::Node)]),
-        ports: Some(vec![port("TCP", redis::PORT)]),
+        ports: Some(vec![port("TCP", service::REDIS_PORT)]),
     };
     policy(cluster, Component::Redis, cluster.names.redis(), vec![nodes], Vec::new())
 }

@@ -14,13 +14,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::hash::ConfigHash;
 use super::replica_set::{port, requirements};
-use super::{Redis, env, meta, network_policy, secret, security, service};
+use super::resources::Redis;
+use super::service::REDIS_PORT;
+use super::{env, meta, network_policy, secret, security, service};
 use crate::api::spec::redis::Managed;
 use crate::controller::names::Component;
 use crate::controller::validate::{PASSWORD_KEY, ValidatedCluster};
 
-/// Where Redis listens.
-pub(super) const PORT: i32 = 6379;
 const PORT_NAME: &str = "redis";
 /// The user that the image has for it.
 const USER: i64 = 999;
@@ -44,7 +44,7 @@ pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, configuration: &
             metadata: meta::object(cluster, Component::Redis, cluster.names.redis()),
             spec: Some(ServiceSpec {
                 selector: Some(cluster.names.selector(Component::Redis)),
-                ports: Some(vec![service::port(PORT_NAME, PORT)]),
+                ports: Some(vec![service::port(PORT_NAME, REDIS_PORT)]),
                 ..ServiceSpec::default()
             }),
             ..Service::default()
@@ -59,7 +59,7 @@ pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, configuration: &
 /// clients see as `unavailable`, and never throws a message away.
 pub(super) fn configuration(max_memory: Option<i64>, fsync: &str) -> String {
     let mut lines = vec![
-        format!("port {PORT}"),
+        format!("port {REDIS_PORT}"),
         "bind * -::*".to_owned(),
         "dir /data".to_owned(),
         "appendonly yes".to_owned(),
@@ -115,7 +115,7 @@ fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
             image: Some(spec.image.clone()),
             image_pull_policy: Some("IfNotPresent".into()),
             command: Some(vec!["redis-server".into(), format!("{CONFIG_FOLDER}/{CONFIG_FILE}")]),
-            ports: Some(vec![port(PORT_NAME, PORT)]),
+            ports: Some(vec![port(PORT_NAME, REDIS_PORT)]),
             // For redis-cli, in the probe and by hand.
             env: Some(vec![env::secret("REDISCLI_AUTH", &cluster.names.redis(), PASSWORD_KEY)]),
             resources: Some(requirements(&spec.resources, [("cpu", "100m"), ("memory", "256Mi")])),

@@ -17,25 +17,19 @@ use super::hash::ConfigHash;
 use super::{certificates, env, meta, security, service};
 use crate::api::spec::Image;
 use crate::api::spec::pod::Resources;
-use crate::controller::names::{Component, REVISION};
+use crate::controller::names::{Component, REVISION, VERSION};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
 /// The user that the image has for it.
 const USER: i64 = 65_532;
-/// Where the admin token is in the pod.
-const ADMIN_FOLDER: &str = "/etc/chat-server/admin";
-/// The admin token itself.
-pub(super) const ADMIN_TOKEN_FILE: &str = "/etc/chat-server/admin/token";
 /// How long a pod that is to end goes on as if nothing were, so that whoever sends it new clients
 /// has heard of it.
 const PRE_STOP_SECONDS: i64 = 5;
 /// What the server may need at its end beyond its time to drain (docs/configuration.md), and a little more.
 const END_SECONDS: i64 = 15;
 
-/// The label with the version of a pod.
-pub(crate) const VERSION: &str = "app.kubernetes.io/version";
 /// The name of the nodes' container.
-pub(crate) const CONTAINER: &str = "chat-server";
+const CONTAINER: &str = "chat-server";
 
 /// The ReplicaSet of the nodes of the asked-for kind. Those of former kinds are left to themselves until their nodes
 /// have drained: a Deployment would end them as soon as new ones are there.
@@ -90,7 +84,7 @@ fn version(image: &Image) -> String {
 
 /// Everything that a node reads at its start.
 fn config_hash(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
-    let mut hash = ConfigHash::keyed(&cluster.session).add(&cluster.session).add(&cluster.admin);
+    let mut hash = ConfigHash::keyed(&cluster.session_keys).add(&cluster.session_keys).add(&cluster.admin_token);
     for (name, value) in config.data.iter().flatten() {
         hash = hash.add(name.as_bytes()).add(value.as_bytes());
     }
@@ -144,7 +138,7 @@ const ADMIN_VOLUME: &str = "admin";
 fn container(cluster: &ValidatedCluster) -> Container {
     let admin = VolumeMount {
         name: ADMIN_VOLUME.into(),
-        mount_path: ADMIN_FOLDER.into(),
+        mount_path: env::ADMIN_FOLDER.into(),
         read_only: Some(true),
         ..VolumeMount::default()
     };

@@ -14,12 +14,12 @@ pub(super) const AUTH_FILE: &str = "auth.conf";
 
 /// The keys that sign resume tokens.
 pub(super) fn session(cluster: &ValidatedCluster) -> Secret {
-    secret(cluster, Component::Node, cluster.names.session(), [(SESSION_KEY, cluster.session.clone())])
+    secret(cluster, Component::Node, cluster.names.session(), [(SESSION_KEY, cluster.session_keys.clone())])
 }
 
 /// The token for the nodes' admin port.
 pub(super) fn admin(cluster: &ValidatedCluster) -> Secret {
-    secret(cluster, Component::Node, cluster.names.admin(), [(ADMIN_KEY, cluster.admin.clone())])
+    secret(cluster, Component::Node, cluster.names.admin(), [(ADMIN_KEY, cluster.admin_token.clone())])
 }
 
 /// The password of a managed Redis, and the line of its configuration that says so.

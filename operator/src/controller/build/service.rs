@@ -12,6 +12,9 @@ pub(super) const HTTP: &str = "http";
 /// The name of the port for health, metrics and drains.
 pub(super) const ADMIN: &str = "admin";
 
+/// Port of a managed Redis.
+pub(super) const REDIS_PORT: i32 = 6379;
+
 /// Where clients find the nodes, on port 80.
 pub(super) fn public(cluster: &ValidatedCluster) -> Service {
     Service {

@@ -1,34 +1,34 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::prometheus::InstalledKinds;
 use crate::api::spec::ChatCluster;
-use crate::controller::dereference::{External, Owned, References};
-use crate::controller::unwatched::Kinds;
+use crate::controller::dereference::{ExternalSecrets, OwnedSecret, References};
 use crate::controller::validate::validate;
 
-fn built_with(spec: Value, session: &str) -> Resources<Prepared> {
+fn built_with(spec: Value, session: &str) -> Resources<Desired> {
     let cluster: ChatCluster = serde_json::from_value(json!({
         "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
         "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": spec,
     }))
     .unwrap();
-    let owned = |value: &str| Owned { fresh: value.to_owned(), ..Owned::default() };
+    let owned = |value: &str| OwnedSecret { fresh: value.to_owned(), ..OwnedSecret::default() };
     let references = References {
         session: owned(session),
         admin: owned("s3cr3t-admin"),
         redis: owned("s3cr3t-redis"),
-        kinds: Kinds { pod_monitor: true, prometheus_rule: true },
+        installed: InstalledKinds { pod_monitor: true, prometheus_rule: true },
         ..References::default()
     };
-    let scale = Scale { wanted: 2, replicas: 3, leaving: false };
+    let scale = Scale { desired: 2, current_replicas: 3, draining: false };
     build(&validate(&cluster, &references, "chat-system").unwrap(), &scale)
 }
 
-fn built(spec: Value) -> Resources<Prepared> {
+fn built(spec: Value) -> Resources<Desired> {
     built_with(spec, "s3cr3t-session")
 }
 
-fn replica_set(resources: &Resources<Prepared>) -> Value {
+fn replica_set(resources: &Resources<Desired>) -> Value {
     serde_json::to_value(&resources.replica_set).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn nothing_that_can_never_change_follows_what_can() {
     let (one, other) = (of("1"), of("2"));
     assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
     assert_ne!(replica_set(&one)["metadata"]["name"], replica_set(&other)["metadata"]["name"]);
-    let set = |resources: &Resources<Prepared>| resources.redis.as_ref().map(|redis| redis.stateful_set.clone());
+    let set = |resources: &Resources<Desired>| resources.redis.as_ref().map(|redis| redis.stateful_set.clone());
     assert_eq!(set(&one), set(&other), "a new version of the nodes is nothing to Redis");
     assert_eq!(one.service, other.service);
 }
@@ -64,7 +64,7 @@ fn other_session_keys_replace_the_nodes_and_leave_redis_alone() {
     let of = |session: &str| built_with(json!({"redis": {"managed": {}}}), session);
     let (one, other) = (of("one"), of("other"));
     assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
-    let set = |resources: Resources<Prepared>| resources.redis.map(|redis| redis.stateful_set);
+    let set = |resources: Resources<Desired>| resources.redis.map(|redis| redis.stateful_set);
     assert_eq!(set(one), set(other));
 }
 
@@ -86,8 +86,8 @@ fn no_node_is_evicted_while_one_hands_its_clients_over() {
     }))
     .unwrap();
     let validated = validate(&cluster, &References::default(), "chat-system").unwrap();
-    let budget = |leaving| {
-        let scale = Scale { wanted: 5, replicas: 5, leaving };
+    let budget = |draining| {
+        let scale = Scale { desired: 5, current_replicas: 5, draining };
         serde_json::to_value(build(&validated, &scale).disruption.spec).unwrap()
     };
     assert_eq!((&budget(false)["minAvailable"], &budget(false)["maxUnavailable"]), (&json!(4), &Value::Null));
@@ -144,9 +144,12 @@ fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
         "tls": {"caSecretRef": {"name": "ca", "key": "bundle"}, "clientCertificateSecretRef": {"name": "ours"}},
     });
     let named = |keys: &[&str]| Some(keys.iter().map(|key| ((*key).to_owned(), b"pem".to_vec())).collect());
-    let external_secrets =
-        External { ca: named(&["bundle"]), client_certificate: named(&["tls.crt", "tls.key"]), ..External::default() };
-    let with = |external_secrets: External| {
+    let external_secrets = ExternalSecrets {
+        ca: named(&["bundle"]),
+        client_certificate: named(&["tls.crt", "tls.key"]),
+        ..ExternalSecrets::default()
+    };
+    let with = |external_secrets: ExternalSecrets| {
         let cluster = serde_json::from_value(json!({
             "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
             "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
@@ -155,7 +158,8 @@ fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
         let references = References { external: external_secrets, ..References::default() };
         validate(&cluster.unwrap(), &references, "chat-system")
     };
-    let resources = build(&with(external_secrets.clone()).unwrap(), &Scale { wanted: 2, replicas: 2, leaving: false });
+    let resources =
+        build(&with(external_secrets.clone()).unwrap(), &Scale { desired: 2, current_replicas: 2, draining: false });
     let policy = serde_json::to_value(&resources.network_policy).unwrap().to_string();
     assert!(policy.contains(r#"{"port":7000,"protocol":"TCP"},{"port":7001,"protocol":"TCP"}"#), "{policy}");
     let pod = serde_json::to_value(&resources.replica_set).unwrap().to_string();
@@ -163,7 +167,7 @@ fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
         assert!(pod.contains(piece), "{piece}: {pod}");
     }
 
-    let missing = |change: fn(&mut External)| {
+    let missing = |change: fn(&mut ExternalSecrets)| {
         let mut secrets = external_secrets.clone();
         change(&mut secrets);
         format!("{:?}", with(secrets).unwrap_err())
@@ -227,8 +231,8 @@ fn what_prometheus_is_told_of_a_chat_is_of_that_chat_alone() {
 #[test]
 fn nothing_is_told_where_it_is_not_asked_for() {
     let none = json!({"podMonitor": "Disabled", "prometheusRule": "Disabled", "dashboards": "Disabled"});
-    let Monitoring { kinds, pod_monitor, prometheus_rule, dashboards } =
+    let Monitoring { installed, pod_monitor, prometheus_rule, dashboards } =
         built(json!({"replicas": 1, "monitoring": none})).monitoring;
-    assert!(kinds.pod_monitor && kinds.prometheus_rule);
+    assert!(installed.pod_monitor && installed.prometheus_rule);
     assert!(pod_monitor.is_none() && prometheus_rule.is_none() && dashboards.is_none());
 }

@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1::Service;
 
-use super::{Finding, Observed, ServiceType};
+use super::observed::{Finding, Observed};
 use crate::api::reason::Reason;
+use crate::api::spec::exposure::ServiceType;
 use crate::controller::names::Names;
 
 /// Whether the chat is reached under its address.
@@ -12,7 +13,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
         return Finding::new("Unknown", Reason::Unknown, "there is no Service yet");
     };
     if let Some(spec) = &observed.cluster.spec.exposure.ingress {
-        if !observed.certificate {
+        if !observed.certificate_exists {
             let name = spec.tls.as_ref().map(|tls| tls.secret_name.as_str()).unwrap_or_default();
             return Finding::no(
                 Reason::SecretNotFound,

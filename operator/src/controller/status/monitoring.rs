@@ -1,13 +1,13 @@
 //! Whether somebody can watch the chat.
 
-use super::{Finding, Observed};
+use super::observed::{Finding, Observed};
+use crate::api::prometheus::InstalledKinds;
 use crate::api::reason::Reason;
 use crate::api::spec::monitoring::Installed;
-use crate::controller::unwatched::Kinds;
 
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let asked = &observed.cluster.spec.monitoring;
-    let Kinds { pod_monitor, prometheus_rule } = observed.kinds;
+    let InstalledKinds { pod_monitor, prometheus_rule } = observed.installed;
     let wanted = [
         (asked.pod_monitor, pod_monitor, "PodMonitor"),
         (asked.prometheus_rule, prometheus_rule, "PrometheusRule"),

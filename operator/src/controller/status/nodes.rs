@@ -2,10 +2,11 @@
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::{Finding, Observed, pods};
+use super::observed::{Finding, Observed};
 use crate::api::reason::Reason;
-use crate::controller::build::replica_set::VERSION;
 use crate::controller::fleet::{Node, State};
+use crate::controller::names::VERSION;
+use crate::controller::pods;
 
 /// After how long without a new node that takes clients a rollout counts as stuck.
 const STALLED: SignedDuration = SignedDuration::from_mins(10);
@@ -13,17 +14,17 @@ const STALLED: SignedDuration = SignedDuration::from_mins(10);
 /// How many nodes there are.
 pub(super) struct Counts {
     /// That are asked for.
-    pub(super) asked: i32,
+    pub(super) desired: i32,
     /// That are not on their way out.
-    pub(super) staying: i32,
+    pub(super) serving: i32,
     /// Of them, those that take clients.
     pub(super) ready: i32,
     /// Of the asked-for kind, and not on their way out.
     updated: i32,
     /// Of earlier kinds.
-    former: i32,
+    old: i32,
     /// That hand their clients over, or have.
-    leaving: i32,
+    draining: i32,
 }
 
 impl Counts {
@@ -31,25 +32,25 @@ impl Counts {
         let is_current = |node: &Node| node.revision == observed.revision;
         let serving = |node: &Node| node.state == State::Serving;
         let count = |matches: &dyn Fn(&Node) -> bool| {
-            i32::try_from(observed.fleet.staying().filter(|node| matches(node)).count()).unwrap_or(i32::MAX)
+            i32::try_from(observed.fleet.non_terminating().filter(|node| matches(node)).count()).unwrap_or(i32::MAX)
         };
         Self {
-            asked: observed.size.replicas,
-            staying: count(&serving),
+            desired: observed.desired.replicas,
+            serving: count(&serving),
             ready: count(&Node::serves),
             updated: count(&|node| is_current(node) && serving(node)),
-            former: count(&|node| !is_current(node)),
-            leaving: count(&|node| is_current(node) && !serving(node)),
+            old: count(&|node| !is_current(node)),
+            draining: count(&|node| is_current(node) && !serving(node)),
         }
     }
 }
 
 /// Whether every pod is as asked for and counted on.
 fn is_complete(observed: &Observed<'_>) -> bool {
-    let Counts { asked, updated, former, leaving, ready, .. } = Counts::of(observed);
+    let Counts { desired, updated, old, draining, ready, .. } = Counts::of(observed);
     // A node that fails later is missing, not a rollout.
-    let through = ready >= asked || observed.before.revision.as_deref() == Some(observed.revision);
-    observed.replica_set.is_some() && updated == asked && former == 0 && leaving == 0 && through
+    let through = ready >= desired || observed.previous.revision.as_deref() == Some(observed.revision);
+    observed.replica_set.is_some() && updated == desired && old == 0 && draining == 0 && through
 }
 
 /// What all pods run, once a rollout is through.
@@ -65,12 +66,12 @@ pub(super) fn revision(observed: &Observed<'_>) -> Option<String> {
 
 /// Whether clients find a node; if not, the first of `why` that knows a reason gives it.
 pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding {
-    let Counts { asked, ready, .. } = Counts::of(observed);
-    let words = format!("{ready} of {asked} nodes take clients");
+    let Counts { desired, ready, .. } = Counts::of(observed);
+    let words = format!("{ready} of {desired} nodes take clients");
     if ready > 0 {
         return Finding::yes(Reason::NodesReady, words);
     }
-    if asked == 0 {
+    if desired == 0 {
         return Finding::no(Reason::ScaledToZero, "spec.replicas is 0");
     }
     let [config, degraded, redis] = why;
@@ -97,11 +98,11 @@ pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
     if is_complete(observed) {
         return Finding::no(Reason::RolloutComplete, "");
     }
-    let Counts { asked, ready, updated, former, leaving, .. } = Counts::of(observed);
+    let Counts { desired, ready, updated, old, draining, .. } = Counts::of(observed);
     let words = format!(
-        "{updated} of {asked} pods are as asked for, {former} of an earlier kind are left, {leaving} too many, {ready} take clients"
+        "{updated} of {desired} pods are as asked for, {old} of an earlier kind are left, {draining} too many, {ready} take clients"
     );
-    if ready < asked && is_stalled(observed) {
+    if ready < desired && is_stalled(observed) {
         return Finding::no(Reason::RolloutStalled, words);
     }
     Finding::yes(Reason::RollingOut, words)
@@ -109,20 +110,20 @@ pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
 
 /// Whether no node has come for long, and none is about to make room for one.
 fn is_stalled(observed: &Observed<'_>) -> bool {
-    let current = || observed.fleet.staying().filter(|node| node.revision == observed.revision);
+    let current = || observed.fleet.non_terminating().filter(|node| node.revision == observed.revision);
     let made = observed.fleet.sets.iter().find(|set| set.revision == observed.revision).map(|set| set.created);
-    let Some(last) = current().flat_map(|node| [node.since, node.changed]).chain(made).max() else { return false };
-    let drains = observed.fleet.handing_over(observed.now.0) > 0;
+    let Some(last) = current().flat_map(|node| [node.since, node.ready_since]).chain(made).max() else { return false };
+    let drains = observed.fleet.draining_count(observed.now.0) > 0;
     !drains && observed.now.0.duration_since(last) > STALLED
 }
 
 /// What is wrong, if anything.
 pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
-    if let Some(error) = observed.refused {
+    if let Some(error) = observed.apply_error {
         return Finding::yes(error.reason(), error.to_string());
     }
     if let Some((reason, words)) =
-        pods::trouble(observed.node_pods, &observed.now).or_else(|| pods::trouble(observed.redis_pods, &observed.now))
+        pods::failure(observed.node_pods, &observed.now).or_else(|| pods::failure(observed.redis_pods, &observed.now))
     {
         return Finding::yes(reason, words);
     }
@@ -136,16 +137,16 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
         let quota = words.contains("exceeded quota");
         return Finding::yes(if quota { Reason::QuotaExceeded } else { Reason::PodsRefused }, words);
     }
-    let Counts { asked, ready, .. } = Counts::of(observed);
-    if is_complete(observed) && ready < asked {
-        return Finding::yes(Reason::NodesMissing, format!("{ready} of {asked} nodes take clients"));
+    let Counts { desired, ready, .. } = Counts::of(observed);
+    if is_complete(observed) && ready < desired {
+        return Finding::yes(Reason::NodesMissing, format!("{ready} of {desired} nodes take clients"));
     }
     Finding::no(Reason::AsExpected, "")
 }
 
 /// Whether there may not be as many nodes as are asked for.
 pub(super) fn scaling_limited(observed: &Observed<'_>) -> Finding {
-    let (reason, words) = observed.size.limit.clone();
+    let (reason, words) = observed.desired.limit.clone();
     match reason {
         Reason::NotAutoscaled | Reason::WithinLimits => Finding::no(reason, words),
         Reason::Unknown => Finding::new("Unknown", reason, words),

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{Finding, Observed, pods};
+use super::observed::{Finding, Observed};
 use crate::api::reason::Reason;
+use crate::controller::pods;
 
 /// How what a node says of Redis begins (chat-server/src/store/redis: link, shards, fit, durable), and what it
 /// means; what is more exact comes first.
-const TROUBLES: [(&str, Reason); 11] = [
+const SYMPTOMS: [(&str, Reason); 11] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
     ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),
     ("Redis breaks TLS off", Reason::RedisTlsFailed),
@@ -26,9 +27,9 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(redis) = &observed.cluster.spec.redis else {
         return Finding::yes(Reason::Embedded, "the chat is in its pod's memory, and gone with it");
     };
-    let trouble = trouble(&said(observed));
+    let symptom = symptom(&messages(observed));
     // That a managed one is away shows better in its pod.
-    if let Some((reason, words)) = &trouble
+    if let Some((reason, words)) = &symptom
         && (redis.managed.is_none() || *reason != Reason::RedisUnreachable)
     {
         return Finding::no(*reason, words.as_str());
@@ -39,7 +40,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
             redis.managed.as_ref().map(|managed| managed.persistence.storage_class_name.as_str()),
         );
     }
-    if observed.fleet.staying().any(|node| node.ready) {
+    if observed.fleet.non_terminating().any(|node| node.ready) {
         Finding::yes(Reason::RedisAnswers, "")
     } else {
         Finding::new("Unknown", Reason::Unknown, "no node has said yet")
@@ -47,15 +48,15 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
 }
 
 /// What the nodes say: those that run but are not ready, and the last words of one that would not start.
-fn said<'a>(observed: &Observed<'a>) -> Vec<Cow<'a, str>> {
-    let last = pods::trouble(observed.node_pods, &observed.now).map(|(_, words)| Cow::Owned(words));
-    observed.words.iter().map(|words| Cow::Borrowed(words.as_str())).chain(last).collect()
+fn messages<'a>(observed: &Observed<'a>) -> Vec<Cow<'a, str>> {
+    let crash = pods::failure(observed.node_pods, &observed.now).map(|(_, message)| Cow::Owned(message));
+    observed.node_messages.iter().map(|message| Cow::Borrowed(message.as_str())).chain(crash).collect()
 }
 
 /// The first of these that a node says, and all that it says of it.
-fn trouble(said: &[Cow<'_, str>]) -> Option<(Reason, String)> {
-    TROUBLES.iter().find_map(|(words, reason)| {
-        let found = said.iter().find_map(|said| said.find(words).and_then(|at| said.get(at..)))?;
+fn symptom(messages: &[Cow<'_, str>]) -> Option<(Reason, String)> {
+    SYMPTOMS.iter().find_map(|(prefix, reason)| {
+        let found = messages.iter().find_map(|message| message.find(prefix).and_then(|at| message.get(at..)))?;
         Some((*reason, found.trim_end().to_owned()))
     })
 }
@@ -65,11 +66,11 @@ fn managed(observed: &Observed<'_>, class: Option<&str>) -> Finding {
     if ready.unwrap_or_default() > 0 {
         return Finding::yes(Reason::RedisAnswers, "");
     }
-    if !observed.storage_class {
+    if !observed.storage_class_exists {
         let class = class.unwrap_or_default();
         return Finding::no(Reason::StorageClassNotFound, format!("there is no StorageClass {class}"));
     }
-    match pods::trouble(observed.redis_pods, &observed.now) {
+    match pods::failure(observed.redis_pods, &observed.now) {
         Some((reason, words)) => Finding::no(reason, words),
         None => Finding::no(Reason::RedisStarting, "its pod is not ready"),
     }

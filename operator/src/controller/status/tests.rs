@@ -1,16 +1,23 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controller::fleet::{Node, State};
+use crate::api::prometheus::InstalledKinds;
+use crate::api::spec::ChatCluster;
+use crate::controller::fleet::autoscale::DesiredReplicas;
+use crate::controller::fleet::{Fleet, Node, State};
 
 /// What was found, in JSON.
 struct Found {
     cluster: ChatCluster,
     fleet: Fleet,
     pods: Vec<Arc<Pod>>,
-    words: Vec<String>,
-    before: ChatClusterStatus,
+    node_messages: Vec<String>,
+    previous: ChatClusterStatus,
 }
 
 impl Found {
@@ -23,8 +30,8 @@ impl Found {
             cluster: serde_json::from_value(cluster).unwrap(),
             fleet,
             pods: Vec::new(),
-            words: Vec::new(),
-            before: ChatClusterStatus::default(),
+            node_messages: Vec::new(),
+            previous: ChatClusterStatus::default(),
         }
     }
 
@@ -40,22 +47,22 @@ impl Found {
         let set: ReplicaSet = serde_json::from_value(json!({"metadata": labels})).unwrap();
         assess(&Observed {
             cluster: &self.cluster,
-            before: &self.before,
+            previous: &self.previous,
             fleet: &self.fleet,
             revision: "new",
-            size: &Size::as_asked(&self.cluster.spec, None),
+            desired: &DesiredReplicas::from_spec(&self.cluster.spec, None),
             replica_set: Some(&set),
             stateful_set: None,
             service: None,
             ingress: None,
             node_pods: &self.pods,
             redis_pods: &[],
-            words: &self.words,
-            problem: None,
-            refused: None,
-            storage_class: true,
-            certificate: true,
-            kinds: Kinds::default(),
+            node_messages: &self.node_messages,
+            spec_error: None,
+            apply_error: None,
+            storage_class_exists: true,
+            certificate_exists: true,
+            installed: InstalledKinds::default(),
             now: Time(Timestamp::from_second(1_800_000_000 + second).unwrap()),
         })
     }
@@ -73,11 +80,11 @@ fn nodes(ready: usize, updated: usize) -> Fleet {
         state: State::Serving,
         since: Timestamp::from_second(1_800_000_000).unwrap(),
         ready: number < ready,
-        changed: Timestamp::from_second(1_800_000_000).unwrap(),
-        runs: true,
-        ends: None,
-        skip: false,
-        stale_marks: false,
+        ready_since: Timestamp::from_second(1_800_000_000).unwrap(),
+        running: true,
+        deletion_deadline: None,
+        skip_drain: false,
+        stale_state: false,
         report: None,
     };
     Fleet { nodes: (0..2).map(node).collect(), sets: Vec::new() }
@@ -101,7 +108,7 @@ fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
 #[test]
 fn during_a_rollout_the_version_is_the_one_before() {
     let mut found = Found::with(external(), nodes(2, 1));
-    found.before.version = Some("0.0.9".to_owned());
+    found.previous.version = Some("0.0.9".to_owned());
     let status = found.assess(0);
     assert_eq!(said(&status, ConditionType::Progressing), ("True", "RollingOut"));
     assert_eq!(status.version.as_deref(), Some("0.0.9"));
@@ -122,11 +129,11 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
         ("waiting for the broker: Redis can't keep messages as --durability asks for: …\n", "RedisNotDurable"),
     ] {
         let mut found = Found::with(external(), nodes(0, 2));
-        found.words = vec![words.to_owned()];
+        found.node_messages = vec![words.to_owned()];
         let status = found.assess(0);
         assert_eq!(said(&status, ConditionType::RedisReady), ("False", reason));
         assert_eq!(said(&status, ConditionType::Available), ("False", reason));
-        let warnings: Vec<_> = turns(&found.before, &status).into_iter().filter(|turn| turn.bad).collect();
+        let warnings: Vec<_> = transitions(&found.previous, &status).into_iter().filter(|turn| turn.bad).collect();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0].reason, reason);
     }
@@ -167,7 +174,7 @@ fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
 #[test]
 fn a_node_that_fails_later_is_missing_and_no_rollout() {
     let mut found = Found::with(external(), nodes(1, 2));
-    found.before.revision = Some("new".into());
+    found.previous.revision = Some("new".into());
     let status = found.assess(0);
     assert_eq!(said(&status, ConditionType::Degraded), ("True", "NodesMissing"));
     assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
@@ -186,32 +193,32 @@ fn a_rollout_without_a_new_node_for_long_is_stuck_unless_one_drains() {
 #[test]
 fn nodes_on_their_way_out_are_not_counted_and_one_that_ran_out_of_time_is_told() {
     let mut found = Found::with(external(), nodes(2, 2));
-    found.before = found.assess(0);
+    found.previous = found.assess(0);
     found.fleet.nodes[0].state = State::TimedOut;
     let status = found.assess(1);
     assert_eq!((status.replicas, status.ready_replicas), (1, 1));
     assert_eq!(said(&status, ConditionType::DrainStalled), ("True", "DrainTimedOut"));
-    let told: Vec<_> = turns(&found.before, &status).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
+    let told: Vec<_> = transitions(&found.previous, &status).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
     assert_eq!(told, [(true, "DrainTimedOut".to_owned())]);
 }
 
 #[test]
 fn the_same_again_is_the_same_status_whatever_the_time() {
     let mut found = Found::with(external(), nodes(2, 2));
-    found.before = found.assess(0);
-    assert_eq!(found.assess(60), found.before);
-    assert_eq!(turns(&found.before, &found.assess(60)), []);
+    found.previous = found.assess(0);
+    assert_eq!(found.assess(60), found.previous);
+    assert_eq!(transitions(&found.previous, &found.assess(60)), []);
 }
 
 #[test]
 fn an_event_tells_each_turn_once() {
     let mut found = Found::with(external(), nodes(0, 2));
-    found.before = found.assess(0);
+    found.previous = found.assess(0);
     found.fleet = nodes(2, 2);
     let well = found.assess(1);
-    let told: Vec<_> = turns(&found.before, &well).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
+    let told: Vec<_> = transitions(&found.previous, &well).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
     assert_eq!(told, [(false, "NodesReady".to_owned())]);
-    found.before = well;
+    found.previous = well;
     found.fleet = nodes(1, 2);
-    assert_eq!(turns(&found.before, &found.assess(2)), [], "one of two nodes is no reason to warn");
+    assert_eq!(transitions(&found.previous, &found.assess(2)), [], "one of two nodes is no reason to warn");
 }

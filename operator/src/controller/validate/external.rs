@@ -1,37 +1,16 @@
 //! Of an external Redis: where it is and how it is reached.
 
-use super::{Problem, ValidatedCredentials, ValidatedRedis};
+use super::validated::{SpecError, ValidatedCredentials, ValidatedExternal, ValidatedRedis};
 use crate::api::reason::Reason;
 use crate::api::spec::redis::external::{CaCertificates, ClientCertificate, Credentials, External, Mode, Tls};
-use crate::controller::dereference::{Data, External as Named};
+use crate::controller::dereference::{Data, ExternalSecrets};
 
 /// The port of Redis that sentinels most often lead to.
 const PORT: u16 = 6379;
 /// The keys of a Secret of the type kubernetes.io/tls.
 const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
 
-/// An external Redis that can be reached as it is asked for.
-#[derive(Debug, Clone)]
-pub struct ValidatedExternal {
-    /// Where it is and how it is run, as the nodes take it. No secret.
-    pub url: String,
-    /// The ports of all servers.
-    pub ports: Vec<u16>,
-    /// Where the user and the password are, and what they are now.
-    pub credentials: Option<ValidatedCredentials>,
-    /// What the sentinels call the primary.
-    pub sentinel_master: Option<String>,
-    /// The same of the sentinels' own.
-    pub sentinel_credentials: Option<ValidatedCredentials>,
-    /// Where the CA certificates are.
-    pub ca: Option<CaCertificates>,
-    /// Where the nodes' certificate is.
-    pub client_certificate: Option<ClientCertificate>,
-    /// What all names begin with.
-    pub key_prefix: String,
-}
-
-pub(super) fn external(spec: &External, named: &Named) -> Result<ValidatedRedis, Problem> {
+pub(super) fn external(spec: &External, secrets: &ExternalSecrets) -> Result<ValidatedRedis, SpecError> {
     let External { mode, endpoints, sentinel, credentials_secret_ref, tls, key_prefix, database, server_ports } = spec;
     let mut ports = endpoints.iter().map(|endpoint| port(endpoint)).collect::<Result<Vec<_>, _>>()?;
     ports.extend(server_ports.iter().filter_map(|port| u16::try_from(*port).ok()));
@@ -54,23 +33,23 @@ pub(super) fn external(spec: &External, named: &Named) -> Result<ValidatedRedis,
     let of_sentinels = sentinel.as_ref().and_then(|sentinel| sentinel.credentials_secret_ref.as_ref());
     let Tls { ca_secret_ref, client_certificate_secret_ref } = tls.clone().unwrap_or_default();
     if let Some(CaCertificates { name, key }) = &ca_secret_ref {
-        value("spec.redis.external.tls.caSecretRef", named.ca.as_ref(), name, key)?;
+        value("spec.redis.external.tls.caSecretRef", secrets.ca.as_ref(), name, key)?;
     }
     if let Some(ClientCertificate { name }) = &client_certificate_secret_ref {
         for key in TLS_KEYS {
             let field = "spec.redis.external.tls.clientCertificateSecretRef";
-            value(field, named.client_certificate.as_ref(), name, key)?;
+            value(field, secrets.client_certificate.as_ref(), name, key)?;
         }
     }
     Ok(ValidatedRedis::External(Box::new(ValidatedExternal {
         url,
         ports,
-        credentials: found("credentialsSecretRef", credentials_secret_ref.as_ref(), named.credentials.as_ref())?,
+        credentials: found("credentialsSecretRef", credentials_secret_ref.as_ref(), secrets.credentials.as_ref())?,
         sentinel_master: sentinel.as_ref().map(|sentinel| sentinel.master_name.clone()),
         sentinel_credentials: found(
             "sentinel.credentialsSecretRef",
             of_sentinels,
-            named.sentinel_credentials.as_ref(),
+            secrets.sentinel_credentials.as_ref(),
         )?,
         ca: ca_secret_ref,
         client_certificate: client_certificate_secret_ref,
@@ -79,15 +58,15 @@ pub(super) fn external(spec: &External, named: &Named) -> Result<ValidatedRedis,
 }
 
 /// What the schema's pattern lets through: a port that is none.
-fn port(endpoint: &str) -> Result<u16, Problem> {
+fn port(endpoint: &str) -> Result<u16, SpecError> {
     let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|port| *port > 0);
-    port.ok_or_else(|| Problem {
+    port.ok_or_else(|| SpecError {
         reason: Reason::InvalidValue,
         message: format!("spec.redis.external.endpoints: {endpoint:?} is not host:port with a port up to 65535"),
     })
 }
 
-fn credentials(field: &str, spec: &Credentials, data: Option<&Data>) -> Result<ValidatedCredentials, Problem> {
+fn credentials(field: &str, spec: &Credentials, data: Option<&Data>) -> Result<ValidatedCredentials, SpecError> {
     let of = |key: &str| value(field, data, &spec.name, key);
     let username = match spec.username_key.as_str() {
         "" => None,
@@ -98,12 +77,12 @@ fn credentials(field: &str, spec: &Credentials, data: Option<&Data>) -> Result<V
 }
 
 /// What a Secret has under a key.
-fn value(field: &str, data: Option<&Data>, secret: &str, key: &str) -> Result<Vec<u8>, Problem> {
-    let data = data.ok_or_else(|| Problem {
+fn value(field: &str, data: Option<&Data>, secret: &str, key: &str) -> Result<Vec<u8>, SpecError> {
+    let data = data.ok_or_else(|| SpecError {
         reason: Reason::SecretNotFound,
         message: format!("{field}: there is no Secret {secret}"),
     })?;
-    data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| Problem {
+    data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| SpecError {
         reason: Reason::SecretKeyNotFound,
         message: format!("{field}: the Secret {secret} has nothing under {key}"),
     })

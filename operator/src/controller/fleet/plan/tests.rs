@@ -5,15 +5,15 @@ mod world;
 
 use world::World;
 
-fn rules(wanted: usize) -> Rules {
-    Rules {
+fn desired(replicas: usize) -> DesiredFleet {
+    DesiredFleet {
         revision: "new".into(),
-        wanted,
-        surge: wanted.max(1),
-        at_a_time: 1,
-        timeout: SignedDuration::from_secs(60),
-        skip: false,
-        alone: false,
+        replicas,
+        max_surge: replicas.max(1),
+        concurrent_drains: 1,
+        drain_timeout: SignedDuration::from_secs(60),
+        skip_drains: false,
+        single_node: false,
     }
 }
 
@@ -29,11 +29,11 @@ fn node(name: &str, revision: &str, sockets: u64) -> Node {
         state: State::Serving,
         since: at(0),
         ready: true,
-        changed: at(0),
-        runs: true,
-        ends: None,
-        skip: false,
-        stale_marks: false,
+        ready_since: at(0),
+        running: true,
+        deletion_deadline: None,
+        skip_drain: false,
+        stale_state: false,
         report: Some(Report { sockets, state: Some("serving".into()) }),
     }
 }
@@ -61,21 +61,21 @@ fn fleet(nodes: &[Node]) -> Fleet {
     Fleet { nodes: nodes.to_vec(), sets: sets.map(|revision| set(revision, of(revision), of(revision))).collect() }
 }
 
-fn marks(plan: &Plan) -> Vec<(&str, State)> {
-    plan.marks.iter().map(|(name, state)| (name.as_str(), *state)).collect()
+fn states(plan: &Plan) -> Vec<(&str, State)> {
+    plan.states.iter().map(|(name, state)| (name.as_str(), *state)).collect()
 }
 
 #[test]
 fn at_rest_there_is_nothing_to_do() {
-    let plan = plan(&fleet(&[node("a", "new", 5), node("b", "new", 7)]), &rules(2), at(99));
+    let plan = plan(&fleet(&[node("a", "new", 5), node("b", "new", 7)]), &desired(2), at(99));
     assert_eq!(plan, Plan { replicas: 2, ..Plan::default() });
 }
 
 #[test]
 fn of_too_many_the_one_with_the_fewest_sockets_drains_and_the_set_stays_as_it_is() {
     let fleet = fleet(&[node("a", "new", 5), node("b", "new", 2), node("c", "new", 7)]);
-    let plan = plan(&fleet, &rules(1), at(9));
-    assert_eq!(marks(&plan), [("b", State::Draining)]);
+    let plan = plan(&fleet, &desired(1), at(9));
+    assert_eq!(states(&plan), [("b", State::Draining)]);
     assert_eq!(plan.commands, [("b".to_owned(), Command::Drain)]);
     assert_eq!(plan.replicas, 3);
 }
@@ -84,116 +84,116 @@ fn of_too_many_the_one_with_the_fewest_sockets_drains_and_the_set_stays_as_it_is
 fn a_budget_for_two_drains_two_at_a_time() {
     let of = |name: &str, sockets| node(name, "new", sockets);
     let fleet = fleet(&[of("a", 5), of("b", 2), of("c", 7), of("d", 1)]);
-    let plan = plan(&fleet, &Rules { at_a_time: 2, ..rules(1) }, at(9));
-    assert_eq!(marks(&plan), [("b", State::Draining), ("d", State::Draining)]);
+    let plan = plan(&fleet, &DesiredFleet { concurrent_drains: 2, ..desired(1) }, at(9));
+    assert_eq!(states(&plan), [("b", State::Draining), ("d", State::Draining)]);
 }
 
 #[test]
 fn a_set_becomes_smaller_by_those_that_have_drained_only() {
     let drains = |sockets| fleet(&[node("a", "new", 5), leaving("b", "new", sockets, State::Draining)]);
-    assert_eq!(marks(&plan(&drains(3), &rules(1), at(9))), []);
-    let done = plan(&drains(0), &rules(1), at(9));
-    assert_eq!((marks(&done), done.replicas), (vec![("b", State::Drained)], 2));
-    let gone = plan(&fleet(&[node("a", "new", 5), leaving("b", "new", 0, State::Drained)]), &rules(1), at(9));
+    assert_eq!(states(&plan(&drains(3), &desired(1), at(9))), []);
+    let done = plan(&drains(0), &desired(1), at(9));
+    assert_eq!((states(&done), done.replicas), (vec![("b", State::Drained)], 2));
+    let gone = plan(&fleet(&[node("a", "new", 5), leaving("b", "new", 0, State::Drained)]), &desired(1), at(9));
     assert_eq!(gone.replicas, 1);
 }
 
 #[test]
 fn a_node_that_never_says_that_it_is_empty_goes_when_its_time_is_over() {
     let fleet = fleet(&[node("a", "new", 5), Node { report: None, ..leaving("b", "new", 0, State::Draining) }]);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(75))), []);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(76))), [("b", State::TimedOut)]);
-    let skip = Rules { skip: true, ..rules(1) };
-    assert_eq!(marks(&plan(&fleet, &skip, at(1))), [("b", State::Drained)]);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(75))), []);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(76))), [("b", State::TimedOut)]);
+    let skip = DesiredFleet { skip_drains: true, ..desired(1) };
+    assert_eq!(states(&plan(&fleet, &skip, at(1))), [("b", State::Drained)]);
 }
 
 #[test]
 fn former_nodes_go_on_until_all_new_ones_are_ready() {
     let old = [node("a", "old", 5), node("b", "old", 2)];
     let starting = Node { ready: false, ..node("c", "new", 0) };
-    let begun = plan(&fleet(&old), &rules(2), at(9));
-    assert_eq!((marks(&begun), begun.replicas), (vec![], 2));
+    let begun = plan(&fleet(&old), &desired(2), at(9));
+    assert_eq!((states(&begun), begun.replicas), (vec![], 2));
     let mut nodes = old.to_vec();
     nodes.extend([starting, node("d", "new", 0)]);
-    assert_eq!(marks(&plan(&fleet(&nodes), &rules(2), at(9))), []);
+    assert_eq!(states(&plan(&fleet(&nodes), &desired(2), at(9))), []);
 }
 
 #[test]
 fn all_former_nodes_are_cordoned_before_one_drains() {
     let new = [node("c", "new", 0), node("d", "new", 0)];
     let with = |old: [Node; 2]| fleet(&[old.as_slice(), new.as_slice()].concat());
-    let first = plan(&with([node("a", "old", 5), node("b", "old", 2)]), &rules(2), at(9));
-    assert_eq!(marks(&first), [("a", State::Cordoned), ("b", State::Cordoned)]);
+    let first = plan(&with([node("a", "old", 5), node("b", "old", 2)]), &desired(2), at(9));
+    assert_eq!(states(&first), [("a", State::Cordoned), ("b", State::Cordoned)]);
     assert_eq!(first.commands, [("a".to_owned(), Command::Cordon), ("b".to_owned(), Command::Cordon)]);
 
     let cordoned = || leaving("a", "old", 5, State::Cordoned);
     let polled = Node { ready: true, ..leaving("b", "old", 2, State::Cordoned) };
     let waits = with([cordoned(), polled]);
-    assert_eq!(marks(&plan(&waits, &rules(2), at(9))), []);
+    assert_eq!(states(&plan(&waits, &desired(2), at(9))), []);
 
-    let last = plan(&with([cordoned(), leaving("b", "old", 2, State::Cordoned)]), &rules(2), at(9));
-    assert_eq!(marks(&last), [("b", State::Draining)], "one, as the budget allows");
+    let last = plan(&with([cordoned(), leaving("b", "old", 2, State::Cordoned)]), &desired(2), at(9));
+    assert_eq!(states(&last), [("b", State::Draining)], "one, as the budget allows");
 }
 
 #[test]
 fn a_new_kind_that_fails_after_all_lets_the_former_nodes_take_clients_again() {
     let fleet = fleet(&[leaving("a", "old", 5, State::Cordoned), Node { ready: false, ..node("c", "new", 0) }]);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(9))), [("a", State::Serving)]);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
 #[test]
 fn nodes_of_a_kind_that_is_asked_for_again_take_clients_again() {
     let fleet = fleet(&[leaving("a", "new", 5, State::Cordoned), node("c", "old", 1)]);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(9))), [("a", State::Serving)]);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
 #[test]
 fn a_former_node_that_never_took_anybody_does_not_hold_anything_up() {
-    let crashing = Node { ready: false, runs: false, report: None, ..node("b", "old", 0) };
+    let crashing = Node { ready: false, running: false, report: None, ..node("b", "old", 0) };
     let fleet = fleet(&[node("a", "older", 5), crashing]);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(9))), [("b", State::Drained)]);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("b", State::Drained)]);
 }
 
 #[test]
 fn with_little_room_new_nodes_come_as_former_ones_go() {
-    let little = Rules { surge: 1, ..rules(3) };
+    let little = DesiredFleet { max_surge: 1, ..desired(3) };
     let old = ["a", "b", "c"].map(|name| node(name, "old", 9));
     assert_eq!(plan(&fleet(&old), &little, at(9)).replicas, 1);
     let cordoned = ["a", "b", "c"].map(|name| leaving(name, "old", 9, State::Cordoned));
     let first = plan(&fleet(&[cordoned.as_slice(), &[node("d", "new", 0)]].concat()), &little, at(9));
-    assert_eq!((marks(&first), first.replicas), (vec![("a", State::Draining)], 1));
+    assert_eq!((states(&first), first.replicas), (vec![("a", State::Draining)], 1));
     let [_, b, c] = cordoned;
     let gone = [leaving("a", "old", 0, State::Drained), b, c, node("d", "new", 9)];
     let second = plan(&fleet(&gone), &little, at(9));
-    assert_eq!((marks(&second), second.replicas), (vec![], 2), "no other one before the next new one is there");
-    assert_eq!(second.former, [("chat-old".to_owned(), 2)]);
+    assert_eq!((states(&second), second.replicas), (vec![], 2), "no other one before the next new one is there");
+    assert_eq!(second.resize, [("chat-old".to_owned(), 2)]);
 }
 
 #[test]
 fn a_drained_node_in_whose_place_another_is_asked_for_is_replaced() {
     let nodes = [node("a", "new", 5), leaving("b", "new", 0, State::Drained)];
-    let first = plan(&fleet(&nodes), &rules(2), at(9));
+    let first = plan(&fleet(&nodes), &desired(2), at(9));
     assert_eq!(first.replicas, 3, "its set takes none away while it has as many as it is to have");
     let nodes = [nodes.as_slice(), &[node("c", "new", 0)]].concat();
-    assert_eq!(plan(&fleet(&nodes), &rules(2), at(9)).replicas, 2);
+    assert_eq!(plan(&fleet(&nodes), &desired(2), at(9)).replicas, 2);
 }
 
 #[test]
 fn evicted_nodes_count_as_drains() {
-    let evicted = Node { ends: Some(at(60)), ..leaving("c", "new", 5, State::Serving) };
+    let evicted = Node { deletion_deadline: Some(at(60)), ..leaving("c", "new", 5, State::Serving) };
     let fleet = fleet(&[node("a", "new", 5), node("b", "new", 2), evicted]);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(9))), []);
-    assert_eq!(marks(&plan(&fleet, &rules(1), at(61))), [("b", State::Draining)], "its machine is lost");
+    assert_eq!(states(&plan(&fleet, &desired(1), at(9))), []);
+    assert_eq!(states(&plan(&fleet, &desired(1), at(61))), [("b", State::Draining)], "its machine is lost");
 }
 
 #[test]
 fn a_chat_in_memory_has_never_two_nodes() {
-    let alone = Rules { alone: true, ..rules(1) };
-    let old = plan(&fleet(&[node("a", "old", 5)]), &alone, at(9));
-    assert_eq!((old.replicas, old.former), (0, vec![("chat-old".to_owned(), 0)]));
-    let ends = Node { ends: Some(at(60)), ..node("a", "old", 5) };
-    assert_eq!(plan(&fleet(&[ends]), &alone, at(9)).replicas, 0);
-    assert_eq!(plan(&Fleet::default(), &alone, at(9)).replicas, 1);
+    let single = DesiredFleet { single_node: true, ..desired(1) };
+    let old = plan(&fleet(&[node("a", "old", 5)]), &single, at(9));
+    assert_eq!((old.replicas, old.resize), (0, vec![("chat-old".to_owned(), 0)]));
+    let ends = Node { deletion_deadline: Some(at(60)), ..node("a", "old", 5) };
+    assert_eq!(plan(&fleet(&[ends]), &single, at(9)).replicas, 0);
+    assert_eq!(plan(&Fleet::default(), &single, at(9)).replicas, 1);
 }
 
 #[test]

@@ -4,9 +4,9 @@
 use super::*;
 
 /// How long people change their minds, in steps; then all has to come to rest.
-const RESTLESS: u64 = 250;
+const CHANGE_STEPS: u64 = 250;
 /// How long that may take.
-const PATIENCE: u64 = 4_000;
+const SETTLE_STEPS: u64 = 4_000;
 
 /// A pod as it is, or as the operator saw it.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct World {
     heard_pods: BTreeMap<String, Pod>,
     owners: BTreeMap<String, Owner>,
     heard_owners: BTreeMap<String, Owner>,
-    rules: Rules,
+    desired: DesiredFleet,
     log: Vec<String>,
 }
 
@@ -50,7 +50,12 @@ impl World {
             heard_pods: BTreeMap::new(),
             owners: BTreeMap::new(),
             heard_owners: BTreeMap::new(),
-            rules: Rules { revision: "r0".into(), at_a_time, timeout: SignedDuration::from_hours(9), ..rules(2) },
+            desired: DesiredFleet {
+                revision: "r0".into(),
+                concurrent_drains: at_a_time,
+                drain_timeout: SignedDuration::from_hours(9),
+                ..desired(2)
+            },
             log: vec![format!("seed {seed}")],
         }
     }
@@ -74,7 +79,7 @@ impl World {
     pub(super) fn live(mut self) {
         loop {
             self.step += 1;
-            let people = self.step < RESTLESS;
+            let people = self.step < CHANGE_STEPS;
             match self.dice(if people { 24 } else { 23 }) {
                 0..=6 => self.operate(),
                 7..=12 => self.hear(),
@@ -86,7 +91,7 @@ impl World {
                 return;
             }
             assert!(
-                self.step < RESTLESS + PATIENCE,
+                self.step < CHANGE_STEPS + SETTLE_STEPS,
                 "no rest: {:?}\n{:?}\n{}",
                 self.pods,
                 self.owners,
@@ -101,18 +106,18 @@ impl World {
     }
 
     fn is_at_rest(&self) -> bool {
-        let fits = |pod: &Pod| pod.node.serves() && pod.node.revision == self.rules.revision && !pod.first;
-        self.pods.len() == self.rules.wanted && self.pods.values().all(fits) && self.owners.len() == 1
+        let fits = |pod: &Pod| pod.node.serves() && pod.node.revision == self.desired.revision && !pod.first;
+        self.pods.len() == self.desired.replicas && self.pods.values().all(fits) && self.owners.len() == 1
     }
 
     fn change_minds(&mut self) {
         if self.dice(3) == 0 {
-            self.rules.revision = format!("r{}", self.dice(3));
+            self.desired.revision = format!("r{}", self.dice(3));
         } else {
-            self.rules.wanted = 1 + self.one_of(5);
-            self.rules.surge = 1 + self.one_of(5);
+            self.desired.replicas = 1 + self.one_of(5);
+            self.desired.max_surge = 1 + self.one_of(5);
         }
-        self.log.push(format!("{}: {} of {}", self.step, self.rules.wanted, self.rules.revision));
+        self.log.push(format!("{}: {} of {}", self.step, self.desired.replicas, self.desired.revision));
     }
 
     /// Some of what happened reaches the operator; of one kind it may know more than of the other.
@@ -128,38 +133,38 @@ impl World {
     /// One look of the operator, which may die in the middle.
     fn operate(&mut self) {
         // What a node says is asked for at once; the rest was heard.
-        let running = |name: &str| self.pods.get(name).filter(|pod| pod.node.runs);
+        let running = |name: &str| self.pods.get(name).filter(|pod| pod.node.running);
         let asked = |name: &str| running(name).and_then(|pod| pod.node.report.clone());
         let nodes = self.heard_pods.iter().map(|(name, pod)| Node { report: asked(name), ..pod.node.clone() });
         let sets = self.heard_owners.values().map(|owner| owner.set.clone());
         let fleet = Fleet { nodes: nodes.collect(), sets: sets.collect() };
-        let plan = plan(&fleet, &self.rules, self.now());
+        let plan = plan(&fleet, &self.desired, self.now());
         self.log.push(format!("{}: {plan:?}", self.step));
         let mut left = if self.dice(4) == 0 { self.dice(5) } else { u64::MAX };
         let mut lives = || {
             left = left.saturating_sub(1);
             left > 0
         };
-        let revision = self.rules.revision.clone();
+        let revision = self.desired.revision.clone();
         if lives() {
             self.resize(&revision, plan.replicas);
         }
-        let mut unmarked = Vec::new();
-        for (name, state) in &plan.marks {
+        let mut not_patched = Vec::new();
+        for (name, state) in &plan.states {
             if !lives() || !self.mark(name, *state) {
-                unmarked.push(name);
+                not_patched.push(name);
             }
         }
-        for (name, command) in plan.commands.iter().filter(|(name, _)| !unmarked.contains(&name)) {
+        for (name, command) in plan.commands.iter().filter(|(name, _)| !not_patched.contains(&name)) {
             if lives() {
                 self.tell(name, *command);
             }
         }
-        for (name, replicas) in plan.former.iter().filter(|_| lives()) {
+        for (name, replicas) in plan.resize.iter().filter(|_| lives()) {
             let revision = self.heard_owners[name].set.revision.clone();
             self.resize(&revision, *replicas);
         }
-        for name in plan.empty.iter().filter(|_| lives()) {
+        for name in plan.delete.iter().filter(|_| lives()) {
             self.owners.remove(name);
             self.heard_owners.remove(name);
         }
@@ -196,7 +201,7 @@ impl World {
         if Some(pod.version) != heard {
             return false;
         }
-        pod.early |= state == State::Drained && !pod.node.runs;
+        pod.early |= state == State::Drained && !pod.node.running;
         pod.node.state = state;
         pod.node.since = now;
         pod.first = !matches!(state, State::Serving | State::Cordoned);
@@ -206,7 +211,7 @@ impl World {
     }
 
     fn tell(&mut self, name: &str, command: Command) {
-        let Some(pod) = self.pods.get_mut(name).filter(|pod| pod.node.runs) else { return };
+        let Some(pod) = self.pods.get_mut(name).filter(|pod| pod.node.running) else { return };
         let report = pod.node.report.as_mut().unwrap();
         if report.state.as_deref() != Some("draining") {
             let state = if command == Command::Drain { "draining" } else { "cordoned" };
@@ -229,7 +234,7 @@ impl World {
         self.log.push(format!("{}: {name} has {} of {replicas}", self.step, ranks.len()));
         for number in ranks.len()..replicas {
             let name = format!("{revision}-{}-{number}", self.step);
-            let node = Node { ready: false, runs: false, since: self.now(), ..node(&name, &revision, 0) };
+            let node = Node { ready: false, running: false, since: self.now(), ..node(&name, &revision, 0) };
             self.pods.insert(name, Pod { node, first: false, early: false, born: self.step, version: 0 });
         }
         let early = self.pods.values().any(|pod| pod.early && pod.node.revision == revision);
@@ -254,8 +259,8 @@ impl World {
         }
         let (place, comes) = (self.one_of(self.pods.len()), self.dice(3));
         let pod = self.pods.values_mut().nth(place).unwrap();
-        if !pod.node.runs {
-            pod.node.runs = true;
+        if !pod.node.running {
+            pod.node.running = true;
             pod.version += 1;
             return;
         }

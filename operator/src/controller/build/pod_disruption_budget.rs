@@ -3,16 +3,17 @@
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Scale, meta};
+use super::meta;
+use super::resources::Scale;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
 /// So many nodes at a time, and none while one is on its way out: the next eviction waits for it. A node
 /// that is not ready may go at any time, or it could hold up the drain of its machine for ever.
 pub(super) fn build(cluster: &ValidatedCluster, scale: &Scale) -> PodDisruptionBudget {
-    let ready = i32::try_from(scale.wanted).unwrap_or(i32::MAX).saturating_sub(cluster.max_unavailable).max(0);
+    let ready = i32::try_from(scale.desired).unwrap_or(i32::MAX).saturating_sub(cluster.max_unavailable).max(0);
     // Pods of two kinds are counted during a rollout: a share of them would be another number than is meant.
-    let (min_available, max_unavailable) = if scale.leaving { (None, Some(0)) } else { (Some(ready), None) };
+    let (min_available, max_unavailable) = if scale.draining { (None, Some(0)) } else { (Some(ready), None) };
     PodDisruptionBudget {
         metadata: meta::object(cluster, Component::Node, cluster.names.node()),
         spec: Some(PodDisruptionBudgetSpec {

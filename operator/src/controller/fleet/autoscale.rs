@@ -11,7 +11,7 @@ use crate::api::status::{ByConnections, Fewer};
 
 /// How many there are to be, and why not as many as are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Size {
+pub struct DesiredReplicas {
     /// So many nodes.
     pub replicas: i32,
     /// What the live sockets ask for; what is to be known of it next time.
@@ -20,30 +20,36 @@ pub struct Size {
     pub limit: (Reason, String),
 }
 
-impl Size {
+impl DesiredReplicas {
     /// As many as the spec asks for: where nothing is known of the nodes.
     #[must_use]
-    pub fn as_asked(spec: &ChatClusterSpec, before: Option<&ByConnections>) -> Self {
+    pub fn from_spec(spec: &ChatClusterSpec, previous: Option<&ByConnections>) -> Self {
         let limit = (Reason::Unknown, String::new());
-        Self { replicas: spec.replicas, by_connections: before.cloned(), limit }
+        Self { replicas: spec.replicas, by_connections: previous.cloned(), limit }
     }
 }
 
 /// The most that spec.replicas and the live sockets ask for, within limits.
 #[must_use]
-pub fn size(spec: &ChatClusterSpec, before: Option<&ByConnections>, fleet: &Fleet, rolling: bool, now: &Time) -> Size {
+pub fn desired_replicas(
+    spec: &ChatClusterSpec,
+    previous: Option<&ByConnections>,
+    fleet: &Fleet,
+    rollout_in_progress: bool,
+    now: &Time,
+) -> DesiredReplicas {
     let Some(autoscaling) = &spec.autoscaling else {
         let limit = (Reason::NotAutoscaled, String::new());
-        return Size { replicas: spec.replicas, by_connections: None, limit };
+        return DesiredReplicas { replicas: spec.replicas, by_connections: None, limit };
     };
     let sockets = Sockets::of(fleet);
     let by_connections = autoscaling
         .target_connections_per_pod
-        .map(|target| by_connections(autoscaling, target, before, fleet, &sockets, rolling, now));
-    let asked = by_connections.as_ref().map_or(0, |by| by.replicas).max(spec.replicas);
-    let replicas = asked.clamp(autoscaling.min_replicas, autoscaling.max_replicas.max(autoscaling.min_replicas));
-    let limit = limit(autoscaling, asked, by_connections.as_ref(), &sockets, rolling);
-    Size { replicas, by_connections, limit }
+        .map(|target| by_connections(autoscaling, target, previous, fleet, &sockets, rollout_in_progress, now));
+    let requested = by_connections.as_ref().map_or(0, |by| by.replicas).max(spec.replicas);
+    let replicas = requested.clamp(autoscaling.min_replicas, autoscaling.max_replicas.max(autoscaling.min_replicas));
+    let limit = limit(autoscaling, requested, by_connections.as_ref(), &sockets, rollout_in_progress);
+    DesiredReplicas { replicas, by_connections, limit }
 }
 
 /// The live sockets of a chat.
@@ -51,18 +57,18 @@ struct Sockets {
     /// Those that are known.
     known: u64,
     /// The first node that should say how many it has and does not.
-    silent: Option<String>,
+    unreported: Option<String>,
 }
 
 impl Sockets {
     fn of(fleet: &Fleet) -> Self {
         let reports = fleet.nodes.iter().filter_map(|node| node.report.as_ref());
-        let silent = fleet.staying().find(|node| node.ready && node.report.is_none());
-        Self { known: reports.map(|report| report.sockets).sum(), silent: silent.map(|node| node.name.clone()) }
+        let unreported = fleet.non_terminating().find(|node| node.ready && node.report.is_none());
+        Self { known: reports.map(|report| report.sockets).sum(), unreported: unreported.map(|node| node.name.clone()) }
     }
 
     /// How many nodes they need, each of which takes this share of the target, in percent.
-    fn nodes(&self, target: i32, percent: u64) -> i32 {
+    fn nodes_needed(&self, target: i32, percent: u64) -> i32 {
         let each = u64::try_from(target).unwrap_or(1).max(1) * percent;
         i32::try_from(self.known.saturating_mul(100).div_ceil(each)).unwrap_or(i32::MAX)
     }
@@ -73,25 +79,25 @@ impl Sockets {
 fn by_connections(
     autoscaling: &Autoscaling,
     target: i32,
-    before: Option<&ByConnections>,
+    previous: Option<&ByConnections>,
     fleet: &Fleet,
     sockets: &Sockets,
-    rolling: bool,
+    rollout_in_progress: bool,
     now: &Time,
 ) -> ByConnections {
     let (min, max) = (autoscaling.min_replicas, autoscaling.max_replicas.max(autoscaling.min_replicas));
-    let running = i32::try_from(fleet.staying().count()).unwrap_or(i32::MAX);
+    let running = i32::try_from(fleet.non_terminating().count()).unwrap_or(i32::MAX);
     // Beyond the limits nothing has to be remembered.
-    let kept = before.map_or(running, |before| before.replicas).clamp(min, max);
-    let needed = sockets.nodes(target, 100);
+    let kept = previous.map_or(running, |previous| previous.replicas).clamp(min, max);
+    let needed = sockets.nodes_needed(target, 100);
     if needed > kept {
         return ByConnections { replicas: needed, fewer: None };
     }
-    let enough = sockets.nodes(target, 90).max(min);
-    if enough >= kept || sockets.silent.is_some() || rolling {
+    let enough = sockets.nodes_needed(target, 90).max(min);
+    if enough >= kept || sockets.unreported.is_some() || rollout_in_progress {
         return ByConnections { replicas: kept, fewer: None };
     }
-    let fewer = match before.and_then(|before| before.fewer.clone()) {
+    let fewer = match previous.and_then(|previous| previous.fewer.clone()) {
         Some(Fewer { replicas, since }) => Fewer { replicas: replicas.max(enough), since },
         None => Fewer { replicas: enough, since: now.clone() },
     };
@@ -105,28 +111,28 @@ fn by_connections(
 
 fn limit(
     autoscaling: &Autoscaling,
-    asked: i32,
+    requested: i32,
     by_connections: Option<&ByConnections>,
     sockets: &Sockets,
-    rolling: bool,
+    rollout_in_progress: bool,
 ) -> (Reason, String) {
     let (min, max) = (autoscaling.min_replicas, autoscaling.max_replicas);
-    if asked > max {
+    if requested > max {
         return (Reason::AtMaxReplicas, format!("more nodes are asked for than spec.autoscaling.maxReplicas, {max}"));
     }
-    if let (Some(pod), Some(_)) = (&sockets.silent, by_connections) {
-        let words = format!("pod {pod} does not say how many sockets it has; no node is taken away until it does");
-        return (Reason::MetricsMissing, words);
+    if let (Some(pod), Some(_)) = (&sockets.unreported, by_connections) {
+        let message = format!("pod {pod} does not say how many sockets it has; no node is taken away until it does");
+        return (Reason::MetricsMissing, message);
     }
-    if rolling {
-        let words = "pods are being replaced; no node is taken away until that is through";
-        return (Reason::RolloutInProgress, words.into());
+    if rollout_in_progress {
+        let message = "pods are being replaced; no node is taken away until that is through";
+        return (Reason::RolloutInProgress, message.into());
     }
     if let Some(fewer) = by_connections.and_then(|by| by.fewer.as_ref()) {
         let (nodes, since) = (fewer.replicas, fewer.since.0);
         return (Reason::Stabilizing, format!("{nodes} nodes have been enough since {since}: not yet for long enough"));
     }
-    if asked < min {
+    if requested < min {
         return (Reason::AtMinReplicas, format!("fewer nodes are asked for than spec.autoscaling.minReplicas, {min}"));
     }
     (Reason::WithinLimits, String::new())
