@@ -126,7 +126,7 @@ fn imports_go_one_way() {
             "domain" | "fault_injection" => &[],
             "store" | "observability" => &["domain"],
             "service" => &["domain", "store"],
-            "delivery" => &["domain", "store", "service", "transport"],
+            "delivery" => &["domain", "store", "transport"],
             "transport" => &["domain", "store", "service", "delivery"],
             // They put together what there is.
             "node" | "lib" | "main" => continue,

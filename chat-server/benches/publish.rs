@@ -13,8 +13,8 @@ use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
 use chat_server::service::rooms::{Access, Rooms};
-use chat_server::store::redis::{RedisBroker, RedisConfig};
-use chat_server::store::{Broker, Heard, Retention, Topic};
+use chat_server::store::redis::{RedisConfig, RedisStore};
+use chat_server::store::{Bus, BusEvent, Retention, Topic};
 use server::Server;
 use tokio::sync::mpsc::Receiver;
 
@@ -136,9 +136,9 @@ async fn measured(case: Case) -> Cost {
     Cost { all: microseconds(user + kernel), kernel: microseconds(kernel) }
 }
 
-async fn connect(server: &Server, retention: Retention) -> (RedisBroker, Receiver<Heard>) {
+async fn connect(server: &Server, retention: Retention) -> (RedisStore, Receiver<BusEvent>) {
     let config = RedisConfig { retention, ..RedisConfig::new(&server.url()) };
-    RedisBroker::connect(config).await.unwrap()
+    RedisStore::connect(config).await.unwrap()
 }
 
 fn user(number: usize) -> User {

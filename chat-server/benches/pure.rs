@@ -4,7 +4,6 @@ use std::hint::black_box;
 
 use chat_server::domain::id::{RoomId, UserId};
 use chat_server::domain::position::{Epoch, Lineage, Offset, Position};
-use chat_server::service::messages::history::render;
 use chat_server::store::redis::parsers::{committed, frames};
 use chat_server::store::{Entry, Slice};
 use chat_server::transport::socketio::event::Event;
@@ -51,7 +50,7 @@ fn one_message(criterion: &mut Criterion, length: usize) {
     let Entry { epoch, offset, at, event, by, payload } = &entry;
     let request = format!(r#"["message:send",{{"room":"{room}","nonce":"f3b0c9d2-77a1","text":"{}"}}]"#, text(length));
     let published = format!("e{epoch}\n{offset}\n{at}\n{by}\n{event}\n{payload}");
-    let rendered = render(&room, &entry).expect("JSON");
+    let rendered = entry.to_json(&room).expect("JSON");
     assert!(message(&request).is_some() && frames(&published).is_some(), "what is measured is read");
 
     let mut group = criterion.benchmark_group("message");
@@ -59,7 +58,7 @@ fn one_message(criterion: &mut Criterion, length: usize) {
     let id = |step| BenchmarkId::new(step, length);
     group.bench_function(id("a request is read"), |bench| bench.iter(|| message(black_box(&request))));
     group.bench_function(id("a frame of the bus is read"), |bench| bench.iter(|| frames(black_box(&published))));
-    group.bench_function(id("an entry is rendered"), |bench| bench.iter(|| render(&room, black_box(&entry))));
+    group.bench_function(id("an entry is rendered"), |bench| bench.iter(|| black_box(&entry).to_json(&room)));
     group.bench_function(id("an event becomes a frame"), |bench| {
         let input = || (event.clone(), rendered.clone());
         bench.iter_batched(input, |(event, payload)| Event::new(event, payload), BatchSize::SmallInput);

@@ -18,8 +18,7 @@ use crate::domain::rate_limit::{Bucket, Rate};
 use crate::fault_injection::{self, Fault};
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::{Followed, Traces};
-use crate::service::rooms::{Notice, Signal};
-use crate::store::{Broker, Entry, Heard, StoreError, Topic};
+use crate::store::{BusEvent, Entry, Notice, Signal, Store, StoreError, Topic};
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::event::Event;
 use clock::Clock;
@@ -131,7 +130,7 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     node: NodeId,
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     metrics: Metrics,
     traces: Traces,
     rate: Rate,
@@ -150,7 +149,7 @@ struct Inner {
 impl Hub {
     /// A hub without rooms and people.
     #[must_use]
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Metrics, traces: Traces, rate: Rate) -> Self {
+    pub fn new(node: NodeId, broker: Arc<dyn Store>, metrics: Metrics, traces: Traces, rate: Rate) -> Self {
         Self(Arc::new(Inner {
             node,
             broker,
@@ -421,22 +420,22 @@ impl Hub {
 
     /// Hands what is heard to the feeds and the people, until the bus ends. Never waits for any
     /// of them: a feed that can't follow is told to read the log.
-    pub async fn run(self, mut bus: mpsc::Receiver<Heard>) {
+    pub async fn run(self, mut bus: mpsc::Receiver<BusEvent>) {
         while let Some(heard) = bus.recv().await {
             match heard {
-                Heard::Entry(Topic::Room(_), ..) if fault_injection::occurs(Fault::LoseLastFrame, 20) => {}
-                Heard::Entry(Topic::Room(room), entry, trace) => {
+                BusEvent::Entry(Topic::Room(_), ..) if fault_injection::occurs(Fault::LoseLastFrame, 20) => {}
+                BusEvent::Entry(Topic::Room(room), entry, trace) => {
                     let followed = trace.and_then(|trace| self.0.traces.deliver(&trace, &entry.id()));
                     self.hand(&room, Mail::Entry(Box::new((entry, followed))));
                 }
-                Heard::Signal(Topic::Room(room), text) => match serde_json::from_str(&text) {
+                BusEvent::Signal(Topic::Room(room), text) => match serde_json::from_str(&text) {
                     Ok(signal) => self.hand(&room, Mail::Signal(Arc::new(signal))),
                     Err(error) => tracing::warn!(%error, "a signal could not be read"),
                 },
-                Heard::Signal(Topic::User(user), text) => self.notice(&user, &text),
-                Heard::Signal(topic @ Topic::Node(..), word) => self.hear_probe(&topic, &word),
-                Heard::Interrupted => self.recover_bus(),
-                Heard::Entry(..) | Heard::Signal(..) => {}
+                BusEvent::Signal(Topic::User(user), text) => self.notice(&user, &text),
+                BusEvent::Signal(topic @ Topic::Node(..), word) => self.hear_probe(&topic, &word),
+                BusEvent::Interrupted => self.recover_bus(),
+                BusEvent::Entry(..) | BusEvent::Signal(..) => {}
             }
         }
     }

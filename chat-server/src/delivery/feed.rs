@@ -17,8 +17,7 @@ use super::{Arrival, Attach, Attached, Handle, Hub, LINGER, Mail, NotQueued};
 use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Lineage, Offset, Position};
 use crate::observability::traces::Followed;
-use crate::service::rooms::{Signal, room_topic};
-use crate::store::{Entry, Keep, Range, StoreError, Topic};
+use crate::store::{Entry, Keep, Range, Signal, StoreError, Topic};
 use crate::transport::socketio::event::Event;
 use batch::{Batch, Line};
 use listeners::{Listener, Listeners, State};
@@ -75,7 +74,7 @@ impl Feed {
     pub(super) fn new(hub: Hub, room: RoomId, handle: Handle) -> Self {
         Self {
             hub,
-            topic: room_topic(&room),
+            topic: Topic::room(&room),
             room,
             lineage: Lineage::default(),
             lost: HashMap::new(),

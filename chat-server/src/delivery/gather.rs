@@ -130,13 +130,13 @@ mod tests {
     use crate::observability::metrics::Metrics;
     use crate::observability::traces::Traces;
     use crate::store::Retention;
-    use crate::store::memory::MemoryBroker;
+    use crate::store::memory::MemoryStore;
     use crate::transport::socketio::connection::pair;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn hub() -> Hub {
-        let (broker, _) = MemoryBroker::new(Retention::default());
+        let (broker, _) = MemoryStore::new(Retention::default());
         let rate = Rate { per_second: 0, burst: 0 };
         Hub::new(NodeId::parse("n1").unwrap(), Arc::new(broker), Metrics::new().unwrap(), Traces::default(), rate)
     }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Handle, Hub, Mail};
-use crate::service::rooms::room_topic;
-use crate::store::StoreError;
+use crate::store::{StoreError, Topic};
 
 /// How often all rooms of the node are compared, in one go.
 const EVERY: Duration = Duration::from_secs(5);
@@ -31,7 +30,7 @@ impl Hub {
     async fn compare(&self) -> Result<(), StoreError> {
         let (topics, handles): (Vec<_>, Vec<Handle>) = {
             let rooms = self.lock_rooms();
-            rooms.iter().map(|(room, handle)| (room_topic(room), handle.clone())).unzip()
+            rooms.iter().map(|(room, handle)| (Topic::room(room), handle.clone())).unzip()
         };
         // Where the feeds are now; what comes later in the logs is on its way.
         let before: Vec<_> = handles.iter().map(Handle::position).collect();

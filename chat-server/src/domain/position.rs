@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::RoomId;
+
 /// Milliseconds since 1970, of the broker's clock.
 pub type Millis = u64;
 
@@ -50,6 +52,19 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.epoch, self.offset)
     }
+}
+
+/// Entries of a room's log that a client may have missed: it pages them with `log:get`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Gap<'a> {
+    /// The room.
+    pub room: &'a RoomId,
+    /// The life of the log.
+    pub epoch: &'a Epoch,
+    /// The first of them.
+    pub from: Offset,
+    /// The last of them.
+    pub to: Offset,
 }
 
 /// The life of a log, and the lives before that it goes on from. Offsets go on from one life to the

@@ -22,10 +22,10 @@ use crate::service::analytics::Analytics;
 use crate::service::identity::{Sessions, new_id};
 use crate::service::presence::Presence;
 use crate::service::rooms::Rooms;
-use crate::store::memory::MemoryBroker;
+use crate::store::memory::MemoryStore;
 use crate::store::metered::Metered;
-use crate::store::redis::RedisBroker;
-use crate::store::{Broker, Heard, StoreError};
+use crate::store::redis::RedisStore;
+use crate::store::{BusEvent, Store, StoreError};
 use crate::transport::http::admin_token::AdminToken;
 use crate::transport::http::{analytics, api, gate, health, web};
 use crate::transport::socketio::connection::{Connection, Connections};
@@ -46,7 +46,7 @@ const CHECK: Duration = Duration::from_secs(60);
 pub enum ServerError {
     /// The broker's address can't be used, or a name could not be made.
     #[error(transparent)]
-    Broker(#[from] StoreError),
+    Store(#[from] StoreError),
     /// A name was counted twice.
     #[error("failed to register the metrics")]
     Metrics(#[from] prometheus::Error),
@@ -74,10 +74,10 @@ pub async fn run(
     };
     let (broker, bus) = open_broker(&config).await?;
     #[cfg(feature = "fault-injection")]
-    let broker: Arc<dyn Broker> = Arc::new(crate::store::faulty::FaultyStore(broker));
+    let broker: Arc<dyn Store> = Arc::new(crate::store::faulty::FaultyStore(broker));
     let metrics = Metrics::new()?;
     let traces = follow(&config, &node, &metrics)?;
-    let broker: Arc<dyn Broker> = Arc::new(Metered::new(broker, metrics.clone(), traces.clone()));
+    let broker: Arc<dyn Store> = Arc::new(Metered::new(broker, metrics.clone(), traces.clone()));
     let lifecycle = Arc::new(Lifecycle::default());
     let context = context(&config, node.clone(), broker.clone(), metrics.clone(), traces.clone(), lifecycle.clone());
     let context = Arc::new(context);
@@ -174,14 +174,14 @@ fn follow(config: &Config, node: &NodeId, metrics: &Metrics) -> Result<Traces, S
     Traces::to(tracing, node, metrics.clone()).map_err(|error| ServerError::Traces(error.to_string()))
 }
 
-async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::mpsc::Receiver<Heard>), StoreError> {
+async fn open_broker(config: &Config) -> Result<(Arc<dyn Store>, tokio::sync::mpsc::Receiver<BusEvent>), StoreError> {
     match config.redis() {
         None => {
-            let (broker, bus) = MemoryBroker::new(config.retention());
+            let (broker, bus) = MemoryStore::new(config.retention());
             Ok((Arc::new(broker), bus))
         }
         Some(redis) => {
-            let (broker, bus) = RedisBroker::connect(redis).await?;
+            let (broker, bus) = RedisStore::connect(redis).await?;
             Ok((Arc::new(broker), bus))
         }
     }
@@ -190,7 +190,7 @@ async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, tokio::sync::m
 fn context(
     config: &Config,
     node: NodeId,
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     metrics: Metrics,
     traces: Traces,
     lifecycle: Arc<Lifecycle>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, RoomId, UserId};
-use crate::store::{Broker, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How often a node tells.
 const EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const NOTED: usize = 20_000;
 pub struct Analytics(Arc<Inner>);
 
 struct Inner {
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     node: NodeId,
     noted: Mutex<Noted>,
 }
@@ -36,7 +36,7 @@ struct Noted {
 impl Analytics {
     /// Those of a node where nothing has happened yet.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, node: NodeId) -> Self {
+    pub fn new(broker: Arc<dyn Store>, node: NodeId) -> Self {
         Self(Arc::new(Inner { broker, node, noted: Mutex::default() }))
     }
 
@@ -107,11 +107,11 @@ fn note<T: Clone + Eq + std::hash::Hash>(all: &mut HashSet<T>, one: &T) {
 mod tests {
     use super::*;
     use crate::store::Retention;
-    use crate::store::memory::MemoryBroker;
+    use crate::store::memory::MemoryStore;
 
     #[tokio::test]
     async fn what_is_noted_is_told_once() {
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(Retention::default()).0);
+        let broker: Arc<dyn Store> = Arc::new(MemoryStore::new(Retention::default()).0);
         let analytics = Analytics::new(broker, NodeId::parse("n1").unwrap());
         let (ann, bob) = (UserId::parse("ann").unwrap(), UserId::parse("bob").unwrap());
         analytics.came(&ann);

@@ -13,7 +13,7 @@ use crate::domain::user::User;
 use token::{SigningKey, sign, verify};
 
 pub mod token;
-use crate::store::{Broker, Commit, Committed, StoreError, Topic};
+use crate::store::{Commit, Committed, Store, StoreError, Topic};
 
 /// A guest and a session are forgotten this long after their last socket: 30 days.
 pub const SESSION_TTL_MS: Millis = 30 * 24 * 3_600_000;
@@ -55,7 +55,7 @@ pub enum SessionError {
     Unauthenticated,
     /// The broker could not be asked.
     #[error(transparent)]
-    Broker(#[from] StoreError),
+    Store(#[from] StoreError),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,14 +68,14 @@ struct Record {
 /// The sessions of a cluster.
 #[derive(Clone)]
 pub struct Sessions {
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     keys: Arc<OnceCell<Vec<SigningKey>>>,
 }
 
 impl Sessions {
     /// Sessions signed by `keys`; by one that all nodes share through the broker if there is none.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, keys: Vec<SigningKey>) -> Self {
+    pub fn new(broker: Arc<dyn Store>, keys: Vec<SigningKey>) -> Self {
         let keys = if keys.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(keys)) };
         Self { broker, keys: Arc::new(keys) }
     }
@@ -167,7 +167,7 @@ impl Sessions {
 }
 
 /// The key that all nodes of a cluster share: the first to come makes it.
-async fn shared_key(broker: &dyn Broker) -> Result<SigningKey, StoreError> {
+async fn shared_key(broker: &dyn Store) -> Result<SigningKey, StoreError> {
     let mut bytes = [0; 32];
     fill_random(&mut bytes)?;
     let mine = URL_SAFE_NO_PAD.encode(bytes);
@@ -209,15 +209,15 @@ fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
 mod tests {
     use super::*;
     use crate::store::Retention;
-    use crate::store::memory::MemoryBroker;
+    use crate::store::memory::MemoryStore;
 
-    fn sessions(broker: &Arc<dyn Broker>, keys: &[&str]) -> Sessions {
+    fn sessions(broker: &Arc<dyn Store>, keys: &[&str]) -> Sessions {
         let keys = keys.iter().map(|key| SigningKey::new(key.as_bytes().to_vec())).collect();
         Sessions::new(broker.clone(), keys)
     }
 
-    fn broker() -> Arc<dyn Broker> {
-        Arc::new(MemoryBroker::new(Retention::default()).0)
+    fn broker() -> Arc<dyn Store> {
+        Arc::new(MemoryStore::new(Retention::default()).0)
     }
 
     fn guest(name: &str) -> Credentials {

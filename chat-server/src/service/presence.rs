@@ -12,8 +12,8 @@ use crate::domain::position::Millis;
 use crate::domain::room::Kind;
 use crate::domain::user::{Status, User};
 use crate::service::identity::PROFILE;
-use crate::service::rooms::{Rooms, Signal};
-use crate::store::{Broker, StoreError, Topic};
+use crate::service::rooms::Rooms;
+use crate::store::{Signal, Store, StoreError, Topic};
 
 /// How long a dead node's users look as if they were there, at most, with [`SWEEP`] added.
 pub const NODE_TTL_MS: Millis = 15_000;
@@ -26,7 +26,7 @@ const REAPED_AT_ONCE: usize = 500;
 /// The presence of the users of one node.
 #[derive(Clone)]
 pub struct Presence {
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     rooms: Rooms,
     node: NodeId,
     here: Arc<Mutex<HashMap<UserId, Here>>>,
@@ -42,7 +42,7 @@ struct Here {
 impl Presence {
     /// The presence that `node` will tell of.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, rooms: Rooms, node: NodeId) -> Self {
+    pub fn new(broker: Arc<dyn Store>, rooms: Rooms, node: NodeId) -> Self {
         Self { broker, rooms, node, here: Arc::default() }
     }
 

@@ -14,10 +14,10 @@ use serde_json::json;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::permission::Standing;
-use crate::domain::position::{Offset, Position};
+use crate::domain::position::Position;
 use crate::domain::room::{Info, Member, Role, View};
 use crate::domain::user::User;
-use crate::store::{Append, Broker, Commit, Committed, Entry, StoreError, Topic};
+use crate::store::{Append, Commit, Committed, Notice, Signal, Store, StoreError, Topic};
 
 pub mod membership;
 
@@ -35,48 +35,7 @@ const ROOM: &str = "r:";
 /// The rooms of a cluster.
 #[derive(Clone)]
 pub struct Rooms {
-    pub(crate) broker: Arc<dyn Broker>,
-}
-
-/// Something that passes, told to the sockets of a room: heard at most once, not stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Signal {
-    /// The event's name on the socket.
-    pub event: String,
-    /// Whose sockets don't hear it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub except: Option<UserId>,
-    /// Of two signals about one user, reaching a socket through two rooms, the older is dropped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    /// What is told.
-    pub payload: serde_json::Value,
-}
-
-/// Something told to all sockets of one person, on all nodes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Notice {
-    /// The person became a member of a room.
-    Added {
-        /// Which room.
-        room: RoomId,
-        /// The offset of the joining; the room is heard from there on.
-        offset: Offset,
-        /// The socket that asked for it and knows.
-        by_socket: Option<String>,
-    },
-    /// The person read a room up to somewhere.
-    Read {
-        /// Which room.
-        room: RoomId,
-        /// Up to where.
-        offset: Offset,
-        /// What is left.
-        unread: u64,
-        /// The socket that asked for it and knows.
-        by_socket: Option<String>,
-    },
+    pub(crate) broker: Arc<dyn Store>,
 }
 
 /// A room as it stands to one person, with the very field values that say so.
@@ -109,7 +68,7 @@ impl Access {
 impl Rooms {
     /// The rooms that `broker` keeps.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>) -> Self {
+    pub fn new(broker: Arc<dyn Store>) -> Self {
         Self { broker }
     }
 
@@ -123,7 +82,7 @@ impl Rooms {
             set: vec![(INFO.to_owned(), Some(to_json(&Info::lobby())?))],
             ..Commit::default()
         };
-        self.broker.commit(&room_topic(&RoomId::lobby()), commit).await.map(drop)
+        self.broker.commit(&Topic::room(&RoomId::lobby()), commit).await.map(drop)
     }
 
     /// How a room stands to a person.
@@ -145,7 +104,7 @@ impl Rooms {
             let access = Access { info: Info::lobby(), member: Some(member), info_field: None, member_field: None };
             return Ok(Some(access));
         }
-        let fields = self.broker.fields(&room_topic(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
+        let fields = self.broker.fields(&Topic::room(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
         access_from(fields.values)
     }
 
@@ -160,7 +119,7 @@ impl Rooms {
         // room too many, never one too few: the room itself decides.
         let checked = stream::iter(ids).map(|room| async move {
             let names = [INFO.to_owned(), member_field(user)];
-            let access = access_from(self.broker.fields(&room_topic(&room), &names).await?.values)?;
+            let access = access_from(self.broker.fields(&Topic::room(&room), &names).await?.values)?;
             Ok(access.filter(|access| access.member.is_some()).map(|access| (room, access.info)))
         });
         checked.buffered(AT_ONCE).try_filter_map(|found: Option<_>| async { Ok(found) }).try_collect().await
@@ -174,7 +133,7 @@ impl Rooms {
         let members = if room.is_lobby() {
             self.broker.online_count().await?
         } else {
-            self.broker.count(&room_topic(room), MEMBER).await?
+            self.broker.count(&Topic::room(room), MEMBER).await?
         };
         Ok(View {
             room: room.clone(),
@@ -191,7 +150,7 @@ impl Rooms {
     /// # Errors
     /// The broker's.
     pub async fn signal(&self, room: &RoomId, signal: &Signal) -> Result<(), StoreError> {
-        self.broker.signal(&room_topic(room), to_json(signal)?).await
+        self.broker.signal(&Topic::room(room), to_json(signal)?).await
     }
 
     /// Tells all sockets of a person something.
@@ -212,9 +171,9 @@ impl Rooms {
             let access = self.access(user, room).await?;
             let Some(mut commit) = change(&access)? else { return Ok((access, None)) };
             commit.expect.extend(access.unchanged(room, &user.id));
-            match self.broker.commit(&room_topic(room), commit).await? {
+            match self.broker.commit(&Topic::room(room), commit).await? {
                 Committed::Done { entry } => return Ok((access, entry.map(|(position, _)| position))),
-                Committed::Repeated(entry) => return Ok((access, Some(position_of(&entry)))),
+                Committed::Repeated(entry) => return Ok((access, Some(entry.position()))),
                 Committed::Refused(_) => {}
             }
         }
@@ -229,18 +188,6 @@ pub(crate) fn access_from(values: Vec<Option<String>>) -> Result<Option<Access>,
     let info = from_json(text)?;
     let member = member_field.as_deref().map(from_json).transpose()?;
     Ok(Some(Access { info, member, info_field, member_field }))
-}
-
-/// The topic of a room.
-#[must_use]
-pub fn room_topic(room: &RoomId) -> Topic {
-    Topic::Room(room.clone())
-}
-
-/// Where an entry is.
-#[must_use]
-pub fn position_of(entry: &Entry) -> Position {
-    Position { epoch: entry.epoch.clone(), offset: entry.offset }
 }
 
 fn member_field(user: &UserId) -> String {

@@ -1,4 +1,4 @@
-//! What [`super::Broker`] promises, asked of both implementations; and of Redis what only Redis
+//! What [`super::Store`] promises, asked of both implementations; and of Redis what only Redis
 //! can do: be shared, be away, come back.
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
 
@@ -9,9 +9,9 @@ use tokio::sync::mpsc::Receiver;
 
 use self::server::Server;
 use self::set::{Form, Set, Version};
-use super::memory::MemoryBroker;
-use super::redis::{RedisBroker, RedisConfig};
-use super::{Append, Broker, Commit, Committed, Entry, Heard, Keep, Range, Retention, Slice, Topic};
+use super::memory::MemoryStore;
+use super::redis::{RedisConfig, RedisStore};
+use super::{Append, BusEvent, Commit, Committed, Entry, Keep, Range, Retention, Slice, Store, Topic};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::position::{Millis, Offset};
 
@@ -76,8 +76,8 @@ enum Stage {
 
 /// A broker, and what its node hears.
 struct Node {
-    broker: Arc<dyn Broker>,
-    heard: Receiver<Heard>,
+    broker: Arc<dyn Store>,
+    heard: Receiver<BusEvent>,
 }
 
 impl Stage {
@@ -96,7 +96,7 @@ impl Stage {
     async fn node_with(&self, retention: Retention) -> Node {
         match self {
             Self::Memory => {
-                let (broker, heard) = MemoryBroker::new(retention);
+                let (broker, heard) = MemoryStore::new(retention);
                 Node { broker: Arc::new(broker), heard }
             }
             Self::Redis(server) => server.node_with(retention).await,
@@ -117,18 +117,18 @@ impl Server {
 
 impl Node {
     async fn on(config: RedisConfig) -> Self {
-        let (broker, heard) = RedisBroker::connect(config).await.unwrap();
+        let (broker, heard) = RedisStore::connect(config).await.unwrap();
         Self { broker: Arc::new(broker), heard }
     }
 
-    async fn hear(&mut self) -> Heard {
+    async fn hear(&mut self) -> BusEvent {
         tokio::time::timeout(Duration::from_secs(10), self.heard.recv()).await.expect("nothing is heard").unwrap()
     }
 
     /// The next entry, whatever is heard before it.
     async fn hear_entry(&mut self) -> Entry {
         loop {
-            if let Heard::Entry(_, entry, _) = self.hear().await {
+            if let BusEvent::Entry(_, entry, _) = self.hear().await {
                 return entry;
             }
         }

@@ -9,13 +9,16 @@ use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Offset, Position};
 use crate::fault_injection::{Fault, is_injected};
-use crate::store::{Broker, Commit, Committed, Entry, Fields, Keep, Range, Slice, StoreError, Topic, Traffic};
+use crate::store::{
+    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, Health, Keep, LogStore, PresenceStore, Range,
+    ReadMarks, Slice, Store, StoreError, Topic, Traffic,
+};
 
 /// A broker with a bug.
-pub struct FaultyStore(pub Arc<dyn Broker>);
+pub struct FaultyStore(pub Arc<dyn Store>);
 
 #[async_trait]
-impl Broker for FaultyStore {
+impl LogStore for FaultyStore {
     async fn commit(&self, topic: &Topic, mut commit: Commit) -> Result<Committed, StoreError> {
         if let Some(append) = &mut commit.append
             && append.counted
@@ -52,6 +55,13 @@ impl Broker for FaultyStore {
         self.0.tops(topics).await
     }
 
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
+        self.0.read(topic, range).await
+    }
+}
+
+#[async_trait]
+impl FieldStore for FaultyStore {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         self.0.fields(topic, names).await
     }
@@ -73,11 +83,10 @@ impl Broker for FaultyStore {
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
         self.0.touch(topic, ttl_ms).await
     }
+}
 
-    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
-        self.0.read(topic, range).await
-    }
-
+#[async_trait]
+impl ReadMarks for FaultyStore {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
         self.0.mark_read(topic, user, offset).await
     }
@@ -85,7 +94,10 @@ impl Broker for FaultyStore {
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
         self.0.unread(topics, user).await
     }
+}
 
+#[async_trait]
+impl Bus for FaultyStore {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
         self.0.signal(topic, payload).await
     }
@@ -105,7 +117,10 @@ impl Broker for FaultyStore {
     async fn renew_bus(&self, topic: &Topic) {
         self.0.renew_bus(topic).await;
     }
+}
 
+#[async_trait]
+impl PresenceStore for FaultyStore {
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError> {
         self.0.set_presence(node, user, card).await
     }
@@ -129,17 +144,23 @@ impl Broker for FaultyStore {
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
         self.0.reap(limit).await
     }
+}
 
-    async fn check(&self) -> Result<(), StoreError> {
-        self.0.check().await
-    }
-
+#[async_trait]
+impl ActivityStore for FaultyStore {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
         self.0.record(activity).await
     }
 
     async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
         self.0.activity(hours, days).await
+    }
+}
+
+#[async_trait]
+impl Health for FaultyStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.check().await
     }
 
     fn trouble(&self) -> Option<&'static str> {

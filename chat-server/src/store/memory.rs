@@ -19,7 +19,8 @@ use self::activity::Happened;
 use self::kept::{Kept, Logged, oldest};
 use self::presence::Presence;
 use super::{
-    Broker, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, StoreError, Topic,
+    ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldStore, Fields, Health, Keep, LogStore,
+    PresenceStore, Range, ReadMarks, Retention, Slice, StoreError, Topic,
 };
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
@@ -30,7 +31,7 @@ use crate::domain::position::{Lineage, Millis, Offset, Position};
 const SWEPT_AT_ONCE: usize = 8;
 
 /// The broker of a node that is alone.
-pub struct MemoryBroker {
+pub struct MemoryStore {
     retention: Retention,
     state: Mutex<State>,
 }
@@ -46,18 +47,18 @@ struct State {
     swept: Millis,
     trimmed: u64,
     subscribed: HashSet<Topic>,
-    outbox: Option<mpsc::Sender<Heard>>,
+    outbox: Option<mpsc::Sender<BusEvent>>,
     /// Something did not fit into the outbox, and a task waits to say so.
     lost: Arc<AtomicBool>,
     presence: Presence,
     happened: Happened,
 }
 
-impl MemoryBroker {
+impl MemoryStore {
     /// An empty broker, and what its node hears.
     #[must_use]
-    pub fn new(retention: Retention) -> (Self, mpsc::Receiver<Heard>) {
-        let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
+    pub fn new(retention: Retention) -> (Self, mpsc::Receiver<BusEvent>) {
+        let (outbox, heard) = mpsc::channel(BUS_CAPACITY);
         let state = State { outbox: Some(outbox), ..State::default() };
         (Self { retention, state: Mutex::new(state) }, heard)
     }
@@ -136,7 +137,7 @@ impl State {
         }
     }
 
-    fn tell(&mut self, topic: &Topic, heard: Heard) {
+    fn tell(&mut self, topic: &Topic, heard: BusEvent) {
         if !self.subscribed.contains(topic) {
             return;
         }
@@ -148,7 +149,7 @@ impl State {
                 if let Ok(place) = outbox.reserve().await {
                     // Before it is told: what is lost from here on is news again.
                     lost.store(false, Ordering::Release);
-                    place.send(Heard::Interrupted);
+                    place.send(BusEvent::Interrupted);
                 }
             });
         }
@@ -156,7 +157,7 @@ impl State {
 }
 
 #[async_trait]
-impl Broker for MemoryBroker {
+impl LogStore for MemoryStore {
     async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
@@ -212,7 +213,7 @@ impl Broker for MemoryBroker {
             log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
             log.trim(self.retention, oldest);
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
-            state.tell(topic, Heard::Entry(topic.clone(), entry, append.trace));
+            state.tell(topic, BusEvent::Entry(topic.clone(), entry, append.trace));
         }
         if let Some(ttl) = commit.ttl_ms {
             state.renew(topic, now.saturating_add(ttl));
@@ -226,6 +227,43 @@ impl Broker for MemoryBroker {
         Ok(self.state().topic(topic, now).and_then(|kept| kept.log()?.found(by, nonce, oldest).cloned()))
     }
 
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
+        let now = now();
+        let oldest = oldest(self.retention, now);
+        let mut state = self.state();
+        let Some(kept) = state.topic(topic, now) else {
+            return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
+        };
+        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
+        let Some(log) = kept.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
+        let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
+        let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
+        let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
+        let end =
+            range.before.map_or(log.entries.len(), |before| log.entries.partition_point(|l| l.entry.offset < before));
+        let entries = match range.keep {
+            _ if begin >= end => Vec::new(),
+            Keep::Oldest => {
+                log.entries.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect()
+            }
+            Keep::NewestCounted => log.newest_counted(begin..end, range.limit),
+        };
+        Ok(Slice { lineage, top: log.top, first, entries })
+    }
+
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
+        let now = now();
+        let mut state = self.state();
+        let top = |topic| {
+            let kept = state.topic(topic, now);
+            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top() }).unwrap_or_default())
+        };
+        Ok(topics.iter().map(top).collect())
+    }
+}
+
+#[async_trait]
+impl FieldStore for MemoryStore {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         let now = now();
         let mut state = self.state();
@@ -268,41 +306,10 @@ impl Broker for MemoryBroker {
         }
         Ok(there)
     }
+}
 
-    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
-        let now = now();
-        let oldest = oldest(self.retention, now);
-        let mut state = self.state();
-        let Some(kept) = state.topic(topic, now) else {
-            return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
-        };
-        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
-        let Some(log) = kept.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
-        let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
-        let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
-        let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
-        let end =
-            range.before.map_or(log.entries.len(), |before| log.entries.partition_point(|l| l.entry.offset < before));
-        let entries = match range.keep {
-            _ if begin >= end => Vec::new(),
-            Keep::Oldest => {
-                log.entries.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect()
-            }
-            Keep::NewestCounted => log.newest_counted(begin..end, range.limit),
-        };
-        Ok(Slice { lineage, top: log.top, first, entries })
-    }
-
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
-        let now = now();
-        let mut state = self.state();
-        let top = |topic| {
-            let kept = state.topic(topic, now);
-            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top() }).unwrap_or_default())
-        };
-        Ok(topics.iter().map(top).collect())
-    }
-
+#[async_trait]
+impl ReadMarks for MemoryStore {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
@@ -317,9 +324,12 @@ impl Broker for MemoryBroker {
             .map(|topic| state.topic(topic, now).map_or(0, |kept| kept.log().map_or(0, |log| log.unread(user))))
             .collect())
     }
+}
 
+#[async_trait]
+impl Bus for MemoryStore {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
-        self.state().tell(topic, Heard::Signal(topic.clone(), payload));
+        self.state().tell(topic, BusEvent::Signal(topic.clone(), payload));
         Ok(())
     }
 
@@ -341,7 +351,10 @@ impl Broker for MemoryBroker {
     }
 
     async fn renew_bus(&self, _: &Topic) {}
+}
 
+#[async_trait]
+impl PresenceStore for MemoryStore {
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError> {
         Ok(self.state().presence.set(node, user, card, now()))
     }
@@ -368,7 +381,10 @@ impl Broker for MemoryBroker {
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
         Ok(self.state().presence.reap(limit, now()))
     }
+}
 
+#[async_trait]
+impl ActivityStore for MemoryStore {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
         self.state().happened.add(activity, now());
         Ok(())
@@ -377,7 +393,10 @@ impl Broker for MemoryBroker {
     async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
         Ok(self.state().happened.report(hours, days, now()))
     }
+}
 
+#[async_trait]
+impl Health for MemoryStore {
     fn trouble(&self) -> Option<&'static str> {
         None
     }

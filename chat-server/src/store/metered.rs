@@ -13,11 +13,14 @@ use crate::domain::message::EntryId;
 use crate::domain::position::{Offset, Position};
 use crate::observability::metrics::{BrokerFailure, Metrics, Verb};
 use crate::observability::traces::{Followed, Traces};
-use crate::store::{Broker, Commit, Committed, Entry, Fields, Range, Slice, StoreError, Topic, Traffic};
+use crate::store::{
+    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, Health, LogStore, PresenceStore, Range,
+    ReadMarks, Slice, Store, StoreError, Topic, Traffic,
+};
 
-/// A broker that counts into metrics. It adds nothing to the promises of [`Broker`] and takes nothing from them.
+/// A broker that counts into metrics. It adds nothing to the promises of [`Store`](super::Store) and takes nothing from them.
 pub struct Metered {
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     metrics: Metrics,
     traces: Traces,
 }
@@ -41,7 +44,7 @@ impl Drop for Waiting<'_> {
 impl Metered {
     /// That broker, measured.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, metrics: Metrics, traces: Traces) -> Self {
+    pub fn new(broker: Arc<dyn Store>, metrics: Metrics, traces: Traces) -> Self {
         Self { broker, metrics, traces }
     }
 
@@ -66,7 +69,7 @@ impl Metered {
 }
 
 #[async_trait]
-impl Broker for Metered {
+impl LogStore for Metered {
     async fn commit(&self, topic: &Topic, mut commit: Commit) -> Result<Committed, StoreError> {
         let followed = self.follow(&mut commit);
         let done = self.measure(Verb::Commit, self.broker.commit(topic, commit)).await;
@@ -80,6 +83,17 @@ impl Broker for Metered {
         self.measure(Verb::Read, self.broker.find_nonce(topic, by, nonce)).await
     }
 
+    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
+        self.measure(Verb::Read, self.broker.read(topic, range)).await
+    }
+
+    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
+        self.measure(Verb::Tops, self.broker.tops(topics)).await
+    }
+}
+
+#[async_trait]
+impl FieldStore for Metered {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         self.measure(Verb::Fields, self.broker.fields(topic, names)).await
     }
@@ -101,15 +115,10 @@ impl Broker for Metered {
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
         self.measure(Verb::Touch, self.broker.touch(topic, ttl_ms)).await
     }
+}
 
-    async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
-        self.measure(Verb::Read, self.broker.read(topic, range)).await
-    }
-
-    async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
-        self.measure(Verb::Tops, self.broker.tops(topics)).await
-    }
-
+#[async_trait]
+impl ReadMarks for Metered {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
         self.measure(Verb::Marks, self.broker.mark_read(topic, user, offset)).await
     }
@@ -117,7 +126,10 @@ impl Broker for Metered {
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
         self.measure(Verb::Marks, self.broker.unread(topics, user)).await
     }
+}
 
+#[async_trait]
+impl Bus for Metered {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
         self.measure(Verb::Signal, self.broker.signal(topic, payload)).await
     }
@@ -138,7 +150,10 @@ impl Broker for Metered {
         self.metrics.bus_renewals.inc();
         self.broker.renew_bus(topic).await;
     }
+}
 
+#[async_trait]
+impl PresenceStore for Metered {
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError> {
         self.measure(Verb::Presence, self.broker.set_presence(node, user, card)).await
     }
@@ -162,17 +177,23 @@ impl Broker for Metered {
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
         self.measure(Verb::Presence, self.broker.reap(limit)).await
     }
+}
 
-    async fn check(&self) -> Result<(), StoreError> {
-        self.broker.check().await
-    }
-
+#[async_trait]
+impl ActivityStore for Metered {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
         self.measure(Verb::Activity, self.broker.record(activity)).await
     }
 
     async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
         self.measure(Verb::Activity, self.broker.activity(hours, days)).await
+    }
+}
+
+#[async_trait]
+impl Health for Metered {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.broker.check().await
     }
 
     fn trouble(&self) -> Option<&'static str> {

@@ -23,8 +23,8 @@ use self::shards::{Call, Shards};
 pub use self::tls::TlsFiles;
 use self::together::{Lines, Told};
 use super::{
-    Broker, Commit, Committed, Entry, Fields, HEARD_CAPACITY, Heard, Keep, Range, Retention, Slice, StoreError, Topic,
-    Traffic,
+    ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldStore, Fields, Health, Keep, LogStore,
+    PresenceStore, Range, ReadMarks, Retention, Slice, StoreError, Topic, Traffic,
 };
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
@@ -64,7 +64,7 @@ const MAX_TTL_MS: u64 = 1 << 45;
 const MAX_LIMIT: usize = 1 << 31;
 
 /// The broker that many nodes share.
-pub struct RedisBroker {
+pub struct RedisStore {
     shards: Arc<Shards>,
     names: Names,
     retention: Retention,
@@ -73,16 +73,16 @@ pub struct RedisBroker {
     gathering: Gathering,
 }
 
-impl RedisBroker {
+impl RedisStore {
     /// A broker on the Redis of `config`, and what its node hears. A Redis that is away is waited
     /// for in the background, for ever; until it is there every verb is `Unavailable` at once.
     ///
     /// # Errors
     /// What was asked for can't be done.
-    pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<Heard>), StoreError> {
+    pub async fn connect(config: RedisConfig) -> Result<(Self, mpsc::Receiver<BusEvent>), StoreError> {
         let dialer = Dialer::new(&config)?;
         let names = Names::new(config.key_prefix, dialer.address.database);
-        let (outbox, heard) = mpsc::channel(HEARD_CAPACITY);
+        let (outbox, heard) = mpsc::channel(BUS_CAPACITY);
         let sharded = dialer.address.form == Form::Cluster;
         let ears = Ears { names: names.clone(), wanted: Arc::default(), outbox, sharded, counts: Arc::default() };
         let shards = Arc::new(Shards::connect(dialer, ears).await?);
@@ -110,7 +110,7 @@ impl RedisBroker {
 }
 
 #[async_trait]
-impl Broker for RedisBroker {
+impl LogStore for RedisStore {
     async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError> {
         if !together::only_appends(&commit) {
             return self.commit_alone(topic, commit).await;
@@ -133,41 +133,6 @@ impl Broker for RedisBroker {
         let found: Vec<String> = self.shards.run(call).await?;
         let Ok([epoch, offset, at, event, by, payload]) = <[String; 6]>::try_from(found) else { return Ok(None) };
         entry((epoch, offset, at, event, by, payload)).map(Some)
-    }
-
-    async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
-        let answer: Vec<String> =
-            self.run(&self.scripts.fields, vec![self.names.keys(topic).fields], names.to_vec()).await?;
-        let mut answer = answer.into_iter();
-        let now = number(&answer.next().unwrap_or_default())?;
-        Ok(Fields { now, values: answer.map(|value| optional(&value)).collect() })
-    }
-
-    async fn list(
-        &self,
-        topic: &Topic,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        let Keys { fields, index, .. } = self.names.keys(topic);
-        let from = match after {
-            Some(after) if after >= prefix => format!("({after}"),
-            _ => format!("[{prefix}"),
-        };
-        let args = vec![prefix.to_owned(), from, limit.min(MAX_LIMIT).to_string()];
-        self.run(&self.scripts.list, vec![fields, index], args).await
-    }
-
-    async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError> {
-        let Keys { fields, index, .. } = self.names.keys(topic);
-        let args = vec![prefix.to_owned(), format!("[{prefix}"), "count".to_owned()];
-        self.run(&self.scripts.list, vec![fields, index], args).await
-    }
-
-    async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
-        let there: u64 = self.run(&self.scripts.touch, self.names.keys(topic).all(), vec![life(ttl_ms)]).await?;
-        Ok(there == 1)
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
@@ -207,7 +172,48 @@ impl Broker for RedisBroker {
             _ => Ok(tops.into_iter().map(Result::ok).collect()),
         }
     }
+}
 
+#[async_trait]
+impl FieldStore for RedisStore {
+    async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
+        let answer: Vec<String> =
+            self.run(&self.scripts.fields, vec![self.names.keys(topic).fields], names.to_vec()).await?;
+        let mut answer = answer.into_iter();
+        let now = number(&answer.next().unwrap_or_default())?;
+        Ok(Fields { now, values: answer.map(|value| optional(&value)).collect() })
+    }
+
+    async fn list(
+        &self,
+        topic: &Topic,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let Keys { fields, index, .. } = self.names.keys(topic);
+        let from = match after {
+            Some(after) if after >= prefix => format!("({after}"),
+            _ => format!("[{prefix}"),
+        };
+        let args = vec![prefix.to_owned(), from, limit.min(MAX_LIMIT).to_string()];
+        self.run(&self.scripts.list, vec![fields, index], args).await
+    }
+
+    async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError> {
+        let Keys { fields, index, .. } = self.names.keys(topic);
+        let args = vec![prefix.to_owned(), format!("[{prefix}"), "count".to_owned()];
+        self.run(&self.scripts.list, vec![fields, index], args).await
+    }
+
+    async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
+        let there: u64 = self.run(&self.scripts.touch, self.names.keys(topic).all(), vec![life(ttl_ms)]).await?;
+        Ok(there == 1)
+    }
+}
+
+#[async_trait]
+impl ReadMarks for RedisStore {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
         let Keys { fields, log, .. } = self.names.keys(topic);
         let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
@@ -221,7 +227,10 @@ impl Broker for RedisBroker {
             .map(|topic| self.run(&self.scripts.unread, vec![self.names.keys(topic).fields], vec![user.to_string()]));
         futures_util::future::try_join_all(each).await
     }
+}
 
+#[async_trait]
+impl Bus for RedisStore {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
         self.shards.publish(&self.names.channel(topic), bus::signal(&payload)).await
     }
@@ -244,7 +253,10 @@ impl Broker for RedisBroker {
             shard.ear().link().renew().await;
         }
     }
+}
 
+#[async_trait]
+impl PresenceStore for RedisStore {
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError> {
         let args = vec![
             "set".to_owned(),
@@ -287,11 +299,10 @@ impl Broker for RedisBroker {
         let gone: Vec<String> = self.presence_verb(vec!["reap".to_owned(), limit.min(MAX_LIMIT).to_string()]).await?;
         Ok(gone.iter().filter_map(|user| UserId::parse(user).ok()).collect())
     }
+}
 
-    async fn check(&self) -> Result<(), StoreError> {
-        self.shards.check().await
-    }
-
+#[async_trait]
+impl ActivityStore for RedisStore {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
         let _: Vec<String> =
             self.run(&self.scripts.activity, vec![self.names.activity()], activity::added(activity)).await?;
@@ -302,6 +313,13 @@ impl Broker for RedisBroker {
         let args = vec!["get".to_owned(), hours.to_string(), days.to_string()];
         let answer: Vec<String> = self.run(&self.scripts.activity, vec![self.names.activity()], args).await?;
         activity::report(&answer, hours)
+    }
+}
+
+#[async_trait]
+impl Health for RedisStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.shards.check().await
     }
 
     fn trouble(&self) -> Option<&'static str> {
@@ -321,11 +339,11 @@ impl Broker for RedisBroker {
 #[doc(hidden)]
 pub mod parsers {
     use crate::domain::id::RoomId;
-    use crate::store::{Committed, Heard, StoreError, Topic};
+    use crate::store::{BusEvent, Committed, StoreError, Topic};
 
     /// Reads what is published, one frame or many.
     #[must_use]
-    pub fn frames(text: &str) -> Option<Vec<Heard>> {
+    pub fn frames(text: &str) -> Option<Vec<BusEvent>> {
         super::bus::frames(&Topic::Room(RoomId::lobby()), text)
     }
 

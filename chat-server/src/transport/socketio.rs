@@ -31,7 +31,7 @@ use crate::service::analytics::Analytics;
 use crate::service::identity::{Credentials, Identity, SessionError, Sessions};
 use crate::service::presence::Presence;
 use crate::service::rooms::Rooms;
-use crate::store::Broker;
+use crate::store::Store;
 use crate::transport::socketio::connection::Connection;
 use auth::Auth;
 use client::Client;
@@ -84,7 +84,7 @@ pub struct Context {
     /// What a client may send.
     pub limits: Limits,
     /// The bus and the store.
-    pub broker: Arc<dyn Broker>,
+    pub broker: Arc<dyn Store>,
     /// Who is who.
     pub sessions: Sessions,
     /// What happens in rooms.
@@ -248,11 +248,11 @@ async fn identify(context: &Context, credentials: Credentials) -> Result<Identit
         match context.sessions.authenticate(credentials.clone()).await {
             Ok(identity) => return Ok(identity),
             Err(SessionError::Unauthenticated) => return Err(Word(Code::Unauthenticated)),
-            Err(SessionError::Broker(error)) if tokio::time::Instant::now() > until => {
+            Err(SessionError::Store(error)) if tokio::time::Instant::now() > until => {
                 tracing::warn!(%error, "a connection could not become a session");
                 return Err(Word(Code::Unavailable));
             }
-            Err(SessionError::Broker(_)) => tokio::time::sleep(worker::RETRY).await,
+            Err(SessionError::Store(_)) => tokio::time::sleep(worker::RETRY).await,
         }
     }
 }
@@ -332,13 +332,13 @@ mod tests {
 
     use super::*;
     use crate::store::Retention;
-    use crate::store::memory::MemoryBroker;
+    use crate::store::memory::MemoryStore;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn context() -> Arc<Context> {
-        let (broker, bus) = MemoryBroker::new(Retention { max_entries: 10, max_age_ms: 0 });
-        let broker: Arc<dyn Broker> = Arc::new(broker);
+        let (broker, bus) = MemoryStore::new(Retention { max_entries: 10, max_age_ms: 0 });
+        let broker: Arc<dyn Store> = Arc::new(broker);
         let rate = Rate { per_second: 0, burst: 0 };
         let (node, metrics) = (NodeId::parse("n").unwrap(), Metrics::new().unwrap());
         let (rooms, hub) = (

@@ -8,7 +8,6 @@ use crate::delivery::Outlet;
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::{Millis, Offset};
 use crate::observability::traces::Followed;
-use crate::service::messages::history::render;
 use crate::store::{Entry, StoreError};
 use crate::transport::socketio::event::Event;
 
@@ -29,7 +28,7 @@ pub(super) struct Line {
 impl Line {
     /// The entry, as it is delivered.
     pub(super) fn of(room: &RoomId, entry: &Entry) -> Result<Self, StoreError> {
-        let json = render(room, entry)?;
+        let json = entry.to_json(room)?;
         let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
         Ok(Self { offset: entry.offset, at: entry.at, event: Event::new(entry.event.clone(), json), left })
     }

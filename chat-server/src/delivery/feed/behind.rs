@@ -10,9 +10,9 @@ use super::batch::Line;
 use super::listeners::{Listener, State};
 use super::{Feed, KEEP, KEPT_BYTES, NotQueued, READ_AT_ONCE};
 use crate::domain::id::RoomId;
-use crate::domain::position::{Offset, Position};
+use crate::domain::limits::RECOVERY_LIMIT;
+use crate::domain::position::{Gap, Offset, Position};
 use crate::fault_injection::{self, Fault};
-use crate::service::messages::history::RECOVERY_LIMIT;
 use crate::store::{Keep, Range, StoreError};
 use crate::transport::socketio::event::Event;
 
@@ -120,7 +120,6 @@ impl Feed {
 }
 
 fn gap(room: &RoomId, position: &Position, from: Offset) -> Event {
-    let Position { epoch, offset } = position;
-    let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","from":{from},"to":{offset}}}"#);
-    Event::new("gap".into(), RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    let gap = Gap { room, epoch: &position.epoch, from, to: position.offset };
+    Event::of("gap", &gap).unwrap_or_else(|| Event::new("gap".into(), RawValue::NULL.to_owned()))
 }

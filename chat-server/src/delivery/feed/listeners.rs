@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::delivery::NotQueued;
     use crate::domain::id::UserId;
-    use crate::service::rooms::Signal;
+    use crate::store::Signal;
     use crate::transport::socketio::event::Event;
 
     struct Nobody(Sid, UserId);

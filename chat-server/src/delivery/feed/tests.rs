@@ -15,9 +15,8 @@ use crate::domain::id::UserId;
 use crate::domain::rate_limit::Rate;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
-use crate::service::rooms::Signal;
-use crate::store::memory::MemoryBroker;
-use crate::store::{Append, Broker, Commit, Heard, Retention};
+use crate::store::memory::MemoryStore;
+use crate::store::{Append, BusEvent, Commit, LogStore, Retention, Signal};
 
 /// A socket that has room for so many events, and checks what it gets.
 struct Probe {
@@ -109,15 +108,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct Stage {
     feed: Feed,
-    broker: Arc<MemoryBroker>,
-    bus: mpsc::Receiver<Heard>,
+    broker: Arc<MemoryStore>,
+    bus: mpsc::Receiver<BusEvent>,
     heard: Vec<Entry>,
     sockets: Vec<Arc<Probe>>,
 }
 
 impl Stage {
     async fn new() -> Self {
-        let (broker, bus) = MemoryBroker::new(Retention::default());
+        let (broker, bus) = MemoryStore::new(Retention::default());
         let broker = Arc::new(broker);
         let rate = Rate { per_second: 0, burst: 0 };
         let hub =
@@ -157,7 +156,7 @@ impl Stage {
                 };
                 let commit = Commit { append: Some(append), ..Commit::default() };
                 self.broker.commit(&self.feed.topic, commit).await.unwrap();
-                let Some(Heard::Entry(_, entry, _)) = self.bus.recv().await else { panic!("not heard") };
+                let Some(BusEvent::Entry(_, entry, _)) = self.bus.recv().await else { panic!("not heard") };
                 for _ in 0..times {
                     self.feed.receive(Mail::Entry(Box::new((entry.clone(), None)))).await;
                 }
@@ -176,7 +175,7 @@ impl Stage {
                 let probe = Probe::new();
                 let mut position = self.attach(&probe, None).await.head;
                 if let Some(last) = self.heard.last().filter(|_| ahead) {
-                    position = crate::service::rooms::position_of(last);
+                    position = last.position();
                 }
                 self.begin(probe, room, position).await;
             }

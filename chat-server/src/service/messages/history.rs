@@ -7,17 +7,12 @@ use serde_json::value::RawValue;
 
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Offset, Position};
 use crate::domain::user::User;
 use crate::service::messages::send::MESSAGE_NEW;
-use crate::service::rooms::{Rooms, room_topic};
+use crate::service::rooms::Rooms;
 use crate::store::{Entry, Keep, Range, StoreError, Topic};
 
-/// Most messages, or log entries, that one request returns.
-pub const HISTORY_LIMIT: usize = 100;
-/// Most entries that are sent one by one to someone who comes back; one `gap` stands for more.
-pub const RECOVERY_LIMIT: u64 = 500;
 /// Entries read at a time while messages are looked for among them.
 const CHUNK: usize = 200;
 
@@ -77,7 +72,7 @@ impl Rooms {
 
     /// Reads messages without asking for rights: for one who was just let in.
     pub(crate) async fn messages(&self, room: &RoomId, from: From, limit: usize) -> Result<Page, StoreError> {
-        let topic = room_topic(room);
+        let topic = Topic::room(room);
         // One more than asked for tells whether something lies beyond.
         let wanted = limit + 1;
         let (mut found, epoch) = match from {
@@ -93,7 +88,7 @@ impl Rooms {
             From::Before(_) => drop(found.drain(..found.len().saturating_sub(limit))),
             From::After(_) => found.truncate(limit),
         }
-        let messages = found.iter().map(|entry| render(room, entry)).collect::<Result<_, _>>()?;
+        let messages = found.iter().map(|entry| entry.to_json(room)).collect::<Result<_, _>>()?;
         Ok(Page { epoch, messages, complete })
     }
 
@@ -131,7 +126,7 @@ impl Rooms {
     ) -> Result<Log, Refusal> {
         self.access(user, room).await?.standing(room).may_read()?;
         let range = Range { after, before: None, limit, keep: Keep::Oldest };
-        let slice = self.broker.read(&room_topic(room), range).await?;
+        let slice = self.broker.read(&Topic::room(room), range).await?;
         if !slice.covers(&Position { epoch: epoch.clone(), offset: after }) {
             return Ok(Log::Gone);
         }
@@ -147,7 +142,7 @@ impl Rooms {
     /// As for writing.
     pub async fn mark_read(&self, user: &User, room: &RoomId, offset: Offset) -> Result<(Offset, u64), Refusal> {
         self.access(user, room).await?.standing(room).may_write()?;
-        let topic = room_topic(room);
+        let topic = Topic::room(room);
         let head = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
         let offset = offset.min(self.broker.read(&topic, head).await?.top);
         Ok((offset, self.broker.mark_read(&topic, &user.id, offset).await?))
@@ -158,24 +153,12 @@ impl Rooms {
     /// # Errors
     /// The broker's.
     pub async fn unread(&self, user: &UserId, rooms: &[RoomId]) -> Result<Vec<u64>, StoreError> {
-        let topics: Vec<_> = rooms.iter().map(room_topic).collect();
+        let topics: Vec<_> = rooms.iter().map(Topic::room).collect();
         self.broker.unread(&topics, user).await
     }
 }
 
-/// An entry as it is delivered.
-///
-/// # Errors
-/// The stored payload is no JSON.
-pub fn render(room: &RoomId, entry: &Entry) -> Result<Box<RawValue>, StoreError> {
-    let id = EntryId { epoch: entry.epoch.clone(), offset: entry.offset };
-    let Entry { epoch, offset, at, payload, .. } = entry;
-    // Room, epoch and id hold no character that JSON escapes.
-    let text = format!(r#"{{"room":"{room}","epoch":"{epoch}","offset":{offset},"id":"{id}","at":{at},{payload}}}"#);
-    RawValue::from_string(text).map_err(|error| StoreError::Corrupt(format!("an entry: {error}")))
-}
-
 fn logged(room: &RoomId, entry: &Entry) -> Result<Logged, StoreError> {
-    let fields = serde_json::from_str(render(room, entry)?.get()).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+    let fields = serde_json::from_str(entry.to_json(room)?.get()).map_err(|e| StoreError::Corrupt(e.to_string()))?;
     Ok(Logged { event: entry.event.clone(), fields })
 }

@@ -8,8 +8,8 @@ use crate::domain::message::{Draft, EntryId};
 use crate::domain::position::{Millis, Position};
 use crate::domain::trace::Traceparent;
 use crate::domain::user::User;
-use crate::service::rooms::{Access, Rooms, TRIES, access_from, no_such_room, position_of, room_topic, without_braces};
-use crate::store::{Append, Commit, Committed, Entry};
+use crate::service::rooms::{Access, Rooms, TRIES, access_from, no_such_room, without_braces};
+use crate::store::{Append, Commit, Committed, Entry, Topic};
 
 /// The event of a message.
 pub const MESSAGE_NEW: &str = "message:new";
@@ -77,7 +77,7 @@ impl Rooms {
                 }),
                 ..Commit::default()
             };
-            match self.broker.commit(&room_topic(room), commit).await? {
+            match self.broker.commit(&Topic::room(room), commit).await? {
                 Committed::Done { entry: Some((position, at)) } => {
                     *rights = Some(access);
                     let id = EntryId { epoch: position.epoch.clone(), offset: position.offset };
@@ -101,7 +101,7 @@ impl Rooms {
     /// # Errors
     /// `conflict` if the nonce stands for another text.
     pub async fn sent_before(&self, user: &User, draft: &Draft) -> Result<Option<Sent>, Refusal> {
-        let found = self.broker.find_nonce(&room_topic(&draft.room), &user.id, draft.nonce.as_str()).await?;
+        let found = self.broker.find_nonce(&Topic::room(&draft.room), &user.id, draft.nonce.as_str()).await?;
         found.map(|entry| same_message(&entry, draft)).transpose()
     }
 }
@@ -116,6 +116,6 @@ fn same_message(entry: &Entry, draft: &Draft) -> Result<Sent, Refusal> {
     if entry.event != MESSAGE_NEW || !same {
         return Err(Refusal::new(Code::Conflict, "the nonce stands for another message"));
     }
-    let position = position_of(entry);
+    let position = entry.position();
     Ok(Sent { id: EntryId { epoch: position.epoch.clone(), offset: position.offset }, position, at: entry.at })
 }

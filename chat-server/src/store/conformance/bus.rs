@@ -18,7 +18,7 @@ async fn what_is_committed_after_a_subscription_is_heard(stage: Stage) {
         node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
         node.say(&topic, message("u", &i.to_string())).await;
         let entry = node.all(&topic).await.entries.remove(0);
-        assert_eq!(node.hear().await, Heard::Entry(topic, entry, None));
+        assert_eq!(node.hear().await, BusEvent::Entry(topic, entry, None));
     }
 }
 
@@ -62,7 +62,7 @@ async fn signals_pass_and_are_not_stored(stage: Stage) {
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     for payload in ["1", "", "e"] {
         node.broker.signal(&topic, payload.to_owned()).await.unwrap();
-        assert_eq!(node.hear().await, Heard::Signal(topic.clone(), payload.to_owned()));
+        assert_eq!(node.hear().await, BusEvent::Signal(topic.clone(), payload.to_owned()));
     }
     let slice = node.all(&topic).await;
     assert_eq!((slice.lineage.epoch.as_str(), slice.top), ("", 0));
@@ -71,7 +71,7 @@ async fn signals_pass_and_are_not_stored(stage: Stage) {
 async fn a_node_that_is_too_slow_is_told_so(stage: Stage) {
     let (mut node, topic) = (stage.node().await, room("a"));
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
-    let count = crate::store::HEARD_CAPACITY * 2;
+    let count = crate::store::BUS_CAPACITY * 2;
     for _ in 0..count / 512 {
         let signals = (0..512).map(|_| node.broker.signal(&topic, "1".to_owned()));
         futures_util::future::try_join_all(signals).await.unwrap();
@@ -79,8 +79,8 @@ async fn a_node_that_is_too_slow_is_told_so(stage: Stage) {
     let mut heard = 0;
     loop {
         match node.hear().await {
-            Heard::Signal(..) => heard += 1,
-            Heard::Interrupted => break,
+            BusEvent::Signal(..) => heard += 1,
+            BusEvent::Interrupted => break,
             other => panic!("{other:?} before it was told"),
         }
     }

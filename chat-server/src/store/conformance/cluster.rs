@@ -82,7 +82,7 @@ async fn a_slot_that_moves_is_followed_by_those_who_write_and_those_who_only_lis
         };
         pause(50).await;
         stand.set.tell(&format!("move {} a b", stand.slot(&id)));
-        while !matches!(listener.hear().await, Heard::Interrupted) {}
+        while !matches!(listener.hear().await, BusEvent::Interrupted) {}
         goes_on.store(false, Ordering::Relaxed);
         let stored = writing.await.unwrap();
         writer.say(&topic, message("u", "after")).await;
@@ -106,7 +106,7 @@ async fn a_room_whose_slot_moves_while_it_is_quiet_is_heard_again() {
     listener.broker.subscribe(&[room(&id), room(&stand.room_on("b"))]).await.unwrap();
     for (from, to) in [("c", "a"), ("a", "b"), ("b", "c")] {
         stand.set.tell(&format!("move {} {from} {to}", stand.slot(&id)));
-        while !matches!(listener.hear().await, Heard::Interrupted) {}
+        while !matches!(listener.hear().await, BusEvent::Interrupted) {}
         writer.say(&room(&id), message("u", to)).await;
         while listener.hear_entry().await.payload != to {}
     }
@@ -136,7 +136,7 @@ async fn a_shard_whose_primary_dies_holds_up_none_of_the_others_and_is_found_aga
     assert!(down > 0);
     assert!(node.broker.is_available(), "most of it answers");
     assert_eq!(node.broker.trouble(), Some("a shard of the Redis Cluster can't be reached"));
-    while !matches!(node.hear().await, Heard::Interrupted) {}
+    while !matches!(node.hear().await, BusEvent::Interrupted) {}
     say_at_last(&node, &dying, "after").await;
     while node.hear_entry().await.payload != "after" {}
     assert_eq!(node.broker.trouble(), None);
@@ -156,9 +156,9 @@ async fn every_shard_is_proved_by_itself() {
     for probe in probes {
         node.broker.subscribe(std::slice::from_ref(&probe)).await.unwrap();
         node.broker.signal(&probe, "heard".to_owned()).await.unwrap();
-        assert_eq!(node.hear().await, Heard::Signal(probe.clone(), "heard".to_owned()));
+        assert_eq!(node.hear().await, BusEvent::Signal(probe.clone(), "heard".to_owned()));
         node.broker.renew_bus(&probe).await;
-        while node.hear().await != Heard::Interrupted {}
+        while node.hear().await != BusEvent::Interrupted {}
         node.broker.unsubscribe(&[probe]).await.unwrap();
     }
 }

@@ -54,13 +54,13 @@ async fn a_message_counts_once_a_replica_has_it_and_asked_again_as_well() {
 async fn a_redis_that_cannot_say_what_is_on_the_disk_has_to_write_at_once() {
     let server = Server::start();
     let config = durable(Durability::Aof, RedisConfig::new(&server.url()));
-    let refused = RedisBroker::connect(config.clone()).await.err().unwrap().to_string();
+    let refused = RedisStore::connect(config.clone()).await.err().unwrap().to_string();
     assert!(refused.contains("its appendfsync is everysec; set it to always"), "{refused}");
     assert_eq!(server.ask("CONFIG SET appendfsync always"), "+OK");
     let node = Node::on(config.clone()).await;
     assert_eq!(node.say(&room("a"), message("u", "1")).await.0, 1);
     assert_eq!(server.ask("CONFIG SET appendonly no"), "+OK");
-    let refused = RedisBroker::connect(config).await.err().unwrap().to_string();
+    let refused = RedisStore::connect(config).await.err().unwrap().to_string();
     assert!(refused.contains("set appendonly to yes"), "{refused}");
 }
 

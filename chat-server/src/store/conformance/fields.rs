@@ -214,7 +214,7 @@ async fn any_text_is_kept_as_it_is(stage: Stage) {
     assert_eq!(done, Committed::Done { entry: None });
     assert_eq!(node.broker.find_nonce(&topic, &user("u"), text).await.unwrap().unwrap().payload, text);
     node.broker.signal(&topic, text.to_owned()).await.unwrap();
-    assert_eq!(node.hear().await, Heard::Signal(topic, text.to_owned()));
+    assert_eq!(node.hear().await, BusEvent::Signal(topic, text.to_owned()));
     node.broker.set_presence(&super::node("n"), &user("u"), Some(text)).await.unwrap();
     assert_eq!(node.broker.presence(&[user("u")]).await.unwrap(), [Some(text.to_owned())]);
 }

@@ -1,5 +1,6 @@
 //! Redis as people run it: what goes wrong with TLS, and what a failover does.
 
+use crate::store::{Health, LogStore};
 use std::path::PathBuf;
 
 use super::outage::{until_available, until_heard};
@@ -8,7 +9,7 @@ use crate::store::StoreError;
 
 /// A node that could not connect, and the words for why.
 async fn trouble(config: RedisConfig) -> &'static str {
-    let (broker, _heard) = RedisBroker::connect(config).await.unwrap();
+    let (broker, _heard) = RedisStore::connect(config).await.unwrap();
     broker.trouble().expect("it is connected")
 }
 
@@ -48,7 +49,7 @@ async fn a_cluster_that_is_none_is_told_and_so_is_one_that_is_taken_for_a_single
 
     let mut config = Set::shared(Form::Cluster, Version::Seven).config();
     config.url = config.url.replace("rediss-cluster:", "rediss:").split(',').next().unwrap().to_owned();
-    let (broker, _heard) = RedisBroker::connect(config).await.unwrap();
+    let (broker, _heard) = RedisStore::connect(config).await.unwrap();
     let rooms: Vec<_> = (0..50).map(|number| room(&format!("r{number}"))).collect();
     let mut refused = Vec::new();
     for room in &rooms {

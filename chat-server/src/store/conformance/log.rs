@@ -40,7 +40,7 @@ async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
         assert!(own.map(|entry| entry.payload.clone()).eq((0..200).map(|i| i.to_string())));
     }
     for entry in slice.entries {
-        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry, None));
+        assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry, None));
     }
 }
 
@@ -61,7 +61,7 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         by: user("u"),
         payload: String::new(),
     };
-    assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone(), None));
+    assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry.clone(), None));
     assert_eq!(node.all(&topic).await.entries, [entry]);
 }
 

@@ -1,5 +1,6 @@
 //! What only Redis can do: be shared, lose its scripts and connections, be away, come back.
 
+use crate::store::{FieldStore, Health};
 use std::time::Instant;
 
 use super::*;
@@ -17,7 +18,7 @@ pub(super) async fn until_available(node: &Node, available: bool) {
 
 /// Commits until it is heard, over a bus that may still be on its way back.
 pub(super) async fn until_heard(node: &mut Node, topic: &Topic, text: &str) {
-    while !matches!(node.hear().await, Heard::Interrupted) {}
+    while !matches!(node.hear().await, BusEvent::Interrupted) {}
     node.say(topic, message("u", text)).await;
     while node.hear_entry().await.payload != text {}
 }
@@ -44,7 +45,7 @@ async fn two_nodes_hear_one_order() {
     assert_eq!(log.len(), 1_600);
     for (i, entry) in log.into_iter().enumerate() {
         assert_eq!(entry.offset, i as u64 + 1);
-        let heard = Heard::Entry(topic.clone(), entry, None);
+        let heard = BusEvent::Entry(topic.clone(), entry, None);
         assert_eq!(a.hear().await, heard);
         assert_eq!(b.hear().await, heard);
     }
@@ -90,9 +91,9 @@ async fn a_frame_that_cannot_be_read_is_an_interruption() {
     let (mut node, topic) = (server.node().await, room("a"));
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     assert_eq!(server.ask("PUBLISH chat:{room:a} nonsense"), ":1");
-    assert_eq!(node.hear().await, Heard::Interrupted);
+    assert_eq!(node.hear().await, BusEvent::Interrupted);
     node.broker.signal(&topic, "1".to_owned()).await.unwrap();
-    assert_eq!(node.hear().await, Heard::Signal(topic, "1".to_owned()));
+    assert_eq!(node.hear().await, BusEvent::Signal(topic, "1".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,7 +186,7 @@ async fn a_redis_that_comes_later_is_found() {
 async fn a_url_that_cannot_be_used_is_refused_without_its_password() {
     for url in ["", "localhost", "http://:secret@h", "redis://:secret@h/x", "redis://:secret@h:99999"] {
         let config = RedisConfig::new(url);
-        let error = RedisBroker::connect(config).await.err().expect(url).to_string();
+        let error = RedisStore::connect(config).await.err().expect(url).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
 }
@@ -195,10 +196,10 @@ async fn a_wrong_password_is_waited_out() {
     let server = Server::start();
     assert_eq!(server.ask("CONFIG SET requirepass right"), "+OK");
     let url = server.url().replace("redis://", "redis://:right@");
-    let (right, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
+    let (right, _heard) = RedisStore::connect(RedisConfig::new(&url)).await.unwrap();
     assert!(right.is_available());
     let url = url.replace("right", "wrong");
-    let (wrong, _heard) = RedisBroker::connect(RedisConfig::new(&url)).await.unwrap();
+    let (wrong, _heard) = RedisStore::connect(RedisConfig::new(&url)).await.unwrap();
     assert!(!wrong.is_available());
     let error = wrong.touch(&room("a"), 1).await.unwrap_err();
     assert!(
@@ -207,7 +208,7 @@ async fn a_wrong_password_is_waited_out() {
     );
 
     let separate = RedisConfig { password: Some("right".to_owned()), ..RedisConfig::new(&server.url()) };
-    let (separate, _heard) = RedisBroker::connect(separate).await.unwrap();
+    let (separate, _heard) = RedisStore::connect(separate).await.unwrap();
     assert!(separate.is_available(), "a password beside the URL counts");
 }
 
@@ -226,7 +227,7 @@ async fn chats_in_two_databases_of_one_redis_do_not_hear_each_other() {
     let server = Server::start();
     let (mut first, topic) = (server.node().await, room("a"));
     let config = RedisConfig::new(&format!("{}/3", server.url()));
-    let (broker, heard) = RedisBroker::connect(config).await.unwrap();
+    let (broker, heard) = RedisStore::connect(config).await.unwrap();
     let mut third = Node { broker: Arc::new(broker), heard };
     for node in [&first, &third] {
         node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();

@@ -34,7 +34,7 @@ async fn each_of_many_at_once_is_stored_and_told_once(stage: Stage) {
     assert_eq!(offsets(&slice), (1..=500).collect::<Vec<_>>());
     assert!(slice.entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
     for entry in &slice.entries {
-        assert_eq!(node.hear().await, Heard::Entry(topic.clone(), entry.clone(), None));
+        assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry.clone(), None));
     }
     assert_eq!(offsets(&node.read(&topic, 0, None, 3, Keep::NewestCounted).await), [498, 499, 500]);
     let unread = slice.entries[1..].iter().filter(|entry| entry.by != user("u1")).count() as u64;
@@ -146,7 +146,7 @@ async fn each_is_heard_with_its_own_trace(stage: Stage) {
         assert!(join_all(commits).await.iter().all(Result::is_ok));
     }
     for _ in 0..3 * 90 {
-        let Heard::Entry(_, entry, heard) = node.hear().await else { panic!("no entry") };
+        let BusEvent::Entry(_, entry, heard) = node.hear().await else { panic!("no entry") };
         let number = entry.payload.rsplit(' ').next().unwrap().trim_end_matches('"');
         assert_eq!(heard, trace(number.parse().unwrap()), "{number}");
     }

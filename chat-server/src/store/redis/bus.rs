@@ -14,7 +14,7 @@ use super::keys::Names;
 use super::shards::{Shard, Shards};
 use super::{COMMAND_TIMEOUT, slots};
 use crate::domain::trace::Traceparent;
-use crate::store::{Heard, StoreError, Topic};
+use crate::store::{BusEvent, StoreError, Topic};
 
 /// The channels that the node wants to hear, and the shards that publish them, each by its number.
 #[derive(Default)]
@@ -154,7 +154,7 @@ fn by_shard(shards: &Shards, channels: &[String]) -> Result<OfShards, StoreError
 }
 
 /// Reads what was published.
-pub(super) fn read(names: &Names, message: &Message) -> Option<Vec<Heard>> {
+pub(super) fn read(names: &Names, message: &Message) -> Option<Vec<BusEvent>> {
     let topic = names.topic(&message.channel)?;
     let text = match &message.value {
         Value::String(text) => &**text,
@@ -170,7 +170,7 @@ pub(super) fn signal(payload: &str) -> String {
 }
 
 /// One, or `b` and many, each after its length and a colon.
-pub(super) fn frames(topic: &Topic, text: &str) -> Option<Vec<Heard>> {
+pub(super) fn frames(topic: &Topic, text: &str) -> Option<Vec<BusEvent>> {
     let Some(mut rest) = text.strip_prefix('b') else { return frame(topic.clone(), text).map(|heard| vec![heard]) };
     let mut all = Vec::new();
     while !rest.is_empty() {
@@ -184,9 +184,9 @@ pub(super) fn frames(topic: &Topic, text: &str) -> Option<Vec<Heard>> {
 
 /// `e` and epoch, offset, time, author, event, payload, a line each, before it perhaps a line of `t` and a traceparent; or
 /// `s` and a signal.
-pub(super) fn frame(topic: Topic, text: &str) -> Option<Heard> {
+pub(super) fn frame(topic: Topic, text: &str) -> Option<BusEvent> {
     if let Some(signal) = text.strip_prefix('s') {
-        return Some(Heard::Signal(topic, signal.to_owned()));
+        return Some(BusEvent::Signal(topic, signal.to_owned()));
     }
     let (trace, text) = match text.strip_prefix('t') {
         Some(rest) => rest.split_once('\n').map(|(trace, text)| (Traceparent::parse(trace), text))?,
@@ -195,7 +195,7 @@ pub(super) fn frame(topic: Topic, text: &str) -> Option<Heard> {
     let mut lines = text.strip_prefix('e')?.splitn(6, '\n');
     let mut next = || lines.next().map(ToOwned::to_owned);
     let (epoch, offset, at, by, event, payload) = (next()?, next()?, next()?, next()?, next()?, next()?);
-    entry((epoch, offset, at, event, by, payload)).ok().map(|entry| Heard::Entry(topic, entry, trace))
+    entry((epoch, offset, at, event, by, payload)).ok().map(|entry| BusEvent::Entry(topic, entry, trace))
 }
 
 #[cfg(test)]
@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn a_frame_is_read_verbatim_or_not_at_all() {
         let topic = || Topic::Room(RoomId::lobby());
-        let Some(Heard::Entry(_, entry, None)) = frame(topic(), "ee1\n7\n99\nu1\nmessage:new\n\"a\":\"x\ny\"") else {
+        let Some(BusEvent::Entry(_, entry, None)) = frame(topic(), "ee1\n7\n99\nu1\nmessage:new\n\"a\":\"x\ny\"")
+        else {
             panic!("not an entry");
         };
         assert_eq!((entry.offset, entry.at, entry.payload.as_str()), (7, 99, "\"a\":\"x\ny\""));
@@ -220,11 +221,11 @@ mod tests {
     fn a_frame_of_what_is_followed_says_so() {
         let (topic, plain) = (Topic::Room(RoomId::lobby()), "ee1\n7\n99\nu1\nm\n\"t\":1");
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let Some(Heard::Entry(_, entry, None)) = frame(topic.clone(), plain) else { panic!("not an entry") };
+        let Some(BusEvent::Entry(_, entry, None)) = frame(topic.clone(), plain) else { panic!("not an entry") };
         let followed = |trace: &str| frame(topic.clone(), &format!("t{trace}\n{plain}"));
-        assert_eq!(followed(trace), Some(Heard::Entry(topic.clone(), entry.clone(), Traceparent::parse(trace))));
+        assert_eq!(followed(trace), Some(BusEvent::Entry(topic.clone(), entry.clone(), Traceparent::parse(trace))));
         // Of another version: nobody follows it, everybody hears it.
-        assert_eq!(followed("01-x"), Some(Heard::Entry(topic.clone(), entry, None)));
+        assert_eq!(followed("01-x"), Some(BusEvent::Entry(topic.clone(), entry, None)));
         assert_eq!(frame(topic, &format!("t{trace}")), None);
     }
 
@@ -251,6 +252,6 @@ mod tests {
     #[test]
     fn a_signal_is_read_as_it_was_written() {
         let topic = Topic::Room(RoomId::lobby());
-        assert_eq!(frame(topic.clone(), &signal("e\n1")), Some(Heard::Signal(topic, "e\n1".to_owned())));
+        assert_eq!(frame(topic.clone(), &signal("e\n1")), Some(BusEvent::Signal(topic, "e\n1".to_owned())));
     }
 }

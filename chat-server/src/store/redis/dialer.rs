@@ -9,7 +9,7 @@ use super::durable::{Durability, Need};
 use super::link::failed;
 use super::tls::TlsFiles;
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT};
-use crate::store::{HEARD_CAPACITY, Retention, StoreError};
+use crate::store::{BUS_CAPACITY, Retention, StoreError};
 
 /// Commands that may wait for a connection's writer.
 const WAITING_COMMANDS: usize = 50_000;
@@ -158,7 +158,7 @@ fn build(config: Config) -> Result<Client, StoreError> {
         .with_performance_config(|performance| {
             performance.default_command_timeout = COMMAND_TIMEOUT;
             // With the default of 32 most of a burst is lost.
-            performance.broadcast_channel_capacity = HEARD_CAPACITY;
+            performance.broadcast_channel_capacity = BUS_CAPACITY;
         })
         .with_connection_config(|connection| {
             connection.connection_timeout = CONNECT_TIMEOUT;

@@ -18,7 +18,7 @@ use super::COMMAND_TIMEOUT;
 use super::bus::{Wanted, read};
 use super::keys::Names;
 use super::link::{Counts, Link, failed};
-use crate::store::{Heard, StoreError};
+use crate::store::{BusEvent, StoreError};
 
 /// How soon a subscription that failed after a reconnect is tried again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ const WORD: &str = "in step";
 pub(super) struct Ears {
     pub(super) names: Names,
     pub(super) wanted: Arc<Wanted>,
-    pub(super) outbox: mpsc::Sender<Heard>,
+    pub(super) outbox: mpsc::Sender<BusEvent>,
     /// Whether channels belong to slots, as in a Redis Cluster.
     pub(super) sharded: bool,
     pub(super) counts: Arc<Counts>,
@@ -212,14 +212,14 @@ impl Tending {
     }
 }
 
-/// Hands on what is heard. Whatever may have been lost is told as [`Heard::Interrupted`], which
+/// Hands on what is heard. Whatever may have been lost is told as [`BusEvent::Interrupted`], which
 /// itself is never lost.
 async fn listen(mut messages: Receiver<Message>, ears: Ears, mut interrupted: mpsc::Receiver<()>) {
     let mut lost = false;
     loop {
         if lost {
             // Waits: nothing that comes later may pass by the news of what was lost.
-            if ears.outbox.send(Heard::Interrupted).await.is_err() {
+            if ears.outbox.send(BusEvent::Interrupted).await.is_err() {
                 return;
             }
             lost = false;

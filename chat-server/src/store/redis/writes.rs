@@ -6,11 +6,11 @@ use super::gather::Part;
 use super::keys::Keys;
 use super::shards::Call;
 use super::together::{Turn, Waiting};
-use super::{RedisBroker, committed, flag, life};
+use super::{RedisStore, committed, flag, life};
 use crate::domain::position::{Offset, Position};
 use crate::store::{Append, Commit, Committed, StoreError, Topic, new_epoch};
 
-impl RedisBroker {
+impl RedisStore {
     pub(super) async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError> {
         let Commit { expect, set, append, ttl_ms } = commit;
         let appends = append.is_some();

@@ -17,7 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::node::lifecycle::{Lifecycle, State as NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
-use crate::store::Broker;
+use crate::store::Store;
 use crate::transport::socketio::connection::Connection;
 
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -28,7 +28,7 @@ pub struct Gate {
     /// Whether the node takes sockets.
     pub lifecycle: Arc<Lifecycle>,
     /// Whether there is somewhere to put what they say.
-    pub broker: Arc<dyn Broker>,
+    pub broker: Arc<dyn Store>,
     /// What is counted.
     pub metrics: Metrics,
     /// Whose pages may connect.

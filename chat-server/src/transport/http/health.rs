@@ -10,17 +10,17 @@ use axum::routing::get;
 
 use crate::node::lifecycle::{Lifecycle, State as NodeState};
 use crate::observability::metrics::{Metrics, Now};
-use crate::store::Broker;
+use crate::store::Store;
 
 #[derive(Clone)]
 struct Shared {
     lifecycle: Arc<Lifecycle>,
-    broker: Arc<dyn Broker>,
+    broker: Arc<dyn Store>,
     metrics: Metrics,
 }
 
 /// The admin port's routes.
-pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Broker>, metrics: Metrics) -> Router {
+pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Store>, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))

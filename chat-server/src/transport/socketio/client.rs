@@ -22,7 +22,8 @@ use crate::fault_injection::{self, Fault};
 use crate::service::identity::Identity;
 #[cfg(feature = "fault-injection")]
 use crate::service::messages::send::MESSAGE_NEW;
-use crate::service::rooms::{Access, Notice, Signal};
+use crate::service::rooms::Access;
+use crate::store::{Notice, Signal};
 use crate::transport::socketio::connection::Connection;
 use crate::transport::socketio::connection::out::Gone;
 use crate::transport::socketio::event::{Event, answer_frame, raw};

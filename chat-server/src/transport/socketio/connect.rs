@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::delivery::Attached;
 use crate::domain::id::RoomId;
-use crate::domain::position::{Offset, Position};
+use crate::domain::limits::{HISTORY_LIMIT, RECOVERY_LIMIT};
+use crate::domain::position::{Gap, Offset, Position};
 use crate::domain::room::{Info, Role};
 use crate::domain::user::User;
 use crate::fault_injection::{self, Fault};
 use crate::observability::metrics::{Opened, Recovery};
-use crate::service::messages::history::{HISTORY_LIMIT, RECOVERY_LIMIT, render};
-use crate::service::rooms::{Access, room_topic};
-use crate::store::{Keep, Range, StoreError};
+use crate::service::rooms::Access;
+use crate::store::{Keep, Range, StoreError, Topic};
 use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
 
@@ -161,7 +161,7 @@ async fn open_room(
         Some(since) if kept => from = Some(since.offset),
         Some(since) => {
             let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
-            let slice = context.broker.read(&room_topic(&room), range).await?;
+            let slice = context.broker.read(&Topic::room(&room), range).await?;
             if slice.covers(&since) {
                 head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
                 from = Some(since.offset);
@@ -207,14 +207,14 @@ async fn try_replay(
 ) -> Result<Option<Recovery>, StoreError> {
     while *has < head.offset {
         let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
-        let slice = context.broker.read(&room_topic(room), range).await?;
+        let slice = context.broker.read(&Topic::room(room), range).await?;
         if !slice.lineage.holds(head) {
             // The store lost entries meanwhile: the feed knows what to tell of it.
             return Ok(Some(Recovery::Refused));
         }
         let contiguous = slice.entries.first().is_some_and(|entry| entry.offset == *has + 1);
         if !contiguous || head.offset - *has > RECOVERY_LIMIT {
-            if !client.send("gap", &gap(room, head, *has + 1, head.offset)).await {
+            if !client.send("gap", &Gap { room, epoch: &head.epoch, from: *has + 1, to: head.offset }).await {
                 return Ok(None);
             }
             *has = head.offset;
@@ -225,7 +225,7 @@ async fn try_replay(
                 *has = head.offset;
                 return Ok(Some(Recovery::Complete));
             }
-            if !client.send(&entry.event, &render(room, entry)?).await {
+            if !client.send(&entry.event, &entry.to_json(room)?).await {
                 return Ok(None);
             }
             context.metrics.deliveries.inc();
@@ -233,8 +233,4 @@ async fn try_replay(
         }
     }
     Ok(Some(Recovery::Complete))
-}
-
-fn gap(room: &RoomId, head: &Position, from: Offset, to: Offset) -> serde_json::Value {
-    json!({ "room": room, "epoch": head.epoch, "from": from, "to": to })
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::rate_limit::Bucket;
-use crate::service::rooms::Notice;
+use crate::store::Notice;
 use crate::transport::socketio::protocol::Request;
 
 /// Requests that may wait for a socket's worker.

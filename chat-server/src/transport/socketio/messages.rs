@@ -12,7 +12,7 @@ use crate::domain::rate_limit::Bucket;
 use crate::domain::trace::Traceparent;
 use crate::service::messages::history::{From, Log};
 use crate::service::messages::send::Sent;
-use crate::service::rooms::Notice;
+use crate::store::Notice;
 use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::protocol::{Answer, GetHistory, GetLog, MarkRead, Request, bad_request};

@@ -7,13 +7,14 @@ use serde_json::json;
 use crate::delivery::Outlet;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
+use crate::domain::limits::{HISTORY_LIMIT, RECOVERY_LIMIT};
 use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Draft, Role};
 use crate::domain::user::{Status, User};
-use crate::service::messages::history::{From, HISTORY_LIMIT, RECOVERY_LIMIT, render};
+use crate::service::messages::history::From;
 use crate::service::rooms::membership::Joined;
-use crate::service::rooms::{Notice, room_topic};
-use crate::store::{Keep, Range};
+use crate::store::Notice;
+use crate::store::{Keep, Range, Topic};
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::connect::replay;
 use crate::transport::socketio::protocol::{
@@ -82,7 +83,7 @@ async fn enter(
     let mut events = Vec::new();
     let mut messages = Vec::new();
     if let Some(since) = since {
-        let topic = room_topic(&room);
+        let topic = Topic::room(&room);
         // A client may have heard on another node of what this one is about to hear.
         let all = Range { after: since.offset, before: None, limit: RECOVERY_LIMIT as usize + 1, keep: Keep::Oldest };
         let slice = context.broker.read(&topic, all).await?;
@@ -93,7 +94,7 @@ async fn enter(
                 answer["gap"] = json!({ "from": since.offset + 1, "to": head.offset });
             } else {
                 for entry in slice.entries.iter().filter(|entry| entry.offset <= head.offset) {
-                    let mut event = value(&render(&room, entry)?)?;
+                    let mut event = value(&entry.to_json(&room)?)?;
                     event["event"] = entry.event.clone().into();
                     events.push(event);
                 }

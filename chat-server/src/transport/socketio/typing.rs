@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use crate::domain::rate_limit::Bucket;
-use crate::service::rooms::Signal;
+use crate::store::Signal;
 use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::messages::allow;

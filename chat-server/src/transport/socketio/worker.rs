@@ -16,7 +16,7 @@ use crate::domain::rate_limit::Bucket;
 use crate::domain::trace::Traceparent;
 use crate::observability::metrics::{Ended, Request as Asked};
 use crate::observability::traces::Followed;
-use crate::service::rooms::Notice;
+use crate::store::Notice;
 use crate::store::StoreError;
 
 /// The request that says something.
