@@ -125,7 +125,7 @@ pub async fn run(
         .touched_objects()
         .predicate_filter(predicates::resource_version, Default::default());
 
-    tracing::info!("working");
+    tracing::info!("controller started");
     Controller::for_stream(cluster_events, clusters.clone())
         .trigger_backoff(backoff::NoBackoff)
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
@@ -151,7 +151,7 @@ pub async fn run(
                 Err(controller::Error::ObjectNotFound(gone)) => {
                     context.forget(&gone.name, gone.namespace.as_deref().unwrap_or_default());
                 }
-                Err(error) => tracing::warn!(%error, "a watch ended; it begins anew"),
+                Err(error) => tracing::warn!(%error, "a watch ended; it restarts"),
             }
             std::future::ready(())
         })
@@ -225,7 +225,7 @@ async fn reconcile(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<A
     match &result {
         Ok(_) => context.backoff.forget(&ObjectRef::from_obj(&*cluster)),
         Err(error) => {
-            tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "not carried out; it is tried error_policy")
+            tracing::warn!(namespace, name, reason = error.reason().as_str(), %error, "reconciliation failed; it will be retried")
         }
     }
     context.count_clusters();

@@ -1,5 +1,5 @@
-//! Whether the definition of ChatCluster in the cluster is one that this operator can work with. An
-//! older one would drop fields without a word, and the operator would carry out half a spec.
+//! Checks that the installed CRD has every field that this operator knows. The API server silently
+//! drops fields that an older CRD lacks, and the operator would reconcile an incomplete spec.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, CustomResourceExt};
@@ -7,26 +7,26 @@ use serde_json::Value;
 
 use crate::api::spec::ChatCluster;
 
-/// Looks at the definition in the cluster.
+/// Checks the installed CRD.
 ///
 /// # Errors
-/// A sentence that says what is wrong and what to do.
+/// A message that says what is wrong and what to do.
 pub async fn check(client: &Client) -> Result<(), String> {
     let name = ChatCluster::crd_name();
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let installed = api.get_opt(name).await.map_err(|error| format!("the definition {name} can't be read: {error}"))?;
+    let installed = api.get_opt(name).await.map_err(|error| format!("can't read the CRD {name}: {error}"))?;
     let installed = installed
-        .ok_or_else(|| format!("there is no definition {name}: kubectl apply the crd.yaml of this version"))?;
+        .ok_or_else(|| format!("the CRD {name} is not installed: kubectl apply the crd.yaml of this version"))?;
     match missing(&installed, &ChatCluster::crd()) {
         None => Ok(()),
         Some(field) => Err(format!(
-            "the definition {name} is older than this operator, it lacks {field}: kubectl apply the crd.yaml of this version; \
-             until then nothing is touched"
+            "the CRD {name} is older than this operator: it lacks {field}. kubectl apply the crd.yaml of this version; \
+             the operator changes nothing until then"
         )),
     }
 }
 
-/// The first field that `ours` has and `installed` has not.
+/// The first field of `ours` that `installed` lacks.
 fn missing(installed: &CustomResourceDefinition, ours: &CustomResourceDefinition) -> Option<String> {
     let schema = |definition: &CustomResourceDefinition| {
         let version = definition.spec.versions.iter().find(|version| version.name == "v1alpha1")?;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_definition_that_lacks_a_field_is_told_by_it() {
+    fn an_older_crd_is_reported_with_the_field_that_it_lacks() {
         let ours = ChatCluster::crd();
         assert_eq!(missing(&ours, &ours), None);
         let text = serde_json::to_string(&ours).unwrap().replace("\"maxAgeSeconds\":{", "\"formerName\":{");

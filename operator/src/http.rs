@@ -60,7 +60,7 @@ fn render(metrics: &Metrics) -> Response {
     match metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics could not be written");
+            tracing::error!(%error, "can't encode the metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

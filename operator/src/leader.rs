@@ -60,11 +60,11 @@ impl Election {
                 }
                 Ok(Attempt::Other(holder)) => {
                     if logged != holder {
-                        tracing::info!(holder, "waiting: another replica works");
+                        tracing::info!(holder, "waiting: another replica is the leader");
                         logged = holder;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the Lease can't be asked for; trying again"),
+                Err(error) => tracing::warn!(%error, "can't acquire the Lease; retrying"),
             }
             tokio::time::sleep(RENEWAL).await;
         }
@@ -84,12 +84,12 @@ impl Election {
                 // Somebody else wrote to it, such as an annotation.
                 Ok(Ok(Attempt::Other(holder))) if holder.is_empty() => {}
                 Ok(Ok(Attempt::Other(holder))) => {
-                    tracing::error!(holder, "another replica has the Lease");
+                    tracing::error!(holder, "another replica holds the Lease");
                     return;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the Lease can't be renewed; trying again"),
+                Ok(Err(error)) => tracing::warn!(%error, "can't renew the Lease; retrying"),
                 Err(_) => {
-                    tracing::error!("the Lease could not be renewed for {} seconds", DEADLINE.as_secs());
+                    tracing::error!("could not renew the Lease for {} seconds", DEADLINE.as_secs());
                     return;
                 }
             }
@@ -109,7 +109,7 @@ impl Election {
             Ok::<_, kube::Error>(())
         };
         if let Ok(Err(error)) = tokio::time::timeout(RENEWAL, result).await {
-            tracing::warn!(%error, "the Lease can't be given up; it runs out by itself");
+            tracing::warn!(%error, "can't release the Lease; it expires by itself");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The operator of ChatClusters: makes what a `ChatCluster` asks for, and keeps it so.
+//! Kubernetes operator that reconciles ChatClusters.
 
 pub mod api;
 pub mod controller;

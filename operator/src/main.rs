@@ -1,4 +1,4 @@
-//! The operator's command line.
+//! Command line of the operator.
 
 use std::io::IsTerminal;
 
@@ -7,7 +7,7 @@ use operator::run::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Runs chats on Kubernetes.
+/// Kubernetes operator for ChatClusters
 #[derive(Debug, Parser)]
 #[command(name = "operator", version, max_term_width = 100)]
 struct Cli {
@@ -17,9 +17,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Carry out ChatClusters. Logs go to standard output; RUST_LOG sets their level
+    /// Run the operator. Logs go to standard output; RUST_LOG sets the log level
     Run(operator::run::Options),
-    /// Print the CustomResourceDefinition of ChatCluster, for `kubectl apply -f -`
+    /// Print the CustomResourceDefinition of ChatCluster as YAML
     Crd,
 }
 

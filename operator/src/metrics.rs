@@ -1,4 +1,4 @@
-//! What Prometheus reads. [`catalogue`] says what there is.
+//! The operator's metrics; [`catalogue`] lists them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use catalogue::{Kind, Metric};
 pub mod catalogue;
 pub mod requests;
 
-/// The operator's metrics. Clones count into the same.
+/// The operator's metrics. Clones share the counters.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -34,18 +34,18 @@ struct Inner {
     lease_attempts: IntCounterVec,
 }
 
-/// How an attempt at the Lease ended.
+/// Result of an attempt to acquire or renew the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseAttempt {
-    /// This replica holds it.
+    /// This replica holds the Lease.
     Held,
-    /// Another does.
+    /// Another replica holds it.
     Other,
-    /// It can't be asked for.
+    /// The API server did not answer.
     Error,
 }
 
-/// A look that goes on, until it is dropped.
+/// A reconciliation in progress; ends when dropped.
 pub struct ReconcileInProgress(IntGauge);
 
 impl Drop for ReconcileInProgress {
@@ -55,10 +55,10 @@ impl Drop for ReconcileInProgress {
 }
 
 impl Metrics {
-    /// Registers them; each series is there from the start, at 0.
+    /// Registers all metrics. Every series exists from the start, at 0.
     ///
     /// # Errors
-    /// Two metrics have one name: a mistake in the catalogue.
+    /// Two metrics have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
@@ -81,14 +81,14 @@ impl Metrics {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// One look at a ChatCluster begins.
+    /// A reconciliation starts.
     #[must_use]
     pub fn start_reconcile(&self) -> ReconcileInProgress {
         self.inner.running.inc();
         ReconcileInProgress(self.inner.running.clone())
     }
 
-    /// One look at a ChatCluster ended, early for a reason.
+    /// A reconciliation ended; `failed` is the reason of its error.
     pub fn finish_reconcile(&self, failed: Option<Reason>, took: Duration) {
         let result = if failed.is_none() { "ok" } else { "error" };
         self.inner.reconciles.with_label_values(&[result]).observe(took.as_secs_f64());
@@ -97,34 +97,34 @@ impl Metrics {
         }
     }
 
-    /// So many ChatClusters are to be tried again.
+    /// Sets the number of ChatClusters that wait for a retry.
     pub fn set_retrying(&self, clusters: usize) {
         self.inner.retrying.set(saturating_i64(clusters));
     }
 
-    /// A condition transitioned to one of the closed list of reasons.
+    /// A condition changed to a reason that is published as an Event.
     pub fn transitioned(&self, reason: &str) {
         self.inner.turns.with_label_values(&[reason]).inc();
     }
 
-    /// An object was written.
+    /// An object was written to the API server.
     pub fn written(&self, kind: &str, verb: &str) {
         self.inner.writes.with_label_values(&[kind, verb]).inc();
     }
 
-    /// How many ChatClusters there are, available and not.
+    /// Sets the number of ChatClusters, available and not.
     pub fn set_clusters(&self, available: usize, unavailable: usize) {
         for (label, count) in [("true", available), ("false", unavailable)] {
             self.inner.clusters.with_label_values(&[label]).set(saturating_i64(count));
         }
     }
 
-    /// Whether this replica works.
+    /// Sets whether this replica is the leader.
     pub fn set_leader(&self, leader: bool) {
         self.inner.leader.set(leader.into());
     }
 
-    /// The Lease was asked for.
+    /// Counts an attempt to acquire or renew the Lease.
     pub fn lease_attempt(&self, how: LeaseAttempt) {
         let result = match how {
             LeaseAttempt::Held => "held",
@@ -134,10 +134,10 @@ impl Metrics {
         self.inner.lease_attempts.with_label_values(&[result]).inc();
     }
 
-    /// All of them, as Prometheus reads them.
+    /// All metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// They can't be written.
+    /// The metrics can't be encoded.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.inner.registry.gather(), &mut text)?;
@@ -149,7 +149,7 @@ fn saturating_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Makes metrics of the catalogue, with all their series.
+/// Creates and registers metrics of the catalogue, with all their series.
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
@@ -175,7 +175,7 @@ impl Registrar<'_> {
 
     fn histograms(&self, metric: Metric) -> Result<HistogramVec, prometheus::Error> {
         let Kind::Histogram(bounds) = metric.kind else {
-            return Err(prometheus::Error::Msg(format!("{} is no histogram", metric.name)));
+            return Err(prometheus::Error::Msg(format!("{} is not a histogram", metric.name)));
         };
         let options = HistogramOpts::new(metric.name, metric.help).buckets(bounds.to_vec());
         let collector = HistogramVec::new(options, &names(metric))?;
@@ -189,7 +189,7 @@ fn names(metric: Metric) -> Vec<&'static str> {
     metric.labels.iter().map(|label| label.name).collect()
 }
 
-/// The values of the labels of each series.
+/// The label values of each series: all combinations.
 fn series(metric: Metric) -> Vec<Vec<&'static str>> {
     metric.labels.iter().fold(vec![Vec::new()], |series, label| {
         let longer = |values: &Vec<&'static str>| {

@@ -1,4 +1,4 @@
-//! Puts the operator together and takes it down.
+//! Starts the operator and shuts it down.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,77 +17,78 @@ use crate::leader::Election;
 use crate::metrics::Metrics;
 use crate::metrics::requests::CountRequests;
 
-/// The Lease that one replica holds.
+/// Name of the Lease for leader election.
 const LEASE: &str = "chat-operator";
-/// How soon a crd_check that does not fit is looked at again.
+/// How often the CRD is checked while it is incompatible.
 const CRD_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long what was begun may take to end.
+/// How long reconciliations in progress may take at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How the operator works.
+/// Options of `operator run`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The one namespace whose ChatClusters are carried out. Without it those of all
+    /// Namespace to watch for ChatClusters. If unset, the operator watches all namespaces
     #[arg(long, env = "CHAT_OPERATOR_WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
 
-    /// The namespace that the operator's own pods are in: its Lease is there, and the nodes let its
-    /// pods reach their admin port
+    /// Namespace of the operator's own pods. It holds the Lease for leader election, and the nodes'
+    /// NetworkPolicies admit the operator's pods from it
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "chat-system")]
     pub namespace: String,
 
-    /// The name of this replica, unlike any other's
+    /// Identity of this replica in the leader election. Must be unique among the replicas
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity: String,
 
-    /// Where /livez, /readyz and /metrics are served
+    /// Address for /livez, /readyz and /metrics
     #[arg(long, env = "CHAT_OPERATOR_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// How logs are written: json, pretty for plain lines, or auto, which is pretty on a terminal and json elsewhere
+    /// Log format: json, pretty (plain lines), or auto, which is pretty on a terminal and json
+    /// otherwise
     #[arg(long, env = "CHAT_OPERATOR_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 }
 
-/// How logs are written.
+/// Log format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Plain lines on a terminal, JSON elsewhere.
+    /// Plain lines on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
     /// Plain lines.
     Pretty,
 }
 
-/// Why the operator ended.
+/// Why the operator stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no API server to talk to.
-    #[error("no way to the API server: {0}")]
+    /// No usable client configuration.
+    #[error("can't load the Kubernetes client configuration: {0}")]
     Config(#[from] kube::config::InferConfigError),
-    /// No client can be made of the configuration.
-    #[error("no client for the API server: {0}")]
+    /// The client can't be created.
+    #[error("can't create a client for the API server: {0}")]
     Client(#[from] kube::Error),
-    /// The address is taken, or none of this machine's.
-    #[error("--listen {0}: {1}")]
+    /// The address can't be bound.
+    #[error("can't listen on --listen {0}: {1}")]
     Listen(SocketAddr, #[source] std::io::Error),
-    /// A mistake in the names of the metrics.
-    #[error("metrics: {0}")]
+    /// Two metrics have the same name.
+    #[error("can't register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// No client for the nodes' admin ports can be made.
-    #[error("no HTTP client: {0}")]
+    /// The HTTP client for the nodes' admin ports can't be created.
+    #[error("can't create an HTTP client: {0}")]
     Http(#[from] reqwest::Error),
-    /// Another replica may be at run_elected: this one must not be.
-    #[error("the Lease is lost")]
+    /// The Lease was lost. Another replica may be the leader, so this one must stop.
+    #[error("lost the Lease: another replica may be the leader")]
     LeaseLost,
 }
 
-/// Works until `stop` is done.
+/// Runs until `stop` resolves.
 ///
 /// # Errors
-/// See [`Error`]. A lost Lease is one: whoever runs the operator starts it anew.
+/// See [`Error`]. After a lost Lease the process must be restarted.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let metrics = Metrics::new()?;
     let client = client(&metrics).await?;
@@ -126,7 +127,8 @@ async fn run_elected(
     let controller = controller::run(client, settings, metrics.clone(), ended.map(|_| ()));
     let mut controller = Box::pin(controller);
     tokio::select! {
-        // Dropped with all that it has begun: another replica may start any moment.
+        // Dropping the controller stops its reconciliations at once: another replica may start at
+        // any moment.
         () = election.hold() => return Err(Error::LeaseLost),
         result = &mut controller => result?,
         () = &mut stop => {
@@ -141,14 +143,15 @@ async fn run_elected(
             }
         }
     }
-    // With whatever has not ended in time: only then may another begin.
+    // Reconciliations that did not finish in time stop here, before another replica can acquire the
+    // Lease.
     drop(controller);
     metrics.set_leader(false);
     election.release().await;
     Ok(())
 }
 
-/// Waits for a crd_check that this operator can run_elected with.
+/// Waits until the installed CRD is compatible with this operator.
 async fn wait_for_crd(client: &Client, readiness: &Readiness) {
     let mut logged = String::new();
     while let Err(why) = crd_check::check(client).await {

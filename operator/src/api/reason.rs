@@ -1,8 +1,8 @@
-//! Why a condition is as it is: one closed list for conditions, Events, logs and metrics.
+//! Reasons: one closed list for conditions, Events, logs and metrics.
 
 macro_rules! reasons {
     ($($(#[doc = $meaning:literal])+ $name:ident => $remedy:literal,)+) => {
-        /// A reason, in the words of [`Reason::as_str`].
+        /// The reason of a condition.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $($(#[doc = $meaning])+ $name,)+
@@ -12,7 +12,7 @@ macro_rules! reasons {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The word, as it stands in conditions, Events, logs and metrics.
+            /// The value in conditions, Events, logs and metrics.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
@@ -24,7 +24,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => concat!($($meaning),+),)+ }
             }
 
-            /// What to do about it; empty where nothing is to be done.
+            /// What to do about it; empty if nothing needs to be done.
             #[must_use]
             pub fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy,)+ }
@@ -34,103 +34,103 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Nothing is wrong.
+    /// No problem is known.
     AsExpected => "",
-    /// At least one node takes clients.
+    /// At least one node accepts clients.
     NodesReady => "",
-    /// No node takes clients.
-    NoNodeReady => "See Degraded and RedisReady, then the pods: `kubectl describe pods`, `kubectl logs`.",
-    /// It was asked for no node at all.
-    ScaledToZero => "Set spec.replicas.",
+    /// No node accepts clients.
+    NoNodeReady => "See the conditions Degraded and RedisReady, then the pods: `kubectl describe pods`, `kubectl logs`.",
+    /// `spec.replicas` is 0.
+    ScaledToZero => "Set `spec.replicas`.",
     /// Pods are being replaced, added or removed.
     RollingOut => "",
-    /// All pods are as asked for.
+    /// All pods match the spec.
     RolloutComplete => "",
-    /// A rollout made no progress for ten minutes. The old pods go on.
-    RolloutStalled => "See Degraded; mend it or put the spec back.",
-    /// Some of the nodes that were asked for are not ready.
-    NodesMissing => "If it lasts: `kubectl describe pods`.",
-    /// The image of a pod can't be had.
-    ImagePullFailed => "Check spec.image (or spec.redis.managed.image) and its pullSecrets.",
-    /// A container can't be made of its configuration.
-    ContainerConfigError => "The message says what is missing: a Secret, a ConfigMap or a key in it that spec.pod.extraEnv names.",
-    /// A container ends again and again.
-    ContainerCrashing => "The message has its last words; more by `kubectl logs --previous`.",
-    /// No machine has room for a pod.
-    Unschedulable => "Add machines, or lower spec.pod.resources; check nodeSelector, tolerations and affinity.",
-    /// The namespace's quota allows no further pod.
-    QuotaExceeded => "Raise the ResourceQuota, or lower spec.replicas or spec.pod.resources.",
-    /// The cluster refuses the pods.
-    PodsRefused => "The message has the cluster's own words: a LimitRange, pod security or an admission policy.",
-    /// The API server refused something that the operator wrote.
-    ApplyFailed => "The message has the API server's own words; it is tried again by itself.",
-    /// Redis answers.
+    /// A rollout made no progress for ten minutes. The old pods keep running.
+    RolloutStalled => "See the condition Degraded. Fix the cause or revert the spec.",
+    /// Fewer nodes are ready than desired.
+    NodesMissing => "If it persists, see `kubectl describe pods`.",
+    /// The image of a pod can't be pulled.
+    ImagePullFailed => "Check `spec.image` (or `spec.redis.managed.image`) and `spec.image.pullSecrets`.",
+    /// A container can't be created from its configuration.
+    ContainerConfigError => "The message names what is missing: a Secret, a ConfigMap, or a key of one that `spec.pod.extraEnv` refers to.",
+    /// A container crashes repeatedly.
+    ContainerCrashing => "The message has the last lines of its log. For more, see `kubectl logs --previous`.",
+    /// No Kubernetes node has room for a pod.
+    Unschedulable => "Add Kubernetes nodes or lower `spec.pod.resources`. Check `nodeSelector`, `tolerations` and `affinity`.",
+    /// The namespace's ResourceQuota is exhausted.
+    QuotaExceeded => "Raise the ResourceQuota, or lower `spec.replicas` or `spec.pod.resources`.",
+    /// The API server rejects the pods.
+    PodsRefused => "See the API server's message: a LimitRange, Pod Security or an admission policy rejects them.",
+    /// The API server rejected an object that the operator applied.
+    ApplyFailed => "See the API server's message. The operator retries.",
+    /// Redis is reachable and ready.
     RedisAnswers => "",
-    /// There is no Redis: the chat is in its pod's memory.
+    /// The chat has no Redis; its data is in the memory of one pod.
     Embedded => "",
-    /// Redis is not up yet.
+    /// Redis is starting.
     RedisStarting => "",
     /// Redis can't be reached.
-    RedisUnreachable => "Check spec.redis.external.endpoints, and what lies between: a NetworkPolicy, a firewall.",
-    /// Redis refuses the user or the password.
-    RedisAuthenticationFailed => "Mend the Secret that spec.redis.external.credentialsSecretRef names, or the user in Redis.",
-    /// TLS to Redis fails: its certificate is not trusted, or it does not take that of the nodes.
-    RedisTlsFailed => "Check spec.redis.external.tls: the CA, the client certificate; and that the certificate of Redis has the name of the endpoint.",
-    /// The user of Redis may not do all that the nodes need.
-    RedisRightsMissing => "Give the user what the message names; docs/redis.md has the rules.",
-    /// Redis throws messages away when it is full.
-    RedisEvicts => "Set maxmemory-policy noeviction in Redis.",
-    /// Redis can't keep messages as spec.delivery.durability asks for.
-    RedisNotDurable => "Set in Redis what the message names, or ask for another spec.delivery.durability.",
-    /// There is no such StorageClass, so Redis has no volume.
-    StorageClassNotFound => "Make the StorageClass; or make the ChatCluster anew with another one.",
-    /// The Service is there.
+    RedisUnreachable => "Check `spec.redis.external.endpoints`, and NetworkPolicies and firewalls between the nodes and Redis.",
+    /// Redis rejects the user name or password.
+    RedisAuthenticationFailed => "Correct the Secret in `spec.redis.external.credentialsSecretRef`, or the user in Redis.",
+    /// The TLS handshake with Redis fails: the nodes do not trust Redis' certificate, or Redis does not trust theirs.
+    RedisTlsFailed => "Check the CA and the client certificate in `spec.redis.external.tls`. Redis' certificate must contain the endpoint's name.",
+    /// The Redis user lacks permissions.
+    RedisRightsMissing => "Grant the commands and keys that the message names. See docs/redis.md for the ACL rules.",
+    /// Redis evicts messages when its memory is full.
+    RedisEvicts => "Set `maxmemory-policy noeviction` in Redis.",
+    /// Redis is not configured for `spec.delivery.durability`.
+    RedisNotDurable => "Set the Redis options that the message names, or choose another `spec.delivery.durability`.",
+    /// The StorageClass does not exist, so Redis has no volume.
+    StorageClassNotFound => "Create the StorageClass, or recreate the ChatCluster with another one.",
+    /// The Service is ready.
     ServiceReady => "",
     /// An ingress controller serves the Ingress.
     IngressReady => "",
-    /// No ingress controller has taken the Ingress yet.
-    IngressPending => "Check that a controller serves spec.exposure.ingress.className.",
-    /// A Service of the type LoadBalancer has no address yet.
-    LoadBalancerPending => "Check that something in this cluster serves Services of the type LoadBalancer.",
-    /// What was asked for can be built.
+    /// No ingress controller has admitted the Ingress yet.
+    IngressPending => "Check that an ingress controller serves `spec.exposure.ingress.className`.",
+    /// The LoadBalancer Service has no address yet.
+    LoadBalancerPending => "Check that the cluster supports Services of type LoadBalancer.",
+    /// The spec and what it refers to are valid.
     Valid => "",
-    /// A value in the spec is one that the schema lets through and that can't be carried out.
-    InvalidValue => "The message names the field.",
-    /// A Secret that the spec names is missing.
-    SecretNotFound => "Make it, in the ChatCluster's namespace.",
-    /// A Secret has no such key, or nothing in it.
-    SecretKeyNotFound => "Add the key, or name another in the spec.",
-    /// spec.pod.extraEnv has a variable that the operator sets itself.
-    ReservedVariable => "Use the field of the spec instead.",
-    /// Something of a name that the operator needs is there and belongs to somebody else.
-    NameConflict => "Remove it, or make a ChatCluster of another name.",
-    /// There is no spec.autoscaling: spec.replicas alone says how many nodes there are.
+    /// A field has a value that the schema accepts but the operator can't use.
+    InvalidValue => "Correct the field that the message names.",
+    /// A Secret that the spec refers to does not exist.
+    SecretNotFound => "Create the Secret in the ChatCluster's namespace.",
+    /// A Secret lacks a key that the spec refers to, or its value is empty.
+    SecretKeyNotFound => "Add the key, or refer to another one.",
+    /// `spec.pod.extraEnv` contains a variable that the operator sets.
+    ReservedVariable => "Remove the variable and use the field of the spec.",
+    /// An object with a name that the operator needs belongs to another owner.
+    NameConflict => "Delete that object, or create the ChatCluster under another name.",
+    /// `spec.autoscaling` is not set.
     NotAutoscaled => "",
-    /// As many nodes as are asked for.
+    /// The desired number of nodes is within its limits.
     WithinLimits => "",
-    /// More nodes are asked for than spec.autoscaling.maxReplicas.
-    AtMaxReplicas => "Raise spec.autoscaling.maxReplicas, or let a node bear more: targetConnectionsPerPod, spec.pod.resources.",
-    /// Fewer nodes are asked for than spec.autoscaling.minReplicas.
+    /// The load asks for more nodes than `spec.autoscaling.maxReplicas`.
+    AtMaxReplicas => "Raise `spec.autoscaling.maxReplicas`, or let a node carry more: `targetConnectionsPerPod`, `spec.pod.resources`.",
+    /// The load asks for fewer nodes than `spec.autoscaling.minReplicas`.
     AtMinReplicas => "",
-    /// A node does not say how many sockets it has: none is taken away until it does.
-    MetricsMissing => "See the pod: `kubectl describe pod`, `kubectl logs`; and whether a NetworkPolicy keeps the operator from port 9090 of the pods.",
-    /// Fewer nodes would do, but not yet for spec.autoscaling.scaleDown.stabilizationSeconds.
+    /// A ready node does not report its number of sockets. The operator does not scale down until it does.
+    MetricsMissing => "See `kubectl describe pod` and `kubectl logs`. Check that no NetworkPolicy blocks the operator from port 9090 of the pods.",
+    /// Fewer nodes are enough, but not yet for `spec.autoscaling.scaleDown.stabilizationSeconds`.
     Stabilizing => "",
-    /// Fewer nodes would do; none is taken away before all pods are as asked for.
+    /// Fewer nodes are enough. The operator scales down when the rollout is complete.
     RolloutInProgress => "",
-    /// Every node that went had handed its clients over.
+    /// No node was removed with clients left.
     DrainsComplete => "",
-    /// A node had not handed over all its clients at its time-out, and goes without. Each of them comes back by itself and misses nothing.
-    DrainTimedOut => "Raise spec.drain.timeoutSeconds or spec.drain.connectionsPerSecond if it had too many; else see the pod's log.",
-    /// What Prometheus and Grafana need is there.
+    /// A node still had clients at its drain deadline and is removed. Its clients reconnect and miss nothing.
+    DrainTimedOut => "If it had too many clients, raise `spec.drain.timeoutSeconds` or `spec.drain.connectionsPerSecond`. Otherwise see the pod's log.",
+    /// The objects for Prometheus and Grafana are applied.
     MonitorsApplied => "",
-    /// The definitions of the Prometheus Operator are not installed, or not all.
-    PrometheusOperatorMissing => "Nothing, if you don't use it. Else install it; its objects follow with the next change, or within minutes.",
-    /// Nothing of it is asked for.
+    /// The Prometheus Operator's CRDs are not installed, or only some of them.
+    PrometheusOperatorMissing => "None if you do not use it. Otherwise install it; the operator creates the objects within minutes.",
+    /// `spec.monitoring` disables all objects.
     MonitoringDisabled => "",
-    /// Changes are carried out.
+    /// Reconciliation is active.
     NotPaused => "",
-    /// Nothing is changed until spec.paused is false.
+    /// Reconciliation is paused until `spec.paused` is false.
     Paused => "",
     /// Not known yet.
     Unknown => "",

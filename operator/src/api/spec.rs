@@ -1,5 +1,5 @@
-//! What a user asks for. A field is here as soon as it is honoured, not before; its default stands
-//! in the schema, and the operator never writes into a spec.
+//! The spec of a ChatCluster. A field exists only once the operator honours it. Defaults are in the
+//! schema; the operator never writes to a spec.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -28,11 +28,11 @@ use redis::Redis;
 use rollout::{Drain, Rollout};
 use tracing::Tracing;
 
-/// Longest name of a ChatCluster, in characters: what is named after it must fit into 63, a
-/// StatefulSet's pods with their hash included.
+/// Longest name of a ChatCluster, in characters. The names derived from it must fit into 63
+/// characters, including those of a StatefulSet's pods with their hash.
 pub const MAX_NAME: usize = 40;
 
-/// A chat: some chat-server nodes, reachable under one address.
+/// A chat service: a set of chat-server nodes behind one address.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "chatcluster.dev",
@@ -44,7 +44,7 @@ pub const MAX_NAME: usize = 40;
     category = "chat",
     namespaced,
     derive = "PartialEq",
-    doc = "A chat: some chat-server nodes, reachable under one address.",
+    doc = "A chat service: a set of chat-server nodes behind one address.",
     status = "ChatClusterStatus",
     scale(
         spec_replicas_path = ".spec.replicas",
@@ -67,97 +67,99 @@ pub const MAX_NAME: usize = 40;
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40")
-        .message("the name may have at most 40 characters: what the operator makes is named after it"),
+        .message("the name must have at most 40 characters: the names of the operator's objects are derived from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("the name must begin with a letter and have only a-z, 0-9 and -: it becomes the name of a Service"),
+        .message("the name must begin with a letter and contain only a-z, 0-9 and -: it becomes the name of a Service"),
 )]
 #[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.redis) || self.replicas == 1")
-        .message("without redis the chat is in one pod's memory: set replicas to 1, or add redis.managed or redis.external")
+        .message("without redis the chat is in one pod's memory: set replicas to 1, or set redis.managed or redis.external")
         .field_path(".replicas"),
     validation = Rule::new("has(self.redis) || !has(self.autoscaling)")
-        .message("without redis the chat is in one pod's memory and can't be autoscaled: add redis.managed or redis.external")
+        .message("without redis the chat is in one pod's memory and can't be autoscaled: set redis.managed or redis.external")
         .field_path(".autoscaling"),
     validation = Rule::new("has(self.redis) == has(oldSelf.redis)")
-        .message("redis can't be added or removed later: what was said so far would be lost; make another ChatCluster")
+        .message("redis can't be added or removed: the messages so far would be lost; create another ChatCluster")
         .field_path(".redis"),
     validation = Rule::new("has(self.redis) || self.delivery.durability == 'Memory'")
-        .message("without redis nothing survives the chat's one pod: set durability to Memory, or add redis.managed or redis.external")
+        .message("without redis nothing survives the chat's one pod: set durability to Memory, or set redis.managed or redis.external")
         .field_path(".delivery.durability"),
     validation = Rule::new("!has(self.redis) || !has(self.redis.managed) || self.delivery.durability != 'Replica'")
-        .message("a managed Redis is one server without replicas: set durability to Aof, or make the chat with redis.external")
+        .message("a managed Redis is one server without replicas: set durability to Aof, or use redis.external")
         .field_path(".delivery.durability"),
 )]
 pub struct ChatClusterSpec {
-    /// The image of the nodes.
+    /// Container image of the nodes.
     #[serde(default)]
     pub image: Image,
 
-    /// How many nodes are asked for, by a person or, through the scale subresource, by an autoscaler.
+    /// Desired number of nodes. Set by a user or, through the scale subresource, by an autoscaler.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
-    /// Lets the number of nodes follow what the chat has to bear. Absent: spec.replicas alone says it.
+    /// Autoscaling of the nodes. If unset, `spec.replicas` is the number of nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// The Redis that the nodes share: one that the operator runs, or one that is there. Without it
-    /// the chat is in the memory of one pod, and gone with it.
+    /// Redis that the nodes share: managed by the operator, or external. If unset, the chat lives
+    /// in the memory of a single pod and is lost when that pod ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<Redis>,
 
-    /// What an acknowledged message survives.
+    /// Durability of acknowledged messages.
     #[serde(default)]
     pub delivery: Delivery,
 
-    /// How the chat is reached.
+    /// How clients reach the chat: the Service, and an optional Ingress.
     #[serde(default)]
     pub exposure: Exposure,
 
-    /// Who may connect.
+    /// Which web pages may connect.
     #[serde(default)]
     pub auth: Auth,
 
-    /// What one node and one user may use.
+    /// Limits per node and per user.
     #[serde(default)]
     pub limits: Limits,
 
-    /// How long messages are kept.
+    /// Retention of messages.
     #[serde(default)]
     pub retention: Retention,
 
-    /// How a change of the pods is carried out.
+    /// Rolling update of the nodes.
     #[serde(default)]
     pub rollout: Rollout,
 
-    /// How a node that goes hands its clients over to the others. The pods' grace period follows from it.
+    /// How a node hands its clients over to other nodes before it is removed. The pods' termination
+    /// grace period is derived from it.
     #[serde(default)]
     pub drain: Drain,
 
-    /// What is said of the nodes' pods beside their image.
+    /// Settings of the nodes' pods other than their image.
     #[serde(default)]
     pub pod: Pod,
 
-    /// What a drain of Kubernetes nodes may do to the chat.
+    /// Voluntary disruptions, such as `kubectl drain`: settings of the PodDisruptionBudget.
     #[serde(default)]
     pub disruption: Disruption,
 
-    /// Who may reach the pods.
+    /// NetworkPolicies of the pods.
     #[serde(default)]
     pub network_policy: NetworkPolicy,
 
-    /// What is made for those who watch the chat, where the Prometheus Operator is installed.
+    /// Objects for the Prometheus Operator and Grafana. Created only where the Prometheus Operator
+    /// is installed.
     #[serde(default)]
     pub monitoring: Monitoring,
 
-    /// Where it is told what becomes of messages.
+    /// Distributed tracing with OpenTelemetry.
     #[serde(default)]
     pub tracing: Tracing,
 
-    /// Leaves everything as it is: nothing is made, changed or removed until it is false again.
+    /// Pauses reconciliation: while true, the operator creates, changes and deletes nothing.
     #[serde(default)]
     pub paused: bool,
 }
@@ -166,22 +168,22 @@ fn default_replicas() -> i32 {
     2
 }
 
-/// Where an image comes from.
+/// A container image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
-    /// Registry and name.
+    /// Registry and repository, without a tag.
     #[schemars(length(min = 1, max = 255))]
     pub repository: String,
-    /// The version.
+    /// Image tag: the version of chat-server.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"))]
     pub tag: String,
-    /// The very content, as `sha256:…`; the tag is then only said, not followed.
+    /// Image digest, as `sha256:…`; overrides `tag`.
     #[schemars(length(max = 71), regex(pattern = r"^(sha256:[0-9a-f]{64})?$"))]
     pub digest: String,
-    /// When the image is fetched.
+    /// Image pull policy.
     pub pull_policy: PullPolicy,
-    /// Names of Secrets in this namespace for the registry.
+    /// Secrets for the registry, in the ChatCluster's namespace.
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pull_secrets: Vec<SecretName>,
 }
@@ -198,19 +200,19 @@ impl Default for Image {
     }
 }
 
-/// When an image is fetched.
+/// Image pull policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
-    /// At every start.
+    /// Pull at every start.
     Always,
-    /// When the machine does not have it.
+    /// Pull if the image is not present on the Kubernetes node.
     IfNotPresent,
-    /// Never: the machine must have it.
+    /// Never pull. The image must be present on the Kubernetes node.
     Never,
 }
 
 impl PullPolicy {
-    /// The word as the pod's spec has it.
+    /// The value in a pod spec.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -221,38 +223,40 @@ impl PullPolicy {
     }
 }
 
-/// The name of a Secret in the ChatCluster's namespace.
+/// Reference to a Secret in the ChatCluster's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretName {
-    /// The name.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// Who may connect.
+/// Which web pages may connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Auth {
-    /// Origins whose pages may connect, such as `https://chat.example.com`; `*` for any. Empty: the
-    /// chat's own page only.
+    /// Origins of the web pages that may connect, such as `https://chat.example.com`; `*` allows
+    /// any. If empty, only the chat's own page may connect.
     #[schemars(length(max = 50), inner(length(max = 255), regex(pattern = r"^(\*|https?://[^/\s,]+)$")))]
     pub allowed_origins: Vec<String>,
 }
 
-/// What one node and one user may use.
+/// Limits per node and per user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// How many sockets a node takes; further ones go to another.
+    /// Maximum number of sockets per node. A full node refuses further clients, which then connect
+    /// to another node.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_pod: i32,
-    /// Longest text of a message, in bytes of UTF-8.
+    /// Maximum length of a message's text, in bytes of UTF-8.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_message_bytes: i32,
-    /// How many messages and other changes a second one user may send on a node, over time; 0: no limit.
+    /// Sustained rate of messages and other changes per user and node, per second. 0 disables the
+    /// limit.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub messages_per_second_per_user: i32,
-    /// How many of them at once.
+    /// Burst: number of messages and other changes that a user may send at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: i32,
 }
@@ -263,14 +267,14 @@ impl Default for Limits {
     }
 }
 
-/// How long messages are kept.
+/// Retention of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retention {
-    /// For how many seconds; 0: for ever.
+    /// Maximum age of a message, in seconds. 0 keeps messages forever.
     #[schemars(range(min = 0))]
     pub max_age_seconds: i64,
-    /// How many a room keeps; 0: all.
+    /// Maximum number of messages per room. 0 keeps all messages.
     #[schemars(range(min = 0))]
     pub max_messages_per_room: i64,
 }
@@ -281,11 +285,12 @@ impl Default for Retention {
     }
 }
 
-/// What a drain of Kubernetes nodes may do to the chat.
+/// Voluntary disruptions: settings of the PodDisruptionBudget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Disruption {
-    /// How many pods may be evicted at a time; none while one of them drains.
+    /// Maximum number of pods that may be evicted at a time. No pod may be evicted while a node
+    /// drains.
     #[schemars(range(min = 1, max = 1000))]
     pub max_unavailable: i32,
 }
@@ -296,24 +301,25 @@ impl Default for Disruption {
     }
 }
 
-/// Who may reach the pods.
+/// NetworkPolicies of the pods.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
-    /// Whether there is a NetworkPolicy.
+    /// Whether the operator creates NetworkPolicies.
     pub mode: NetworkPolicyMode,
-    /// Who may connect to the chat, such as the ingress controller's pods. Empty: everyone. The admin
-    /// port is for the operator and for Prometheus, Redis for the nodes only.
+    /// Peers that may connect to the clients' port, such as the ingress controller's pods. If
+    /// empty, any peer may connect. The admin port is open to the operator and Prometheus only,
+    /// Redis to the nodes only.
     #[schemars(length(max = 20))]
     pub ingress_from: Vec<k8s_openapi::api::networking::v1::NetworkPolicyPeer>,
 }
 
-/// Whether there is a NetworkPolicy.
+/// Whether the operator creates NetworkPolicies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
-    /// What is not needed is refused, in and out.
+    /// Allow only the traffic that the chat needs, in both directions.
     #[default]
     Strict,
-    /// There is none.
+    /// Create no NetworkPolicy.
     Disabled,
 }

@@ -1,93 +1,94 @@
-//! What the operator says of a ChatCluster.
+//! The status of a ChatCluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is true of a ChatCluster.
+/// Observed state of a ChatCluster.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatClusterStatus {
-    /// The generation of the spec that this speaks of.
+    /// Generation of the spec that this status reflects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many pods there are, those aside that are on their way out.
+    /// Number of pods that are neither cordoned nor draining.
     #[serde(default)]
     pub replicas: i32,
-    /// How many of them take clients.
+    /// Number of pods that accept clients.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Which pods are counted, as a label selector; for autoscalers.
+    /// Label selector of the counted pods, for autoscalers.
     #[serde(default)]
     pub selector: String,
-    /// The version that all pods run; the old one until a change is through.
+    /// Version that all pods run. During a rollout, the previous version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The kind of pods that all pods were of last: part of their names.
+    /// Revision that all pods last ran: a hash of the pod template, part of the pods' names. During
+    /// a rollout, the previous revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// Where the chat is reached.
+    /// Address of the chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// What the live sockets ask for, with spec.autoscaling.targetConnectionsPerPod.
+    /// State of autoscaling by `spec.autoscaling.targetConnectionsPerPod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<ByConnections>,
-    /// What is known: one condition of each type.
+    /// Conditions, one of each type.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// How many nodes the live sockets ask for.
+/// State of autoscaling by the number of sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ByConnections {
-    /// So many.
+    /// Number of nodes that the sockets require.
     #[serde(default)]
     pub replicas: i32,
-    /// Fewer would do, but not yet for long enough.
+    /// Smaller number of nodes that has been enough for part of the stabilization window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fewer: Option<Fewer>,
 }
 
-/// A smaller number of nodes that has been enough for a while.
+/// A smaller number of nodes that has been enough for part of the stabilization window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fewer {
-    /// The most that were needed in that time.
+    /// Highest number of nodes needed since then.
     pub replicas: i32,
-    /// Since when.
+    /// Start of the period.
     pub since: Time,
 }
 
-/// What a condition is about.
+/// The type of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// Clients find a node that takes them.
+    /// At least one node accepts clients.
     Available,
-    /// A change is on its way.
+    /// A rollout or a change of scale is in progress.
     Progressing,
-    /// Something is wrong that the chat may outlive for a while.
+    /// Something is wrong; the chat may still work.
     Degraded,
-    /// The nodes can store.
+    /// The nodes can store messages.
     RedisReady,
-    /// The chat is reached under its address.
+    /// The chat is reachable at its address.
     ExposureReady,
-    /// What was asked for can be built.
+    /// The spec and what it refers to are valid.
     ConfigValid,
-    /// Other numbers of nodes are asked for than there may be now.
+    /// The number of nodes differs from the number that the spec or the load asks for.
     ScalingLimited,
-    /// A node did not hand its clients over in time.
+    /// A node did not hand over all its clients before its deadline.
     DrainStalled,
-    /// Prometheus and Grafana get to know of the chat.
+    /// The monitoring objects are applied.
     Monitored,
-    /// Nothing is changed, as was asked for.
+    /// Reconciliation is paused.
     Paused,
 }
 
 impl ConditionType {
-    /// All, in the order in which they are told.
+    /// All types, in the order of the status.
     pub const ALL: [Self; 10] = [
         Self::Available,
         Self::Progressing,
@@ -101,7 +102,7 @@ impl ConditionType {
         Self::Paused,
     ];
 
-    /// The word, as it stands in a condition.
+    /// The value in a condition.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -118,24 +119,24 @@ impl ConditionType {
         }
     }
 
-    /// What it means that it is true.
+    /// What the status True means.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Available => "Clients find a node that takes them.",
-            Self::Progressing => "A change is on its way.",
-            Self::Degraded => "Something is wrong that the chat may outlive for a while.",
-            Self::RedisReady => "The nodes can store.",
-            Self::ExposureReady => "The chat is reached under its address.",
-            Self::ConfigValid => "What was asked for can be built.",
-            Self::ScalingLimited => "Other numbers of nodes are asked for than there may be now.",
-            Self::DrainStalled => "A node did not hand its clients over in time.",
-            Self::Monitored => "Prometheus and Grafana get to know of the chat.",
-            Self::Paused => "Nothing is changed, as was asked for.",
+            Self::Available => "At least one node accepts clients.",
+            Self::Progressing => "A rollout or a change of scale is in progress.",
+            Self::Degraded => "Something is wrong; the chat may still work.",
+            Self::RedisReady => "The nodes can store messages.",
+            Self::ExposureReady => "The chat is reachable at its address.",
+            Self::ConfigValid => "The spec and what it refers to are valid.",
+            Self::ScalingLimited => "The number of nodes differs from the number that the spec or the load asks for.",
+            Self::DrainStalled => "A node did not hand over all its clients before its deadline.",
+            Self::Monitored => "The monitoring objects are applied.",
+            Self::Paused => "Reconciliation is paused.",
         }
     }
 
-    /// The status that means trouble.
+    /// The status that signals a problem.
     #[must_use]
     pub fn bad(self) -> &'static str {
         match self {

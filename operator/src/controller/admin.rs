@@ -34,11 +34,11 @@ pub(super) struct Admin<'a> {
 /// A request that a node did not carry out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AdminError {
-    #[error("it can't be reached: {0}")]
+    #[error("can't reach the node: {0}")]
     Unreachable(#[from] reqwest::Error),
-    #[error("it answers {0}")]
+    #[error("the node answered {0}")]
     Status(reqwest::StatusCode),
-    #[error("it has no address")]
+    #[error("the pod has no IP address")]
     NoAddress,
 }
 

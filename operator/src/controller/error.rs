@@ -6,7 +6,7 @@ use crate::api::reason::Reason;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server can't be asked, or its answer can't be read.
-    #[error("the API server: {0}")]
+    #[error("API server: {0}")]
     Api(#[source] Box<kube::Error>),
     /// The API server refused to take an object.
     #[error("{kind} {name}: {source}")]
@@ -19,7 +19,7 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// An object of that name belongs to somebody else.
-    #[error("{kind} {name} is there already and belongs to somebody else")]
+    #[error("{kind} {name} already exists and has another owner")]
     NameConflict {
         /// Its kind.
         kind: String,
@@ -27,7 +27,7 @@ pub enum Error {
         name: String,
     },
     /// An object of an earlier ChatCluster of the same name is not gone yet.
-    #[error("{kind} {name} belongs to a ChatCluster that was deleted, and is not gone yet")]
+    #[error("{kind} {name} of a deleted ChatCluster still exists")]
     Terminating {
         /// Its kind.
         kind: String,
@@ -35,16 +35,16 @@ pub enum Error {
         name: String,
     },
     /// An object can't be written as JSON.
-    #[error("an object can't be written: {0}")]
+    #[error("can't serialize an object: {0}")]
     Json(#[from] serde_json::Error),
     /// It is not known which pods there are.
-    #[error("the pods and ReplicaSets can't be listed; see the log")]
+    #[error("can't list pods and ReplicaSets; see the log")]
     NotSynced,
     /// The machine gives no random numbers.
-    #[error("the machine gives no random numbers")]
+    #[error("no source of random numbers")]
     NoRandomness,
     /// A ChatCluster without a namespace or a uid, which no API server gives.
-    #[error("a ChatCluster without {0}")]
+    #[error("the ChatCluster has no {0}")]
     Incomplete(&'static str),
 }
 

@@ -80,7 +80,7 @@ impl PlanExecutor<'_> {
             // An earlier version, which never was cordoned.
             Err(AdminError::Status(reqwest::StatusCode::NOT_FOUND)) => true,
             Err(error) => {
-                tracing::debug!(pod = pod.name_any(), path, %error, "the node was not told; it is told again");
+                tracing::debug!(pod = pod.name_any(), path, %error, "the node did not accept the command; retrying");
                 false
             }
         }

@@ -58,7 +58,7 @@ fn container_failure(container: &ContainerStatus, now: &Time) -> Option<(Reason,
     let waiting = state.waiting.as_ref();
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError") => {
-            let message = format!("the image {} can't be had; why is in its Events", container.image);
+            let message = format!("can't pull the image {}; see the pod's Events", container.image);
             return Some((Reason::ImagePullFailed, message));
         }
         Some("CreateContainerConfigError" | "CreateContainerError") => {
@@ -75,7 +75,7 @@ fn container_failure(container: &ContainerStatus, now: &Time) -> Option<(Reason,
         let message = last.message.as_deref().unwrap_or_default().trim();
         (
             Reason::ContainerCrashing,
-            format!("container {} ended with code {}: {message}", container.name, last.exit_code),
+            format!("container {} exited with code {}: {message}", container.name, last.exit_code),
         )
     })
 }

@@ -49,8 +49,8 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
     if cluster.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let namespace = cluster.namespace().ok_or(Error::Incomplete("a namespace"))?;
-    let owner = cluster.uid().ok_or(Error::Incomplete("a uid"))?;
+    let namespace = cluster.namespace().ok_or(Error::Incomplete("namespace"))?;
+    let owner = cluster.uid().ok_or(Error::Incomplete("uid"))?;
     let name = cluster.name_any();
     let writer = Writer {
         client: &context.client,
@@ -104,7 +104,7 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
     };
     // The API server's judgement is the user's to know; an API server that is away is not.
     if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_rejection()) {
-        tracing::debug!(%error, "the status is left as it is");
+        tracing::debug!(%error, "the status is not updated");
         return outcome.error.map_or_else(|| Ok(Action::await_change()), Err);
     }
 

@@ -113,7 +113,7 @@ impl Reporter {
             secondary: None,
         };
         if let Err(error) = self.events.publish(&event, &cluster.object_ref(&())).await {
-            tracing::warn!(%error, "an Event can't be written");
+            tracing::warn!(%error, "can't publish an Event");
         }
     }
 }

@@ -49,7 +49,7 @@ fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
     let degraded = nodes::degraded(observed);
     let available = nodes::available(observed, [&config, &degraded, &redis]);
     let paused = if observed.cluster.spec.paused {
-        Finding::yes(Reason::Paused, "nothing is changed until spec.paused is false")
+        Finding::yes(Reason::Paused, "reconciliation is paused until spec.paused is false")
     } else {
         Finding::no(Reason::NotPaused, "")
     };

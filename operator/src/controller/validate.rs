@@ -41,8 +41,8 @@ pub fn validate(
     operator_namespace: &str,
 ) -> Result<ValidatedCluster, ValidateError> {
     let spec = &cluster.spec;
-    let owner = cluster.controller_owner_ref(&()).ok_or(Error::Incomplete("a uid"))?;
-    let namespace = cluster.metadata.namespace.clone().ok_or(Error::Incomplete("a namespace"))?;
+    let owner = cluster.controller_owner_ref(&()).ok_or(Error::Incomplete("uid"))?;
+    let namespace = cluster.metadata.namespace.clone().ok_or(Error::Incomplete("namespace"))?;
 
     let settings = settings(cluster);
     check_extra_env(&spec.pod, &settings)?;
@@ -123,7 +123,10 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
         None => Ok(()),
         Some(variable) => Err(SpecError {
             reason: Reason::ReservedVariable,
-            message: format!("spec.pod.extraEnv sets {}, which the operator sets from the spec", variable.name),
+            message: format!(
+                "spec.pod.extraEnv sets {}, which is reserved: the operator sets it from the spec",
+                variable.name
+            ),
         }),
     }
 }
@@ -132,7 +135,7 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
 fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
     tracing.port().map_err(|_| SpecError {
         reason: Reason::InvalidValue,
-        message: format!("spec.tracing.otlpEndpoint: {} names no port", tracing.otlp_endpoint),
+        message: format!("spec.tracing.otlpEndpoint: {} has no valid port", tracing.otlp_endpoint),
     })
 }
 
@@ -143,7 +146,7 @@ fn check_resources(field: &str, resources: &Resources) -> Result<(), SpecError> 
         if Quantity::parse(&amount.0).is_none() {
             return Err(SpecError {
                 reason: Reason::InvalidValue,
-                message: format!("{field}: {name}: {} is no quantity", amount.0),
+                message: format!("{field}: {name}: {} is not a quantity", amount.0),
             });
         }
     }

@@ -26,21 +26,25 @@ fn reference() -> String {
     let mut page = String::from(
         "# ChatCluster\n\n\
          Made by `make generate` from operator/src/api. Do not edit.\n\n\
-         `apiVersion: chatcluster.dev/v1alpha1`, `kind: ChatCluster`; short `cc`. Examples: [k8s/samples](../k8s/samples). `kubectl explain chatcluster.spec` \
-         says the same. Where a type is one of Kubernetes' own, its documentation says more.\n",
+         `apiVersion: chatcluster.dev/v1alpha1`, `kind: ChatCluster`, short name `cc`.\n\
+         [k8s/samples](../k8s/samples) has examples. `kubectl explain chatcluster.spec` shows the same\n\
+         descriptions. For types of Kubernetes itself, see the Kubernetes API reference. A *node* is a chat-server process in a\n\
+         pod; machines are called *Kubernetes nodes*.\n",
     );
     for part in ["spec", "status"] {
-        write!(page, "\n## {part}\n\n| field | type | default | meaning |\n|---|---|---|---|\n").unwrap();
+        write!(page, "\n## {part}\n\n| field | type | default | description |\n|---|---|---|---|\n").unwrap();
         fields(&mut page, part, &schema["properties"][part]);
     }
-    page.push_str("\n## Rules\n\nWhat the API server refuses, beside what the types and bounds above say:\n\n");
+    page.push_str(
+        "\n## Validation rules\n\nThe API server enforces these rules besides the types and bounds above:\n\n",
+    );
     rules(&mut page, "", schema);
     page.push_str("\n## Conditions\n\n| type | meaning |\n|---|---|\n");
     for type_ in ConditionType::ALL {
         writeln!(page, "| `{}` | {} |", type_.as_str(), type_.meaning()).unwrap();
     }
     page.push_str(
-        "\n## Reasons\n\nThe `reason` of a condition, of the Events of a ChatCluster, and of the operator's log.\n\n| reason | meaning | what to do |\n|---|---|---|\n",
+        "\n## Reasons\n\nThe `reason` of conditions, of a ChatCluster's Events, and in the operator's log.\n\n| reason | meaning | what to do |\n|---|---|---|\n",
     );
     for reason in Reason::ALL {
         writeln!(page, "| `{reason}` | {} | {} |", reason.meaning().trim(), reason.remedy()).unwrap();

@@ -1,46 +1,46 @@
-//! Every metric of the operator. `docs/metrics.md` is made from this list.
+//! Every metric of the operator. `docs/metrics.md` is generated from this list.
 
 use crate::api::reason::Reason;
 
-/// What a metric is, and what it says.
+/// A metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// Its name, with the unit and `_total` where conventions ask for them.
+    /// Name, with the unit and `_total` as the conventions ask.
     pub name: &'static str,
-    /// How it moves.
+    /// Type of the metric.
     pub kind: Kind,
-    /// What it counts or measures.
+    /// Unit.
     pub unit: &'static str,
-    /// A sentence for who reads it.
+    /// Help text.
     pub help: &'static str,
-    /// What tells its series apart, beside what a scrape adds.
+    /// Labels, besides those that a scrape adds.
     pub labels: &'static [Label],
 }
 
-/// How a metric moves.
+/// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Only up, and to 0 with a restart.
+    /// Increases only; a restart resets it.
     Counter,
-    /// Up and down.
+    /// Goes up and down.
     Gauge,
-    /// How many were at most each of these, in seconds.
+    /// Upper bounds of the buckets, in seconds.
     Histogram(&'static [f64]),
 }
 
-/// A label and the closed set of its values.
+/// A label with its closed set of values.
 #[derive(Debug, Clone, Copy)]
 pub struct Label {
-    /// Its name.
+    /// Name of the label.
     pub name: &'static str,
-    /// Its values.
+    /// All values.
     pub values: fn() -> Vec<&'static str>,
 }
 
 const RESULT: Label = Label { name: "result", values: || vec!["ok", "error"] };
 const REASON: Label = Label { name: "reason", values: || Reason::ALL.iter().map(|reason| reason.as_str()).collect() };
-/// Those of [`crate::controller::error::Error::reason`].
-const EARLY: Label = Label {
+/// The reasons of `controller::error::Error`.
+const ERROR_REASON: Label = Label {
     name: "reason",
     values: || [Reason::ApplyFailed, Reason::NameConflict, Reason::QuotaExceeded].map(Reason::as_str).to_vec(),
 };
@@ -52,7 +52,7 @@ const AVAILABLE: Label = Label { name: "available", values: || vec!["true", "fal
 const LEASE: Label = Label { name: "result", values: || vec!["held", "other", "error"] };
 const VERSION: Label = Label { name: "version", values: || vec![env!("CARGO_PKG_VERSION")] };
 
-/// The kinds of objects that the operator writes.
+/// The kinds that the operator writes.
 const WRITTEN: [&str; 13] = [
     "ConfigMap",
     "HorizontalPodAutoscaler",
@@ -69,10 +69,11 @@ const WRITTEN: [&str; 13] = [
     "StatefulSet",
 ];
 
-/// What the API server is asked for; `other` is what is no resource, such as its version.
+/// Verbs of requests to the API server; `other` is a request for no resource, such as the version.
 pub(crate) const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "other"];
 
-/// How the API server answers: those that tell something by themselves, then all others of their hundred. `none` is no answer.
+/// Status codes of the API server: those with a meaning of their own, then all others by their
+/// class. `none` means no response.
 pub(crate) const CODES: [&str; 9] = ["2xx", "3xx", "4xx", "403", "404", "409", "429", "5xx", "none"];
 
 macro_rules! catalogue {
@@ -83,36 +84,37 @@ macro_rules! catalogue {
                 Metric { name: $name, kind: $kind, unit: $unit, help: $help, labels: &[$($label),*] };
         )+
 
-        /// Every metric of the operator but those of its process, which are as those of a node.
+        /// Every metric of the operator, except the process metrics, which are the same as a
+        /// node's.
         pub const ALL: &[Metric] = &[$($id),+];
     };
 }
 
 catalogue! {
     CLUSTERS = "chat_operator_clusters", Kind::Gauge, "ChatClusters", [AVAILABLE],
-        "ChatClusters, by whether clients find a node.";
+        "ChatClusters, by whether at least one node accepts clients.";
     TURNS = "chat_operator_turns_total", Kind::Counter, "events", [REASON],
-        "Times a condition of a ChatCluster turned to a reason that is worth an Event.";
+        "Conditions of ChatClusters that changed to a reason published as an Event.";
     RECONCILES = "chat_operator_reconcile_duration_seconds",
         Kind::Histogram(&[0.005, 0.02, 0.1, 0.5, 2.0, 10.0]), "seconds", [RESULT],
-        "How long one look at a ChatCluster took, and how it ended.";
-    ERRORS = "chat_operator_reconcile_errors_total", Kind::Counter, "looks", [EARLY],
-        "Looks at a ChatCluster that ended early, by reason; each is tried again.";
-    RUNNING = "chat_operator_reconciles_running", Kind::Gauge, "looks", [],
-        "Looks at ChatClusters that are going on, at most 8.";
+        "Duration of reconciliations, by result.";
+    ERRORS = "chat_operator_reconcile_errors_total", Kind::Counter, "reconciliations", [ERROR_REASON],
+        "Reconciliations that ended with an error, by reason. Each is retried.";
+    RUNNING = "chat_operator_reconciles_running", Kind::Gauge, "reconciliations", [],
+        "Reconciliations in progress, at most 8.";
     RETRYING = "chat_operator_clusters_retrying", Kind::Gauge, "ChatClusters", [],
-        "ChatClusters whose last look ended early: the queue of those that are tried again.";
+        "ChatClusters that wait for a retry because their last reconciliation failed.";
     WRITES = "chat_operator_writes_total", Kind::Counter, "objects", [KIND, WRITE],
-        "Objects written to the API server; at rest, none.";
+        "Objects written to the API server, by kind and verb. Constant while nothing changes.";
     REQUESTS = "chat_operator_api_requests_total", Kind::Counter, "requests", [VERB, CODE],
-        "Requests to the API server, by how it answered.";
+        "Requests to the API server, by verb and status code.";
     REQUEST_DURATION = "chat_operator_api_request_duration_seconds",
         Kind::Histogram(&[0.005, 0.02, 0.1, 0.5, 2.0, 10.0]), "seconds", [VERB],
-        "How long the API server took to begin its answer.";
+        "Time until the API server starts its response, by verb.";
     LEADER = "chat_operator_leader", Kind::Gauge, "", [],
-        "Whether this replica is the one that works.";
+        "1 if this replica is the leader, otherwise 0.";
     LEASE_ATTEMPTS = "chat_operator_lease_attempts_total", Kind::Counter, "attempts", [LEASE],
-        "Attempts to get or renew the Lease: this replica holds it, another does, or it can't be asked for.";
+        "Attempts to acquire or renew the Lease, by result: this replica holds it, another does, or the API server did not answer.";
     BUILD_INFO = "chat_operator_build_info", Kind::Gauge, "", [VERSION],
-        "1, and of which version the operator is.";
+        "Always 1; the label is the operator's version.";
 }

@@ -1,4 +1,4 @@
-//! Counts what the API server is asked, by verb, and how it answers.
+//! Counts and times requests to the API server.
 
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use tower::{Layer, Service};
 
 use super::Metrics;
 
-/// Counts into these metrics whatever goes through it.
+/// A layer that counts the requests of a client.
 #[derive(Clone)]
 pub struct CountRequests(pub Metrics);
 
@@ -22,7 +22,7 @@ impl<S> Layer<S> for CountRequests {
     }
 }
 
-/// What is counted.
+/// The counted service.
 #[derive(Clone)]
 pub struct CountedService<S> {
     service: S,
@@ -58,7 +58,7 @@ where
     }
 }
 
-/// The verb of Kubernetes for a request.
+/// The Kubernetes verb of a request.
 fn verb(method: &Method, uri: &Uri) -> &'static str {
     let mut parts = uri.path().trim_matches('/').split('/');
     let below = match parts.next() {

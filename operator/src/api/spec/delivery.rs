@@ -1,25 +1,26 @@
-//! What an acknowledged message survives.
+//! Durability of acknowledged messages.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What an acknowledged message survives.
+/// Durability of acknowledged messages.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, x_kube(cel))]
 #[x_kube(
     validation = Rule::new("self.durability == 'Replica' || self.replicas == 1")
-        .message("only with the durability Replica are replicas waited for: set durability to Replica, or leave replicas away")
+        .message("replicas is valid only with the durability Replica: set durability to Replica, or omit replicas")
         .field_path(".replicas"),
 )]
 pub struct Delivery {
-    /// What is waited for before a message is acknowledged. What falls short of it is answered with `unavailable`,
-    /// and sent again by the client under its nonce.
+    /// What the nodes wait for before they acknowledge a message. A message for which this fails is
+    /// answered with `unavailable`; clients send it again with the same nonce.
     #[serde(default)]
     pub durability: Durability,
-    /// With the durability Replica, how many replicas have to have it. For a failover that loses nothing, as many as make most of
-    /// all copies with the primary (1 of 2 replicas, 2 of 3 or 4), and min-replicas-to-write set in Redis.
+    /// Number of replicas that must hold a message before it is acknowledged; with durability
+    /// Replica only. For a failover without loss, choose a majority of all copies together with the
+    /// primary (1 of 2 replicas, 2 of 3 or 4), and set `min-replicas-to-write` in Redis.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 1, max = 9))]
     pub replicas: i32,
@@ -31,21 +32,22 @@ impl Default for Delivery {
     }
 }
 
-/// What is waited for.
+/// What a node waits for before it acknowledges a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Durability {
-    /// That Redis has it in its memory: it survives what Redis itself survives.
+    /// Redis holds the message in memory. The message survives whatever Redis itself survives.
     #[default]
     Memory,
-    /// That it is in Redis' append-only file, on the disk: it survives a crash of Redis and of its machine. An external Redis
-    /// needs `appendonly yes`, and Redis 7.2 or `appendfsync always`; a managed one is set up so.
+    /// The message is in Redis' append-only file, on disk. It survives a crash of Redis and of its
+    /// machine. An external Redis requires `appendonly yes`, and either Redis 7.2 or `appendfsync
+    /// always`. The operator configures a managed Redis.
     Aof,
-    /// That replicas have it: it survives the loss of the primary.
+    /// Replicas hold the message. It survives the loss of the primary.
     Replica,
 }
 
 impl Durability {
-    /// The word that the server knows it by.
+    /// The value of the server's option `--durability`.
     #[must_use]
     pub fn as_option(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! How the chat is reached.
+//! How clients reach the chat.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,40 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A Service, and perhaps an Ingress before it.
+/// How clients reach the chat: a Service, and an optional Ingress.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exposure {
-    /// The Service of the nodes.
+    /// Service of the nodes.
     pub service: Service,
-    /// The Ingress before it. Absent: there is none.
+    /// Ingress in front of the Service. If unset, the operator creates no Ingress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
 }
 
-/// The Service of the nodes.
+/// Service of the nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
-    /// Its type. Long-polling clients need an Ingress before it that sends a session to one node.
+    /// Type of the Service. Long-polling clients require an Ingress with sticky sessions.
     #[serde(rename = "type")]
     pub type_: ServiceType,
 }
 
-/// The type of a Service.
+/// Type of a Service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
-    /// Within the cluster.
+    /// Reachable within the Kubernetes cluster.
     #[default]
     ClusterIP,
-    /// On a port of every machine.
+    /// Reachable on a port of every Kubernetes node.
     NodePort,
-    /// Behind a load balancer of the cloud.
+    /// Reachable through a cloud provider's load balancer.
     LoadBalancer,
 }
 
 impl ServiceType {
-    /// The word as the Service's spec has it.
+    /// The value in a Service spec.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,21 +50,21 @@ impl ServiceType {
     }
 }
 
-/// An Ingress for a controller that reads the annotations of ingress-nginx.
+/// Ingress for a controller that supports the annotations of ingress-nginx.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, x_kube(cel))]
 #[x_kube(
     validation = Rule::new("self.annotations.all(key, !key.contains('snippet'))")
-        .message("snippet annotations put text into the proxy's own configuration: they are refused")
+        .message("snippet annotations are not allowed: they add text to the proxy's configuration")
         .field_path(".annotations"),
 )]
 pub struct Ingress {
-    /// The class, which says what controller serves it.
+    /// Name of the IngressClass.
     #[serde(default = "default_class")]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: String,
-    /// The names under which the chat is reached.
+    /// Host names of the chat. The first one without a wildcard is the endpoint in the status.
     #[schemars(
         length(min = 1, max = 20),
         inner(
@@ -73,14 +73,14 @@ pub struct Ingress {
         )
     )]
     pub hosts: Vec<String>,
-    /// How a session stays on one node. Long-polling can't do without.
+    /// Sticky sessions. Required for long-polling clients.
     #[serde(default)]
     pub sticky: Sticky,
-    /// The certificate. Absent: plain HTTP.
+    /// TLS certificate. If unset, the Ingress serves plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Further annotations. They have the last word. A value has one line, as it ends up in the proxy's
-    /// own configuration.
+    /// Additional annotations; they override the operator's. A value must be a single line, because
+    /// the proxy copies it into its configuration.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 50, "additionalProperties" = {"type": "string", "maxLength": 4096, "pattern": "^[^\\r\\n]*$"}))]
     pub annotations: BTreeMap<String, String>,
@@ -90,16 +90,16 @@ fn default_class() -> String {
     "nginx".into()
 }
 
-/// How a session stays on one node.
+/// Sticky sessions: all requests of a session reach the same node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Sticky {
-    /// By what.
+    /// How the proxy recognizes a session.
     pub mode: StickyMode,
-    /// The cookie's name.
+    /// Name of the cookie.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub cookie_name: String,
-    /// How long the browser keeps it.
+    /// Maximum age of the cookie, in seconds.
     #[schemars(range(min = 1, max = 31_536_000))]
     pub max_age_seconds: i32,
 }
@@ -110,21 +110,21 @@ impl Default for Sticky {
     }
 }
 
-/// By what a session stays on one node.
+/// How the proxy recognizes a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StickyMode {
-    /// A cookie of the proxy.
+    /// By a cookie that the proxy sets.
     Cookie,
-    /// The client's address. It takes one that the proxy sees as it is: behind a Service or load
-    /// balancer that puts its own in its place, all clients go to one node.
+    /// By the client's address. The proxy must see the real address: behind a Service or load
+    /// balancer that replaces it, all clients reach the same node.
     ClientIP,
 }
 
-/// A certificate.
+/// A TLS certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// A Secret of the type `kubernetes.io/tls`.
+    /// Name of a Secret of type `kubernetes.io/tls`.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 }

@@ -1,4 +1,4 @@
-//! What is said of the nodes' pods beside their image.
+//! Settings of the nodes' pods other than their image.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,55 +7,56 @@ use k8s_openapi::api::core::v1::{Affinity, EnvVar, Toleration, TopologySpreadCon
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What is said of the nodes' pods.
+/// Settings of the nodes' pods.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
-    /// What a pod asks for. Where nothing is said, 250m of CPU and 256Mi of memory.
+    /// Resource requests and limits. The default requests are 250m CPU and 256Mi memory.
     pub resources: Resources,
-    /// On which machines they run.
+    /// Node selector of the pods.
     #[schemars(extend("maxProperties" = 50))]
     pub node_selector: BTreeMap<String, String>,
-    /// What they bear.
+    /// Tolerations of the pods.
     #[schemars(length(max = 50))]
     pub tolerations: Vec<Toleration>,
-    /// What they like to be near to, and far from.
+    /// Affinity of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How they spread. Empty: over zones and machines, as far as that goes.
+    /// Topology spread constraints of the pods. If empty, pods spread across zones and Kubernetes
+    /// nodes where possible.
     #[schemars(
         length(max = 10),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"])
     )]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Their priority class.
+    /// Name of the pods' PriorityClass.
     #[schemars(length(max = 253))]
     pub priority_class_name: String,
-    /// Further environment variables. Those that the operator sets can't be among them. When a Secret or
-    /// ConfigMap changes that one refers to, the pods are not replaced.
+    /// Additional environment variables. Variables that the operator sets are rejected. A change in
+    /// a Secret or ConfigMap that a variable refers to does not replace the pods.
     #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub extra_env: Vec<EnvVar>,
-    /// Further annotations.
+    /// Additional annotations of the pods.
     #[schemars(extend("maxProperties" = 50))]
     pub annotations: BTreeMap<String, String>,
-    /// Further labels. Those that the operator sets win.
+    /// Additional labels of the pods. Labels that the operator sets take precedence.
     #[schemars(extend("maxProperties" = 50))]
     pub labels: BTreeMap<String, String>,
 }
 
-/// What a container asks for, and may use at most.
+/// Resource requests and limits of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Resources {
-    /// What is set aside for it.
+    /// Resources reserved for the container.
     #[schemars(extend("maxProperties" = 20))]
     pub requests: BTreeMap<String, Amount>,
-    /// What it can't exceed.
+    /// Resources that the container can't exceed.
     #[schemars(extend("maxProperties" = 20))]
     pub limits: BTreeMap<String, Amount>,
 }
 
-/// A quantity, such as `500m` or `2Gi`; or a bare whole number, as everyone writes `cpu: 2`.
+/// A quantity, such as `500m` or `2Gi`. A bare integer is valid too, as in `cpu: 2`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Amount(pub String);
 

@@ -1,4 +1,4 @@
-//! The Redis that the nodes share.
+//! Redis that the nodes share.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use super::pod::Resources;
 
 pub mod external;
 
-/// Exactly one of the two.
+/// Redis that the nodes share. Exactly one of `managed` and `external` must be set.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, x_kube(cel))]
@@ -17,28 +17,28 @@ pub mod external;
     validation = Rule::new("has(self.managed) != has(self.external)")
         .message("set exactly one of redis.managed and redis.external"),
     validation = Rule::new("has(self.managed) == has(oldSelf.managed)")
-        .message("redis can't change between managed and external: what was said so far would be lost; make another ChatCluster"),
+        .message("redis can't change between managed and external: the messages so far would be lost; create another ChatCluster"),
 )]
 pub struct Redis {
-    /// One that the operator runs: a single Redis with an append-only file.
+    /// Redis managed by the operator: a single instance with an append-only file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<Managed>,
-    /// One that is there.
+    /// Existing Redis that the operator does not manage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
 }
 
-/// A single Redis with an append-only file.
+/// Redis managed by the operator: a single instance with an append-only file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Managed {
-    /// The whole name of its image, which needs redis-server, redis-cli, sh and grep.
+    /// Container image, with tag or digest. It must contain redis-server, redis-cli, sh and grep.
     #[schemars(length(min = 1, max = 384))]
     pub image: String,
-    /// Where its file is.
+    /// Volume of the append-only file.
     pub persistence: Persistence,
-    /// What its pod asks for. With a limit of memory, Redis uses at most 60 % of it: rewriting the
-    /// file may for a while need as much again.
+    /// Resource requests and limits of the Redis container. With a memory limit, Redis uses at most
+    /// 60 % of it: a rewrite of the append-only file may temporarily need as much again.
     pub resources: Resources,
 }
 
@@ -52,28 +52,28 @@ impl Default for Managed {
     }
 }
 
-/// Where the append-only file is.
+/// Volume of the append-only file.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, x_kube(cel))]
 #[x_kube(
     validation = Rule::new("self.size == oldSelf.size")
-        .message("the size of a volume that is there can't be changed here")
+        .message("size can't be changed: resize the PersistentVolumeClaim instead")
         .field_path(".size"),
     validation = Rule::new("self.storageClassName == oldSelf.storageClassName")
-        .message("the storage class of a volume that is there can't be changed")
+        .message("storageClassName can't be changed")
         .field_path(".storageClassName"),
 )]
 pub struct Persistence {
-    /// The volume's size.
+    /// Size of the volume. Immutable.
     #[serde(default = "default_size")]
     #[schemars(length(min = 1, max = 20), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"))]
     pub size: String,
-    /// Its class; empty: the cluster's default.
+    /// Name of the StorageClass. If empty, the default StorageClass applies. Immutable.
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub storage_class_name: String,
-    /// Whether the volume stays when the ChatCluster is deleted.
+    /// Keep the volume when the ChatCluster is deleted.
     #[serde(default = "default_retain")]
     pub retain_on_delete: bool,
 }

@@ -1,20 +1,21 @@
-//! How nodes are replaced and taken away.
+//! Rolling updates and drains of the nodes.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// How a change of the pods is carried out.
+/// Rolling update of the nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
-    /// How many pods there may be beyond spec.replicas while they are replaced: a number, or a share of
-    /// spec.replicas such as 25%. With fewer than all, the first new pods bear more than the last.
+    /// Maximum number of pods above the desired number during a rollout, as a number or a
+    /// percentage such as `25%`. Below 100 %, the first new pods carry more clients than the last
+    /// ones.
     pub max_surge: Surge,
 }
 
-/// A number of pods, or a share of those that are asked for.
+/// A number of pods, or a percentage of the desired number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Surge(pub String);
 
@@ -25,7 +26,7 @@ impl Default for Surge {
 }
 
 impl Surge {
-    /// How many pods that is where so many are asked for: one at least, or nothing could be replaced.
+    /// The number of pods for this many replicas: at least one, or no pod could be replaced.
     #[must_use]
     pub fn of(&self, replicas: usize) -> usize {
         let number = |text: &str| text.parse::<usize>().unwrap_or(usize::MAX);
@@ -63,17 +64,18 @@ impl JsonSchema for Surge {
     }
 }
 
-/// How a node hands its clients over before it goes.
+/// How a node hands its clients over to other nodes before it is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Drain {
-    /// Within how many seconds all of them are, however many.
+    /// Deadline for handing over all sockets of a node, in seconds.
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout_seconds: i32,
-    /// How many a second one node does.
+    /// Sockets that one node hands over per second.
     #[schemars(range(min = 1, max = 100_000))]
     pub connections_per_second: i32,
-    /// How many a second all nodes together do: so many nodes are drained at a time as this allows.
+    /// Sockets that all nodes together hand over per second: the reconnect budget. The operator
+    /// drains as many nodes at a time as the budget allows, at least one.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_reconnects_per_second: i32,
 }

@@ -1,19 +1,20 @@
-//! Where it is told what becomes of messages.
+//! Distributed tracing with OpenTelemetry.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where it is told what becomes of messages, by OpenTelemetry.
+/// Distributed tracing with OpenTelemetry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tracing {
-    /// The collector, such as `http://otel-collector.monitoring:4317`: OTLP over gRPC, without TLS. Empty: nothing is told.
+    /// Endpoint of the OpenTelemetry collector, such as `http://otel-collector.monitoring:4317`:
+    /// OTLP over gRPC, without TLS. If empty, the nodes export no traces.
     #[schemars(
         length(max = 255),
         regex(pattern = r"^(http://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[1-9][0-9]{0,4})?)?$")
     )]
     pub otlp_endpoint: String,
-    /// How many of the messages that come in are followed, from 0 to 1.
+    /// Fraction of messages to trace, from 0 to 1.
     #[schemars(length(max = 8), regex(pattern = r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"))]
     pub sample_ratio: String,
 }
@@ -25,10 +26,7 @@ impl Default for Tracing {
 }
 
 impl Tracing {
-    /// The port of the collector, if there is one.
-    ///
-    /// # Errors
-    /// It is none.
+    /// Port of the collector, if tracing is enabled.
     pub fn port(&self) -> Result<Option<u16>, std::num::ParseIntError> {
         let Some(authority) = self.otlp_endpoint.strip_prefix("http://") else { return Ok(None) };
         match authority.rsplit_once(':') {

@@ -173,9 +173,9 @@ fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
         format!("{:?}", with(secrets).unwrap_err())
     };
     let said = missing(|secrets| secrets.ca = None);
-    assert!(said.contains("SecretNotFound") && said.contains("tls.caSecretRef: there is no Secret ca"), "{said}");
+    assert!(said.contains("SecretNotFound") && said.contains("tls.caSecretRef: Secret ca does not exist"), "{said}");
     let said = missing(|secrets| secrets.client_certificate = Some(Default::default()));
-    assert!(said.contains("SecretKeyNotFound") && said.contains("nothing under tls.crt"), "{said}");
+    assert!(said.contains("SecretKeyNotFound") && said.contains("no value for key tls.crt"), "{said}");
 }
 
 #[test]

@@ -118,22 +118,28 @@ fn limit(
 ) -> (Reason, String) {
     let (min, max) = (autoscaling.min_replicas, autoscaling.max_replicas);
     if requested > max {
-        return (Reason::AtMaxReplicas, format!("more nodes are asked for than spec.autoscaling.maxReplicas, {max}"));
+        return (
+            Reason::AtMaxReplicas,
+            format!("more nodes are requested than spec.autoscaling.maxReplicas allows ({max})"),
+        );
     }
     if let (Some(pod), Some(_)) = (&sockets.unreported, by_connections) {
-        let message = format!("pod {pod} does not say how many sockets it has; no node is taken away until it does");
+        let message = format!("pod {pod} does not report its number of sockets; scale-down is suspended until it does");
         return (Reason::MetricsMissing, message);
     }
     if rollout_in_progress {
-        let message = "pods are being replaced; no node is taken away until that is through";
+        let message = "a rollout is in progress; scale-down is suspended until it is complete";
         return (Reason::RolloutInProgress, message.into());
     }
     if let Some(fewer) = by_connections.and_then(|by| by.fewer.as_ref()) {
         let (nodes, since) = (fewer.replicas, fewer.since.0);
-        return (Reason::Stabilizing, format!("{nodes} nodes have been enough since {since}: not yet for long enough"));
+        return (
+            Reason::Stabilizing,
+            format!("{nodes} nodes have been enough since {since}, less than the stabilization window"),
+        );
     }
     if requested < min {
-        return (Reason::AtMinReplicas, format!("fewer nodes are asked for than spec.autoscaling.minReplicas, {min}"));
+        return (Reason::AtMinReplicas, format!("fewer nodes are requested than spec.autoscaling.minReplicas ({min})"));
     }
     (Reason::WithinLimits, String::new())
 }

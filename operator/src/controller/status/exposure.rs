@@ -10,14 +10,14 @@ use crate::controller::names::Names;
 /// Whether the chat is reached under its address.
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(service) = observed.service else {
-        return Finding::new("Unknown", Reason::Unknown, "there is no Service yet");
+        return Finding::new("Unknown", Reason::Unknown, "the Service does not exist yet");
     };
     if let Some(spec) = &observed.cluster.spec.exposure.ingress {
         if !observed.certificate_exists {
             let name = spec.tls.as_ref().map(|tls| tls.secret_name.as_str()).unwrap_or_default();
             return Finding::no(
                 Reason::SecretNotFound,
-                format!("spec.exposure.ingress.tls: there is no Secret {name}"),
+                format!("spec.exposure.ingress.tls: Secret {name} does not exist"),
             );
         }
         let addresses = observed
@@ -29,7 +29,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
         } else {
             Finding::no(
                 Reason::IngressPending,
-                format!("no controller of the class {} has taken the Ingress yet", spec.class_name),
+                format!("no ingress controller of class {} has admitted the Ingress yet", spec.class_name),
             )
         };
     }

@@ -16,12 +16,12 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     ];
     let wanted: Vec<_> = wanted.into_iter().filter(|(asked, ..)| *asked == Installed::Auto).collect();
     if wanted.is_empty() {
-        return Finding::no(Reason::MonitoringDisabled, "spec.monitoring asks for nothing");
+        return Finding::no(Reason::MonitoringDisabled, "spec.monitoring disables all objects");
     }
     match wanted.iter().find(|(_, installed, _)| !installed) {
         Some((.., kind)) => Finding::no(
             Reason::PrometheusOperatorMissing,
-            format!("there is no {kind} in this cluster, so none is made; it is looked for again by itself"),
+            format!("the CRD of {kind} is not installed; the operator checks again every minute"),
         ),
         None => Finding::yes(Reason::MonitorsApplied, ""),
     }

@@ -67,9 +67,9 @@ pub(super) fn revision(observed: &Observed<'_>) -> Option<String> {
 /// Whether clients find a node; if not, the first of `why` that knows a reason gives it.
 pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding {
     let Counts { desired, ready, .. } = Counts::of(observed);
-    let words = format!("{ready} of {desired} nodes take clients");
+    let message = format!("{ready} of {desired} nodes accept clients");
     if ready > 0 {
-        return Finding::yes(Reason::NodesReady, words);
+        return Finding::yes(Reason::NodesReady, message);
     }
     if desired == 0 {
         return Finding::no(Reason::ScaledToZero, "spec.replicas is 0");
@@ -86,26 +86,26 @@ pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding 
     };
     match cause {
         Some(cause) => Finding::no(cause.reason, cause.message.clone()),
-        None => Finding::no(Reason::NoNodeReady, words),
+        None => Finding::no(Reason::NoNodeReady, message),
     }
 }
 
 /// Whether a change is on its way.
 pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
     if observed.replica_set.is_none() {
-        return Finding::new("Unknown", Reason::Unknown, "there are no pods yet");
+        return Finding::new("Unknown", Reason::Unknown, "no pods exist yet");
     }
     if is_complete(observed) {
         return Finding::no(Reason::RolloutComplete, "");
     }
     let Counts { desired, ready, updated, old, draining, .. } = Counts::of(observed);
-    let words = format!(
-        "{updated} of {desired} pods are as asked for, {old} of an earlier kind are left, {draining} too many, {ready} take clients"
+    let message = format!(
+        "{updated} of {desired} pods are updated, {ready} accept clients, {old} old pods remain, {draining} surplus pods drain"
     );
     if ready < desired && is_stalled(observed) {
-        return Finding::no(Reason::RolloutStalled, words);
+        return Finding::no(Reason::RolloutStalled, message);
     }
-    Finding::yes(Reason::RollingOut, words)
+    Finding::yes(Reason::RollingOut, message)
 }
 
 /// Whether no node has come for long, and none is about to make room for one.
@@ -122,10 +122,10 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     if let Some(error) = observed.apply_error {
         return Finding::yes(error.reason(), error.to_string());
     }
-    if let Some((reason, words)) =
+    if let Some((reason, message)) =
         pods::failure(observed.node_pods, &observed.now).or_else(|| pods::failure(observed.redis_pods, &observed.now))
     {
-        return Finding::yes(reason, words);
+        return Finding::yes(reason, message);
     }
     let conditions = observed.replica_set.and_then(|set| set.status.as_ref()?.conditions.as_ref());
     if let Some(failure) = conditions
@@ -133,24 +133,24 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
         .flatten()
         .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
     {
-        let words = failure.message.clone().unwrap_or_default();
-        let quota = words.contains("exceeded quota");
-        return Finding::yes(if quota { Reason::QuotaExceeded } else { Reason::PodsRefused }, words);
+        let message = failure.message.clone().unwrap_or_default();
+        let quota = message.contains("exceeded quota");
+        return Finding::yes(if quota { Reason::QuotaExceeded } else { Reason::PodsRefused }, message);
     }
     let Counts { desired, ready, .. } = Counts::of(observed);
     if is_complete(observed) && ready < desired {
-        return Finding::yes(Reason::NodesMissing, format!("{ready} of {desired} nodes take clients"));
+        return Finding::yes(Reason::NodesMissing, format!("{ready} of {desired} nodes accept clients"));
     }
     Finding::no(Reason::AsExpected, "")
 }
 
 /// Whether there may not be as many nodes as are asked for.
 pub(super) fn scaling_limited(observed: &Observed<'_>) -> Finding {
-    let (reason, words) = observed.desired.limit.clone();
+    let (reason, message) = observed.desired.limit.clone();
     match reason {
-        Reason::NotAutoscaled | Reason::WithinLimits => Finding::no(reason, words),
-        Reason::Unknown => Finding::new("Unknown", reason, words),
-        _ => Finding::yes(reason, words),
+        Reason::NotAutoscaled | Reason::WithinLimits => Finding::no(reason, message),
+        Reason::Unknown => Finding::new("Unknown", reason, message),
+        _ => Finding::yes(reason, message),
     }
 }
 
@@ -159,8 +159,8 @@ pub(super) fn drain_stalled(observed: &Observed<'_>) -> Finding {
     match observed.fleet.nodes.iter().find(|node| node.state == State::TimedOut) {
         None => Finding::no(Reason::DrainsComplete, ""),
         Some(node) => {
-            let words = format!("pod {}: it still had clients when its time to drain was over", node.name);
-            Finding::yes(Reason::DrainTimedOut, words)
+            let message = format!("pod {}: clients were left at the drain deadline", node.name);
+            Finding::yes(Reason::DrainTimedOut, message)
         }
     }
 }

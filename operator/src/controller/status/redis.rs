@@ -25,7 +25,7 @@ const SYMPTOMS: [(&str, Reason); 11] = [
 /// Whether the nodes can store.
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(redis) = &observed.cluster.spec.redis else {
-        return Finding::yes(Reason::Embedded, "the chat is in its pod's memory, and gone with it");
+        return Finding::yes(Reason::Embedded, "the chat is in the memory of its pod and is lost when the pod ends");
     };
     let symptom = symptom(&messages(observed));
     // That a managed one is away shows better in its pod.
@@ -43,7 +43,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     if observed.fleet.non_terminating().any(|node| node.ready) {
         Finding::yes(Reason::RedisAnswers, "")
     } else {
-        Finding::new("Unknown", Reason::Unknown, "no node has said yet")
+        Finding::new("Unknown", Reason::Unknown, "no node has reported yet")
     }
 }
 
@@ -68,10 +68,10 @@ fn managed(observed: &Observed<'_>, class: Option<&str>) -> Finding {
     }
     if !observed.storage_class_exists {
         let class = class.unwrap_or_default();
-        return Finding::no(Reason::StorageClassNotFound, format!("there is no StorageClass {class}"));
+        return Finding::no(Reason::StorageClassNotFound, format!("StorageClass {class} does not exist"));
     }
     match pods::failure(observed.redis_pods, &observed.now) {
         Some((reason, words)) => Finding::no(reason, words),
-        None => Finding::no(Reason::RedisStarting, "its pod is not ready"),
+        None => Finding::no(Reason::RedisStarting, "the Redis pod is not ready"),
     }
 }

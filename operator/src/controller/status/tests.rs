@@ -167,7 +167,7 @@ fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
         assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
         assert_eq!(said(&status, ConditionType::Available), ("False", "ContainerCrashing"));
         let message = &status.conditions[0].message;
-        assert_eq!(message, "pod chat-x: container chat-server ended with code 2: no such option");
+        assert_eq!(message, "pod chat-x: container chat-server exited with code 2: no such option");
     }
 }
 

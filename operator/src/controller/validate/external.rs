@@ -80,10 +80,10 @@ fn credentials(field: &str, spec: &Credentials, data: Option<&Data>) -> Result<V
 fn value(field: &str, data: Option<&Data>, secret: &str, key: &str) -> Result<Vec<u8>, SpecError> {
     let data = data.ok_or_else(|| SpecError {
         reason: Reason::SecretNotFound,
-        message: format!("{field}: there is no Secret {secret}"),
+        message: format!("{field}: Secret {secret} does not exist"),
     })?;
     data.get(key).filter(|value| !value.is_empty()).cloned().ok_or_else(|| SpecError {
         reason: Reason::SecretKeyNotFound,
-        message: format!("{field}: the Secret {secret} has nothing under {key}"),
+        message: format!("{field}: Secret {secret} has no value for key {key}"),
     })
 }
