@@ -11,6 +11,7 @@ use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
 use chat_server::service::rooms::Rooms;
+use chat_server::store::Stores;
 use chat_server::store::redis::{Durability, RedisConfig, RedisStore};
 use server::Server;
 
@@ -90,8 +91,8 @@ async fn measured(case: Case, under_way: usize) -> String {
     }
     let config = RedisConfig::new(&primary.url());
     // Who joins need not wait for what is measured.
-    let (broker, _heard) = RedisStore::connect(config.clone()).await.unwrap();
-    let rooms = Rooms::new(Arc::new(broker));
+    let (store, _received) = RedisStore::connect(config.clone()).await.unwrap();
+    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
     let mut talks = Vec::new();
     let mut ids = Vec::new();
     for number in 0..under_way {
@@ -107,8 +108,8 @@ async fn measured(case: Case, under_way: usize) -> String {
         talks.push((person, room));
     }
     let config = RedisConfig { durability: case.durability, durability_replicas: case.replicas.1, ..config };
-    let (broker, _heard) = RedisStore::connect(config).await.unwrap();
-    let rooms = Rooms::new(Arc::new(broker));
+    let (store, _received) = RedisStore::connect(config).await.unwrap();
+    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
     talk(&rooms, &talks, FOR[0], "w").await;
     let cpu = || -> Vec<f64> { std::iter::once(&primary).chain(&replicas).map(cpu_seconds).collect() };
     let (before, begun) = (cpu(), Instant::now());

@@ -14,7 +14,7 @@ use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
 use chat_server::service::rooms::{Access, Rooms};
 use chat_server::store::redis::{RedisConfig, RedisStore};
-use chat_server::store::{Bus, BusEvent, Retention, Topic};
+use chat_server::store::{Bus, BusEvent, Retention, Stores, Topic};
 use server::Server;
 use tokio::sync::mpsc::Receiver;
 
@@ -103,9 +103,9 @@ fn round(case: Case) -> Cost {
 async fn measured(case: Case) -> Cost {
     let server = Server::start();
     server.ask(&format!("CONFIG SET appendonly {}", if case.append_only { "yes" } else { "no" }));
-    let (broker, _heard) = connect(&server, case.retention).await;
+    let (store, _received) = connect(&server, case.retention).await;
     let people: Vec<User> = (0..PEOPLE).map(user).collect();
-    let rooms = Rooms::new(Arc::new(broker));
+    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
     let mut ids = Vec::new();
     for number in 0..case.rooms {
         let name = Name::parse(&format!("Room {number}")).unwrap();
@@ -118,11 +118,11 @@ async fn measured(case: Case) -> Cost {
     }
     let topics: Vec<Topic> = ids.iter().cloned().map(Topic::Room).collect();
     for _ in 0..case.nodes {
-        let (node, mut heard) = connect(&server, case.retention).await;
+        let (node, mut received) = connect(&server, case.retention).await;
         node.subscribe(&topics).await.unwrap();
         tokio::spawn(async move {
             let _node = node;
-            while heard.recv().await.is_some() {}
+            while received.recv().await.is_some() {}
         });
     }
     let ids: Arc<[RoomId]> = ids.into();

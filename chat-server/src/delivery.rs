@@ -18,7 +18,7 @@ use crate::domain::rate_limit::{Bucket, Rate};
 use crate::fault_injection::{self, Fault};
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::{Followed, Traces};
-use crate::store::{BusEvent, Entry, Notice, Signal, Store, StoreError, Topic};
+use crate::store::{Bus, BusEvent, Entry, FieldStore, LogStore, Notice, Signal, StoreError, Stores, Topic};
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::event::Event;
 use clock::Clock;
@@ -130,7 +130,9 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     node: NodeId,
-    broker: Arc<dyn Store>,
+    log: Arc<dyn LogStore>,
+    fields: Arc<dyn FieldStore>,
+    bus: Arc<dyn Bus>,
     metrics: Metrics,
     traces: Traces,
     rate: Rate,
@@ -149,10 +151,13 @@ struct Inner {
 impl Hub {
     /// A hub without rooms and people.
     #[must_use]
-    pub fn new(node: NodeId, broker: Arc<dyn Store>, metrics: Metrics, traces: Traces, rate: Rate) -> Self {
+    pub fn new(node: NodeId, stores: &Stores, metrics: Metrics, traces: Traces, rate: Rate) -> Self {
+        let Stores { log, fields, bus, .. } = stores.clone();
         Self(Arc::new(Inner {
             node,
-            broker,
+            log,
+            fields,
+            bus,
             metrics,
             traces,
             rate,
@@ -214,7 +219,7 @@ impl Hub {
     pub async fn hear(&self, user: &UserId) -> Result<(), StoreError> {
         let mut heard = self.shard(user).lock().await;
         if !heard.contains(user) {
-            self.0.broker.subscribe(&[Topic::User(user.clone())]).await?;
+            self.0.bus.subscribe(&[Topic::User(user.clone())]).await?;
             heard.insert(user.clone());
         }
         Ok(())
@@ -256,7 +261,7 @@ impl Hub {
             };
         }
         if heard.remove(&user)
-            && let Err(error) = self.0.broker.unsubscribe(&[Topic::User(user)]).await
+            && let Err(error) = self.0.bus.unsubscribe(&[Topic::User(user)]).await
         {
             tracing::debug!(%error, "a person could not be let go of");
         }

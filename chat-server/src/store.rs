@@ -5,6 +5,8 @@
 //! entries, and a channel on which subscribers hear each new entry and each signal. A [`Commit`]
 //! changes fields and appends to the log in one step that nobody can see half of.
 
+use std::sync::Arc;
+
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 
 mod activity;
@@ -95,6 +97,42 @@ pub enum StoreError {
 pub trait Store: LogStore + FieldStore + ReadMarks + Bus + PresenceStore + ActivityStore + Health {}
 
 impl<T: LogStore + FieldStore + ReadMarks + Bus + PresenceStore + ActivityStore + Health> Store for T {}
+
+/// A store by its parts, so that each user takes those that it needs and a wrapper implements
+/// only those that it changes.
+#[derive(Clone)]
+pub struct Stores {
+    /// Logs, and commits.
+    pub log: Arc<dyn LogStore>,
+    /// Named fields.
+    pub fields: Arc<dyn FieldStore>,
+    /// How far people have read.
+    pub marks: Arc<dyn ReadMarks>,
+    /// Subscriptions and signals.
+    pub bus: Arc<dyn Bus>,
+    /// Who is connected.
+    pub presence: Arc<dyn PresenceStore>,
+    /// Usage analytics.
+    pub activity: Arc<dyn ActivityStore>,
+    /// Whether the store answers.
+    pub health: Arc<dyn Health>,
+}
+
+impl Stores {
+    /// The parts of one implementation.
+    #[must_use]
+    pub fn new<S: Store>(store: Arc<S>) -> Self {
+        Self {
+            log: store.clone(),
+            fields: store.clone(),
+            marks: store.clone(),
+            bus: store.clone(),
+            presence: store.clone(),
+            activity: store.clone(),
+            health: store,
+        }
+    }
+}
 
 /// A name for the life of a log that is about to begin.
 fn new_epoch() -> Result<crate::domain::position::Epoch, StoreError> {

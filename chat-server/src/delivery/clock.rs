@@ -44,7 +44,7 @@ impl Hub {
             ticks.tick().await;
             let (asked, begun) = (here(), Instant::now());
             let topic = Topic::Node(self.0.node.clone(), 0);
-            let there = match self.0.broker.fields(&topic, &[]).await {
+            let there = match self.0.fields.fields(&topic, &[]).await {
                 Ok(fields) => i64::try_from(fields.now).unwrap_or(i64::MAX),
                 Err(error) => {
                     tracing::debug!(%error, "the broker's clock could not be read");

@@ -162,9 +162,9 @@ impl Feed {
 
     /// Hears the room, then reads where its log is: in this order nothing falls between.
     async fn begin(&mut self) -> Result<(), StoreError> {
-        self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await?;
+        self.hub.0.bus.subscribe(std::slice::from_ref(&self.topic)).await?;
         let range = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
-        let slice = self.hub.0.broker.read(&self.topic, range).await?;
+        let slice = self.hub.0.log.read(&self.topic, range).await?;
         self.position = Position { epoch: slice.lineage.epoch.clone(), offset: slice.top };
         self.lineage = slice.lineage;
         Ok(())
@@ -185,13 +185,13 @@ impl Feed {
     async fn end(&self, mailbox: &mut mpsc::Receiver<Mail>) -> bool {
         // Let go first, end after: a new feed of this room can only subscribe once this one is
         // gone, so that the two can't undo each other's subscription.
-        if self.hub.0.broker.unsubscribe(std::slice::from_ref(&self.topic)).await.is_err() {
+        if self.hub.0.bus.unsubscribe(std::slice::from_ref(&self.topic)).await.is_err() {
             return false;
         }
         if self.hub.retire(&self.room, mailbox) {
             return true;
         }
-        if self.hub.0.broker.subscribe(std::slice::from_ref(&self.topic)).await.is_err() {
+        if self.hub.0.bus.subscribe(std::slice::from_ref(&self.topic)).await.is_err() {
             tracing::warn!("a room could not be heard again; trying on");
         }
         self.handle.missed.store(true, Ordering::Relaxed);
@@ -300,7 +300,7 @@ impl Feed {
         loop {
             let after = self.position.offset;
             let range = Range { after, before, limit: READ_AT_ONCE, keep: Keep::Oldest };
-            let slice = self.hub.0.broker.read(&self.topic, range).await?;
+            let slice = self.hub.0.log.read(&self.topic, range).await?;
             if slice.lineage.epoch != self.position.epoch {
                 let shared = slice.lineage.shared_with_log(&self.lineage).unwrap_or(0);
                 if shared < after {

@@ -129,16 +129,16 @@ mod tests {
     use crate::domain::rate_limit::Rate;
     use crate::observability::metrics::Metrics;
     use crate::observability::traces::Traces;
-    use crate::store::Retention;
     use crate::store::memory::MemoryStore;
+    use crate::store::{Retention, Stores};
     use crate::transport::socketio::connection::pair;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn hub() -> Hub {
-        let (broker, _) = MemoryStore::new(Retention::default());
+        let stores = Stores::new(Arc::new(MemoryStore::new(Retention::default()).0));
         let rate = Rate { per_second: 0, burst: 0 };
-        Hub::new(NodeId::parse("n1").unwrap(), Arc::new(broker), Metrics::new().unwrap(), Traces::default(), rate)
+        Hub::new(NodeId::parse("n1").unwrap(), &stores, Metrics::new().unwrap(), Traces::default(), rate)
     }
 
     #[tokio::test]

@@ -79,7 +79,7 @@ impl Hub {
             let broken: HashSet<_> = self.0.probe.silent(BROKEN).into_iter().collect();
             for topic in broken.difference(&renewed) {
                 tracing::warn!(?topic, "what is published is not heard; beginning the bus anew");
-                self.0.broker.renew_bus(topic).await;
+                self.0.bus.renew_bus(topic).await;
             }
             renewed = broken;
             let deaf = !self.0.probe.silent(DEAF).is_empty();
@@ -97,21 +97,21 @@ impl Hub {
     /// Says the word to each topic by which it may be heard; all at once, so that a part of the bus
     /// that hangs keeps none of the others from being proved.
     async fn speak(&self, subscribed: &mut HashSet<Topic>) {
-        let (broker, probe) = (&self.0.broker, &self.0.probe);
-        let wanted: HashSet<Topic> = broker.probes(&self.0.node).into_iter().collect();
+        let (bus, probe) = (&self.0.bus, &self.0.probe);
+        let wanted: HashSet<Topic> = bus.probes(&self.0.node).into_iter().collect();
         let old: Vec<Topic> = subscribed.extract_if(|topic| !wanted.contains(topic)).collect();
         if !old.is_empty() {
-            let _ = broker.unsubscribe(&old).await;
+            let _ = bus.unsubscribe(&old).await;
             probe.unheard().retain(|topic, _| wanted.contains(topic));
         }
         let said = wanted.into_iter().map(|topic| {
             let known = subscribed.contains(&topic);
             async move {
-                let known = known || broker.subscribe(std::slice::from_ref(&topic)).await.is_ok();
+                let known = known || bus.subscribe(std::slice::from_ref(&topic)).await.is_ok();
                 if known {
                     // Said before it is sent: it may be heard before this goes on.
                     probe.said(&topic);
-                    if broker.signal(&topic, probe.word.clone()).await.is_err() {
+                    if bus.signal(&topic, probe.word.clone()).await.is_err() {
                         // The store is away: then there is nothing to be missed.
                         probe.unheard().remove(&topic);
                     }

@@ -34,7 +34,7 @@ impl Hub {
         };
         // Where the feeds are now; what comes later in the logs is on its way.
         let before: Vec<_> = handles.iter().map(Handle::position).collect();
-        let tops = self.0.broker.tops(&topics).await?;
+        let tops = self.0.log.tops(&topics).await?;
         for ((handle, before), top) in handles.iter().zip(before).zip(tops) {
             let (Some(before), Some(top)) = (before, top) else { continue };
             // One that moved while the logs were asked is no quiet room.

@@ -23,9 +23,9 @@ use crate::service::identity::{Sessions, new_id};
 use crate::service::presence::Presence;
 use crate::service::rooms::Rooms;
 use crate::store::memory::MemoryStore;
-use crate::store::metered::Metered;
+use crate::store::metered::metered;
 use crate::store::redis::RedisStore;
-use crate::store::{BusEvent, Store, StoreError};
+use crate::store::{BusEvent, StoreError, Stores};
 use crate::transport::http::admin_token::AdminToken;
 use crate::transport::http::{analytics, api, gate, health, web};
 use crate::transport::socketio::connection::{Connection, Connections};
@@ -72,14 +72,14 @@ pub async fn run(
         Some(node) => node,
         None => NodeId::parse(&new_id("n")?).map_err(|error| StoreError::Corrupt(error.to_string()))?,
     };
-    let (broker, bus) = open_broker(&config).await?;
+    let (stores, bus) = open_store(&config).await?;
     #[cfg(feature = "fault-injection")]
-    let broker: Arc<dyn Store> = Arc::new(crate::store::faulty::FaultyStore(broker));
+    let stores = crate::store::faulty::faulty(stores);
     let metrics = Metrics::new()?;
     let traces = follow(&config, &node, &metrics)?;
-    let broker: Arc<dyn Store> = Arc::new(Metered::new(broker, metrics.clone(), traces.clone()));
+    let stores = metered(stores, &metrics, &traces);
     let lifecycle = Arc::new(Lifecycle::default());
-    let context = context(&config, node.clone(), broker.clone(), metrics.clone(), traces.clone(), lifecycle.clone());
+    let context = context(&config, node.clone(), stores.clone(), metrics.clone(), traces.clone(), lifecycle.clone());
     let context = Arc::new(context);
     let (service, io) = socketio::build(context.clone());
 
@@ -104,7 +104,7 @@ pub async fn run(
     let origins = Arc::new(gate::Origins::new(config.allowed_origins.clone(), config.trusted_proxies.clone()));
     let gate = gate::Gate {
         lifecycle: lifecycle.clone(),
-        broker,
+        health: stores.health.clone(),
         metrics: metrics.clone(),
         origins: origins.clone(),
         sockets: Arc::new({
@@ -142,7 +142,7 @@ pub async fn run(
         .with_graceful_shutdown(wait_for(stopped.clone()));
     let public = tokio::spawn(public.into_future());
     let token = AdminToken::of(config.admin_token_file);
-    let routes = health::router(lifecycle.clone(), context.broker.clone(), metrics)
+    let routes = health::router(lifecycle.clone(), stores.health, metrics)
         .merge(api::router(lifecycle, token.clone()))
         .merge(analytics::router(context.analytics.clone(), token));
     let admin = axum::serve(admin, routes).with_graceful_shutdown(wait_for(stopped));
@@ -174,15 +174,15 @@ fn follow(config: &Config, node: &NodeId, metrics: &Metrics) -> Result<Traces, S
     Traces::to(tracing, node, metrics.clone()).map_err(|error| ServerError::Traces(error.to_string()))
 }
 
-async fn open_broker(config: &Config) -> Result<(Arc<dyn Store>, tokio::sync::mpsc::Receiver<BusEvent>), StoreError> {
+async fn open_store(config: &Config) -> Result<(Stores, tokio::sync::mpsc::Receiver<BusEvent>), StoreError> {
     match config.redis() {
         None => {
-            let (broker, bus) = MemoryStore::new(config.retention());
-            Ok((Arc::new(broker), bus))
+            let (store, bus) = MemoryStore::new(config.retention());
+            Ok((Stores::new(Arc::new(store)), bus))
         }
         Some(redis) => {
-            let (broker, bus) = RedisStore::connect(redis).await?;
-            Ok((Arc::new(broker), bus))
+            let (store, bus) = RedisStore::connect(redis).await?;
+            Ok((Stores::new(Arc::new(store)), bus))
         }
     }
 }
@@ -190,26 +190,26 @@ async fn open_broker(config: &Config) -> Result<(Arc<dyn Store>, tokio::sync::mp
 fn context(
     config: &Config,
     node: NodeId,
-    broker: Arc<dyn Store>,
+    stores: Stores,
     metrics: Metrics,
     traces: Traces,
     lifecycle: Arc<Lifecycle>,
 ) -> Context {
-    let rooms = Rooms::new(broker.clone());
+    let rooms = Rooms::new(&stores);
     Context {
         limits: Limits {
             max_message_bytes: config.max_message_bytes as usize,
             max_payload: config.max_payload(),
             rate: config.rate(),
         },
-        sessions: Sessions::new(broker.clone(), config.session_keys.clone()),
-        presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
-        hub: Hub::new(node.clone(), broker.clone(), metrics.clone(), traces.clone(), config.rate()),
-        analytics: Analytics::new(broker.clone(), node.clone()),
+        sessions: Sessions::new(&stores, config.session_keys.clone()),
+        presence: Presence::new(&stores, rooms.clone(), node.clone()),
+        hub: Hub::new(node.clone(), &stores, metrics.clone(), traces.clone(), config.rate()),
+        analytics: Analytics::new(&stores, node.clone()),
         arrivals: Arrivals::default(),
         outboxes: Outboxes::default(),
         node,
-        broker,
+        stores,
         rooms,
         metrics,
         traces,
@@ -222,7 +222,7 @@ async fn prepare(context: Arc<Context>) {
     let mut told = false;
     loop {
         let prepared = async {
-            context.broker.check().await?;
+            context.stores.health.check().await?;
             context.rooms.ensure_lobby().await?;
             context.sessions.keys().await.map(drop)
         };
@@ -247,7 +247,7 @@ async fn stay_fit(context: &Context) {
     let mut told = false;
     loop {
         tokio::time::sleep(CHECK).await;
-        match context.broker.check().await {
+        match context.stores.health.check().await {
             Err(error @ StoreError::Misconfigured(_)) if !std::mem::replace(&mut told, true) => {
                 tracing::warn!("{error}");
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, RoomId, UserId};
-use crate::store::{Store, StoreError};
+use crate::store::{ActivityStore, StoreError, Stores};
 
 /// How often a node tells.
 const EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const NOTED: usize = 20_000;
 pub struct Analytics(Arc<Inner>);
 
 struct Inner {
-    broker: Arc<dyn Store>,
+    activity: Arc<dyn ActivityStore>,
     node: NodeId,
     noted: Mutex<Noted>,
 }
@@ -36,8 +36,8 @@ struct Noted {
 impl Analytics {
     /// Those of a node where nothing has happened yet.
     #[must_use]
-    pub fn new(broker: Arc<dyn Store>, node: NodeId) -> Self {
-        Self(Arc::new(Inner { broker, node, noted: Mutex::default() }))
+    pub fn new(stores: &Stores, node: NodeId) -> Self {
+        Self(Arc::new(Inner { activity: stores.activity.clone(), node, noted: Mutex::default() }))
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -76,7 +76,7 @@ impl Analytics {
             users: users.into_iter().collect(),
             rooms: rooms.into_iter().collect(),
         };
-        let told = self.0.broker.record(&activity).await;
+        let told = self.0.activity.record(&activity).await;
         if told.is_err() {
             // The next time. Should it have arrived all the same, these messages count twice: there is no nonce for numbers.
             let mut noted = self.noted();
@@ -92,7 +92,7 @@ impl Analytics {
     /// # Errors
     /// The broker's.
     pub async fn report(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
-        self.0.broker.activity(hours, days).await
+        self.0.activity.activity(hours, days).await
     }
 }
 
@@ -111,8 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_noted_is_told_once() {
-        let broker: Arc<dyn Store> = Arc::new(MemoryStore::new(Retention::default()).0);
-        let analytics = Analytics::new(broker, NodeId::parse("n1").unwrap());
+        let stores = Stores::new(Arc::new(MemoryStore::new(Retention::default()).0));
+        let analytics = Analytics::new(&stores, NodeId::parse("n1").unwrap());
         let (ann, bob) = (UserId::parse("ann").unwrap(), UserId::parse("bob").unwrap());
         analytics.came(&ann);
         analytics.said(&bob, &RoomId::lobby());

@@ -13,7 +13,7 @@ use crate::domain::user::User;
 use token::{SigningKey, sign, verify};
 
 pub mod token;
-use crate::store::{Commit, Committed, Store, StoreError, Topic};
+use crate::store::{Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
 
 /// A guest and a session are forgotten this long after their last socket: 30 days.
 pub const SESSION_TTL_MS: Millis = 30 * 24 * 3_600_000;
@@ -68,16 +68,19 @@ struct Record {
 /// The sessions of a cluster.
 #[derive(Clone)]
 pub struct Sessions {
-    broker: Arc<dyn Store>,
+    log: Arc<dyn LogStore>,
+    fields: Arc<dyn FieldStore>,
+    marks: Arc<dyn ReadMarks>,
     keys: Arc<OnceCell<Vec<SigningKey>>>,
 }
 
 impl Sessions {
     /// Sessions signed by `keys`; by one that all nodes share through the broker if there is none.
     #[must_use]
-    pub fn new(broker: Arc<dyn Store>, keys: Vec<SigningKey>) -> Self {
+    pub fn new(stores: &Stores, keys: Vec<SigningKey>) -> Self {
         let keys = if keys.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(keys)) };
-        Self { broker, keys: Arc::new(keys) }
+        let Stores { log, fields, marks, .. } = stores.clone();
+        Self { log, fields, marks, keys: Arc::new(keys) }
     }
 
     /// The keys; asks the broker for the shared one the first time.
@@ -85,7 +88,7 @@ impl Sessions {
     /// # Errors
     /// The broker's.
     pub async fn keys(&self) -> Result<&[SigningKey], StoreError> {
-        let keys = self.keys.get_or_try_init(|| async { Ok(vec![shared_key(&*self.broker).await?]) }).await?;
+        let keys = self.keys.get_or_try_init(|| async { Ok(vec![shared_key(&*self.log).await?]) }).await?;
         Ok(keys)
     }
 
@@ -110,7 +113,7 @@ impl Sessions {
     }
 
     async fn resume(&self, session: &SessionId, user: &UserId) -> Result<Option<User>, StoreError> {
-        let record = self.broker.fields(&Topic::Session(session.clone()), &[SESSION.to_owned()]).await?;
+        let record = self.fields.fields(&Topic::Session(session.clone()), &[SESSION.to_owned()]).await?;
         let known =
             record.values.into_iter().next().flatten().and_then(|text| serde_json::from_str::<Record>(&text).ok());
         if known.is_none_or(|record| record.user != *user) {
@@ -129,18 +132,18 @@ impl Sessions {
             ttl_ms: Some(SESSION_TTL_MS),
             ..Commit::default()
         };
-        self.broker.commit(&Topic::User(user.id.clone()), profile).await?;
+        self.log.commit(&Topic::User(user.id.clone()), profile).await?;
         // A guest starts having read the lobby: what others said before is not unread.
-        self.broker.mark_read(&Topic::Room(RoomId::lobby()), &user.id, u64::MAX).await?;
+        self.marks.mark_read(&Topic::Room(RoomId::lobby()), &user.id, u64::MAX).await?;
         let topic = Topic::Session(session.clone());
-        let since = self.broker.fields(&topic, &[]).await?.now;
+        let since = self.fields.fields(&topic, &[]).await?.now;
         let record = Record { user: user.id.clone(), since, client };
         let record = Commit {
             set: vec![(SESSION.to_owned(), Some(to_json(&record)?))],
             ttl_ms: Some(SESSION_TTL_MS),
             ..Commit::default()
         };
-        self.broker.commit(&topic, record).await?;
+        self.log.commit(&topic, record).await?;
         let resume = sign(keys, &session, &user.id);
         Ok(Identity { user: Arc::new(user), session, resume, resumed: false })
     }
@@ -150,8 +153,8 @@ impl Sessions {
     /// # Errors
     /// The broker's.
     pub async fn keep_alive(&self, session: &SessionId, user: &UserId) -> Result<(), StoreError> {
-        self.broker.touch(&Topic::Session(session.clone()), SESSION_TTL_MS).await?;
-        self.broker.touch(&Topic::User(user.clone()), SESSION_TTL_MS).await?;
+        self.fields.touch(&Topic::Session(session.clone()), SESSION_TTL_MS).await?;
+        self.fields.touch(&Topic::User(user.clone()), SESSION_TTL_MS).await?;
         Ok(())
     }
 
@@ -160,14 +163,14 @@ impl Sessions {
     /// # Errors
     /// The broker's.
     pub async fn profile(&self, user: &UserId) -> Result<Option<User>, StoreError> {
-        let fields = self.broker.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
+        let fields = self.fields.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
         let Some(text) = fields.values.into_iter().next().flatten() else { return Ok(None) };
         serde_json::from_str(&text).map(Some).map_err(|error| StoreError::Corrupt(format!("a profile: {error}")))
     }
 }
 
 /// The key that all nodes of a cluster share: the first to come makes it.
-async fn shared_key(broker: &dyn Store) -> Result<SigningKey, StoreError> {
+async fn shared_key(log: &dyn LogStore) -> Result<SigningKey, StoreError> {
     let mut bytes = [0; 32];
     fill_random(&mut bytes)?;
     let mine = URL_SAFE_NO_PAD.encode(bytes);
@@ -176,7 +179,7 @@ async fn shared_key(broker: &dyn Store) -> Result<SigningKey, StoreError> {
         set: vec![(SIGNING_KEY.to_owned(), Some(mine.clone()))],
         ..Commit::default()
     };
-    let key = match broker.commit(&Topic::Cluster, commit).await? {
+    let key = match log.commit(&Topic::Cluster, commit).await? {
         Committed::Refused(values) => values.into_iter().next().flatten().unwrap_or(mine),
         Committed::Done { .. } | Committed::Repeated(_) => mine,
     };
@@ -211,13 +214,13 @@ mod tests {
     use crate::store::Retention;
     use crate::store::memory::MemoryStore;
 
-    fn sessions(broker: &Arc<dyn Store>, keys: &[&str]) -> Sessions {
+    fn sessions(stores: &Stores, keys: &[&str]) -> Sessions {
         let keys = keys.iter().map(|key| SigningKey::new(key.as_bytes().to_vec())).collect();
-        Sessions::new(broker.clone(), keys)
+        Sessions::new(stores, keys)
     }
 
-    fn broker() -> Arc<dyn Store> {
-        Arc::new(MemoryStore::new(Retention::default()).0)
+    fn stores() -> Stores {
+        Stores::new(Arc::new(MemoryStore::new(Retention::default()).0))
     }
 
     fn guest(name: &str) -> Credentials {
@@ -230,16 +233,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_continues_the_same_guest_on_another_node() {
-        let broker = broker();
-        let ann = sessions(&broker, &[]).authenticate(guest("Ann")).await.unwrap();
-        let again = sessions(&broker, &[]).authenticate(token(&ann.resume)).await.unwrap();
+        let stores = stores();
+        let ann = sessions(&stores, &[]).authenticate(guest("Ann")).await.unwrap();
+        let again = sessions(&stores, &[]).authenticate(token(&ann.resume)).await.unwrap();
         assert!(again.resumed);
         assert_eq!((again.user, again.session), (ann.user, ann.session));
     }
 
     #[tokio::test]
     async fn a_forged_token_counts_as_absent() {
-        let sessions = sessions(&broker(), &[]);
+        let sessions = sessions(&stores(), &[]);
         let ann = sessions.authenticate(guest("Ann")).await.unwrap();
         let bob = sessions.authenticate(guest("Bob")).await.unwrap();
         let signature = ann.resume.rsplit('.').next().unwrap();
@@ -253,12 +256,12 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_changed_without_throwing_anyone_out() {
-        let broker = broker();
+        let stores = stores();
         let (old, new) = ("o".repeat(32), "n".repeat(32));
-        let ann = sessions(&broker, &[&old]).authenticate(guest("Ann")).await.unwrap();
-        let both = sessions(&broker, &[&new, &old]).authenticate(token(&ann.resume)).await.unwrap();
+        let ann = sessions(&stores, &[&old]).authenticate(guest("Ann")).await.unwrap();
+        let both = sessions(&stores, &[&new, &old]).authenticate(token(&ann.resume)).await.unwrap();
         assert!(both.resumed);
-        assert!(sessions(&broker, &[&new]).authenticate(token(&both.resume)).await.unwrap().resumed);
-        assert!(sessions(&broker, &[&new]).authenticate(token(&ann.resume)).await.is_err());
+        assert!(sessions(&stores, &[&new]).authenticate(token(&both.resume)).await.unwrap().resumed);
+        assert!(sessions(&stores, &[&new]).authenticate(token(&ann.resume)).await.is_err());
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::room::Kind;
 use crate::domain::user::{Status, User};
 use crate::service::identity::PROFILE;
 use crate::service::rooms::Rooms;
-use crate::store::{Signal, Store, StoreError, Topic};
+use crate::store::{FieldStore, PresenceStore, Signal, StoreError, Stores, Topic};
 
 /// How long a dead node's users look as if they were there, at most, with [`SWEEP`] added.
 pub const NODE_TTL_MS: Millis = 15_000;
@@ -26,7 +26,8 @@ const REAPED_AT_ONCE: usize = 500;
 /// The presence of the users of one node.
 #[derive(Clone)]
 pub struct Presence {
-    broker: Arc<dyn Store>,
+    presence: Arc<dyn PresenceStore>,
+    fields: Arc<dyn FieldStore>,
     rooms: Rooms,
     node: NodeId,
     here: Arc<Mutex<HashMap<UserId, Here>>>,
@@ -42,8 +43,9 @@ struct Here {
 impl Presence {
     /// The presence that `node` will tell of.
     #[must_use]
-    pub fn new(broker: Arc<dyn Store>, rooms: Rooms, node: NodeId) -> Self {
-        Self { broker, rooms, node, here: Arc::default() }
+    pub fn new(stores: &Stores, rooms: Rooms, node: NodeId) -> Self {
+        let Stores { presence, fields, .. } = stores.clone();
+        Self { presence, fields, rooms, node, here: Arc::default() }
     }
 
     /// A socket of the user was opened. Returns at once; the news spreads on its own.
@@ -59,7 +61,7 @@ impl Presence {
         if first {
             let (this, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
-                match this.broker.set_presence(&this.node, &user.id, Some(&card(&user))).await {
+                match this.presence.set_presence(&this.node, &user.id, Some(&card(&user))).await {
                     Ok((false, true)) => this.announce(&user.id, Status::Online).await,
                     Ok(_) => {}
                     // The next beat that passes tells of everybody who is here.
@@ -90,7 +92,7 @@ impl Presence {
                     _ => return,
                 };
             }
-            match this.broker.set_presence(&this.node, &user, None).await {
+            match this.presence.set_presence(&this.node, &user, None).await {
                 Ok((true, false)) => this.announce(&user, Status::Offline).await,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "absence could not be told"),
@@ -106,7 +108,7 @@ impl Presence {
     }
 
     async fn try_announce(&self, user: &UserId, status: Status) -> Result<(), StoreError> {
-        let found = self.broker.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
+        let found = self.fields.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
         let profile = found.values.into_iter().next().flatten();
         let Some(person) = profile.and_then(|text| serde_json::from_str::<User>(&text).ok()) else {
             return Ok(());
@@ -133,7 +135,7 @@ impl Presence {
         let mut beaten_at: Option<tokio::time::Instant> = None;
         loop {
             ticks.tick().await;
-            if let Err(error) = self.broker.beat(&self.node, NODE_TTL_MS).await {
+            if let Err(error) = self.presence.beat(&self.node, NODE_TTL_MS).await {
                 tracing::debug!(%error, "the node could not say that it lives");
                 continue;
             }
@@ -153,7 +155,7 @@ impl Presence {
             here.values().map(|here| here.user.clone()).collect()
         };
         for user in users {
-            match self.broker.set_presence(&self.node, &user.id, Some(&card(&user))).await {
+            match self.presence.set_presence(&self.node, &user.id, Some(&card(&user))).await {
                 Ok((false, true)) => self.announce(&user.id, Status::Online).await,
                 Ok(_) => {}
                 Err(_) => return,
@@ -163,7 +165,7 @@ impl Presence {
 
     async fn reap(&self) {
         loop {
-            match self.broker.reap(REAPED_AT_ONCE).await {
+            match self.presence.reap(REAPED_AT_ONCE).await {
                 Ok(users) => {
                     for user in &users {
                         self.announce(user, Status::Offline).await;
@@ -185,7 +187,7 @@ impl Presence {
     /// # Errors
     /// The broker's.
     pub async fn of(&self, users: &[UserId]) -> Result<Vec<Status>, StoreError> {
-        let cards = self.broker.presence(users).await?;
+        let cards = self.presence.presence(users).await?;
         Ok(cards.iter().map(|card| if card.is_some() { Status::Online } else { Status::Offline }).collect())
     }
 
@@ -194,7 +196,7 @@ impl Presence {
     /// # Errors
     /// The broker's.
     pub async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
-        let page = self.broker.online(after, limit).await?;
+        let page = self.presence.online(after, limit).await?;
         Ok(page.into_iter().filter_map(|(_, card)| serde_json::from_str(&card).ok()).collect())
     }
 }

@@ -17,7 +17,10 @@ use crate::domain::permission::Standing;
 use crate::domain::position::Position;
 use crate::domain::room::{Info, Member, Role, View};
 use crate::domain::user::User;
-use crate::store::{Append, Commit, Committed, Notice, Signal, Store, StoreError, Topic};
+use crate::store::{
+    Append, Bus, Commit, Committed, FieldStore, LogStore, Notice, PresenceStore, ReadMarks, Signal, StoreError, Stores,
+    Topic,
+};
 
 pub mod membership;
 
@@ -35,7 +38,11 @@ const ROOM: &str = "r:";
 /// The rooms of a cluster.
 #[derive(Clone)]
 pub struct Rooms {
-    pub(crate) broker: Arc<dyn Store>,
+    pub(crate) log: Arc<dyn LogStore>,
+    fields: Arc<dyn FieldStore>,
+    pub(crate) marks: Arc<dyn ReadMarks>,
+    bus: Arc<dyn Bus>,
+    presence: Arc<dyn PresenceStore>,
 }
 
 /// A room as it stands to one person, with the very field values that say so.
@@ -66,10 +73,11 @@ impl Access {
 }
 
 impl Rooms {
-    /// The rooms that `broker` keeps.
+    /// The rooms that a store keeps.
     #[must_use]
-    pub fn new(broker: Arc<dyn Store>) -> Self {
-        Self { broker }
+    pub fn new(stores: &Stores) -> Self {
+        let Stores { log, fields, marks, bus, presence, .. } = stores.clone();
+        Self { log, fields, marks, bus, presence }
     }
 
     /// Makes sure that the lobby is there.
@@ -82,7 +90,7 @@ impl Rooms {
             set: vec![(INFO.to_owned(), Some(to_json(&Info::lobby())?))],
             ..Commit::default()
         };
-        self.broker.commit(&Topic::room(&RoomId::lobby()), commit).await.map(drop)
+        self.log.commit(&Topic::room(&RoomId::lobby()), commit).await.map(drop)
     }
 
     /// How a room stands to a person.
@@ -104,7 +112,7 @@ impl Rooms {
             let access = Access { info: Info::lobby(), member: Some(member), info_field: None, member_field: None };
             return Ok(Some(access));
         }
-        let fields = self.broker.fields(&Topic::room(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
+        let fields = self.fields.fields(&Topic::room(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
         access_from(fields.values)
     }
 
@@ -113,13 +121,13 @@ impl Rooms {
     /// # Errors
     /// The broker's.
     pub async fn of_user(&self, user: &UserId) -> Result<Vec<(RoomId, Info)>, StoreError> {
-        let listed = self.broker.list(&Topic::User(user.clone()), ROOM, None, MAX_ROOMS_PER_USER).await?;
+        let listed = self.fields.list(&Topic::User(user.clone()), ROOM, None, MAX_ROOMS_PER_USER).await?;
         let ids = listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(ROOM)?).ok());
         // The list is written before the membership and removed after it, so that it may name a
         // room too many, never one too few: the room itself decides.
         let checked = stream::iter(ids).map(|room| async move {
             let names = [INFO.to_owned(), member_field(user)];
-            let access = access_from(self.broker.fields(&Topic::room(&room), &names).await?.values)?;
+            let access = access_from(self.fields.fields(&Topic::room(&room), &names).await?.values)?;
             Ok(access.filter(|access| access.member.is_some()).map(|access| (room, access.info)))
         });
         checked.buffered(AT_ONCE).try_filter_map(|found: Option<_>| async { Ok(found) }).try_collect().await
@@ -131,9 +139,9 @@ impl Rooms {
     /// `unavailable`.
     pub async fn view(&self, user: &UserId, room: &RoomId, access: &Access) -> Result<View, Refusal> {
         let members = if room.is_lobby() {
-            self.broker.online_count().await?
+            self.presence.online_count().await?
         } else {
-            self.broker.count(&Topic::room(room), MEMBER).await?
+            self.fields.count(&Topic::room(room), MEMBER).await?
         };
         Ok(View {
             room: room.clone(),
@@ -150,7 +158,7 @@ impl Rooms {
     /// # Errors
     /// The broker's.
     pub async fn signal(&self, room: &RoomId, signal: &Signal) -> Result<(), StoreError> {
-        self.broker.signal(&Topic::room(room), to_json(signal)?).await
+        self.bus.signal(&Topic::room(room), to_json(signal)?).await
     }
 
     /// Tells all sockets of a person something.
@@ -158,7 +166,7 @@ impl Rooms {
     /// # Errors
     /// The broker's.
     pub async fn notify(&self, user: &UserId, notice: &Notice) -> Result<(), StoreError> {
-        self.broker.signal(&Topic::User(user.clone()), to_json(notice)?).await
+        self.bus.signal(&Topic::User(user.clone()), to_json(notice)?).await
     }
 
     /// Commits what `change` makes of the room as it stands, anew if somebody changed the room
@@ -171,7 +179,7 @@ impl Rooms {
             let access = self.access(user, room).await?;
             let Some(mut commit) = change(&access)? else { return Ok((access, None)) };
             commit.expect.extend(access.unchanged(room, &user.id));
-            match self.broker.commit(&Topic::room(room), commit).await? {
+            match self.log.commit(&Topic::room(room), commit).await? {
                 Committed::Done { entry } => return Ok((access, entry.map(|(position, _)| position))),
                 Committed::Repeated(entry) => return Ok((access, Some(entry.position()))),
                 Committed::Refused(_) => {}

@@ -1,5 +1,4 @@
-//! The broker, measured: whatever is asked of it, how long it took and what came to nothing. A commit that is followed
-//! is a span.
+//! A store, measured: how long each call takes, and which fail. A commit whose message is traced becomes a span.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,13 +13,27 @@ use crate::domain::position::{Offset, Position};
 use crate::observability::metrics::{BrokerFailure, Metrics, Verb};
 use crate::observability::traces::{Followed, Traces};
 use crate::store::{
-    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, Health, LogStore, PresenceStore, Range,
-    ReadMarks, Slice, Store, StoreError, Topic, Traffic,
+    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, LogStore, PresenceStore, Range, ReadMarks, Slice,
+    StoreError, Stores, Topic,
 };
 
-/// A broker that counts into metrics. It adds nothing to the promises of [`Store`](super::Store) and takes nothing from them.
-pub struct Metered {
-    broker: Arc<dyn Store>,
+/// Measures all parts of a store but its health: what each call takes and which fail. It changes no guarantee.
+#[must_use]
+pub fn metered(stores: Stores, metrics: &Metrics, traces: &Traces) -> Stores {
+    Stores {
+        log: Metered::new(stores.log, metrics, traces),
+        fields: Metered::new(stores.fields, metrics, traces),
+        marks: Metered::new(stores.marks, metrics, traces),
+        bus: Metered::new(stores.bus, metrics, traces),
+        presence: Metered::new(stores.presence, metrics, traces),
+        activity: Metered::new(stores.activity, metrics, traces),
+        health: stores.health,
+    }
+}
+
+/// One part of a store, measured.
+struct Metered<S: ?Sized> {
+    inner: Arc<S>,
     metrics: Metrics,
     traces: Traces,
 }
@@ -41,19 +54,9 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Metered {
-    /// That broker, measured.
-    #[must_use]
-    pub fn new(broker: Arc<dyn Store>, metrics: Metrics, traces: Traces) -> Self {
-        Self { broker, metrics, traces }
-    }
-
-    /// Begins the span of a commit that is followed: whoever hears the entry is below it.
-    fn follow(&self, commit: &mut Commit) -> Option<Followed> {
-        let trace = &mut commit.append.as_mut()?.trace;
-        let followed = self.traces.commit(trace.as_ref()?)?;
-        *trace = followed.traceparent();
-        Some(followed)
+impl<S: ?Sized> Metered<S> {
+    fn new(inner: Arc<S>, metrics: &Metrics, traces: &Traces) -> Arc<Self> {
+        Arc::new(Self { inner, metrics: metrics.clone(), traces: traces.clone() })
     }
 
     async fn measure<T>(&self, verb: Verb, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -68,11 +71,21 @@ impl Metered {
     }
 }
 
+impl Metered<dyn LogStore> {
+    /// Begins the span of a commit that is followed: whoever hears the entry is below it.
+    fn follow(&self, commit: &mut Commit) -> Option<Followed> {
+        let trace = &mut commit.append.as_mut()?.trace;
+        let followed = self.traces.commit(trace.as_ref()?)?;
+        *trace = followed.traceparent();
+        Some(followed)
+    }
+}
+
 #[async_trait]
-impl LogStore for Metered {
+impl LogStore for Metered<dyn LogStore> {
     async fn commit(&self, topic: &Topic, mut commit: Commit) -> Result<Committed, StoreError> {
         let followed = self.follow(&mut commit);
-        let done = self.measure(Verb::Commit, self.broker.commit(topic, commit)).await;
+        let done = self.measure(Verb::Commit, self.inner.commit(topic, commit)).await;
         if let Some(followed) = followed {
             end(followed, &done);
         }
@@ -80,22 +93,22 @@ impl LogStore for Metered {
     }
 
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, StoreError> {
-        self.measure(Verb::Read, self.broker.find_nonce(topic, by, nonce)).await
+        self.measure(Verb::Read, self.inner.find_nonce(topic, by, nonce)).await
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
-        self.measure(Verb::Read, self.broker.read(topic, range)).await
+        self.measure(Verb::Read, self.inner.read(topic, range)).await
     }
 
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
-        self.measure(Verb::Tops, self.broker.tops(topics)).await
+        self.measure(Verb::Tops, self.inner.tops(topics)).await
     }
 }
 
 #[async_trait]
-impl FieldStore for Metered {
+impl FieldStore for Metered<dyn FieldStore> {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
-        self.measure(Verb::Fields, self.broker.fields(topic, names)).await
+        self.measure(Verb::Fields, self.inner.fields(topic, names)).await
     }
 
     async fn list(
@@ -105,107 +118,88 @@ impl FieldStore for Metered {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        self.measure(Verb::Fields, self.broker.list(topic, prefix, after, limit)).await
+        self.measure(Verb::Fields, self.inner.list(topic, prefix, after, limit)).await
     }
 
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError> {
-        self.measure(Verb::Fields, self.broker.count(topic, prefix)).await
+        self.measure(Verb::Fields, self.inner.count(topic, prefix)).await
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.measure(Verb::Touch, self.broker.touch(topic, ttl_ms)).await
+        self.measure(Verb::Touch, self.inner.touch(topic, ttl_ms)).await
     }
 }
 
 #[async_trait]
-impl ReadMarks for Metered {
+impl ReadMarks for Metered<dyn ReadMarks> {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
-        self.measure(Verb::Marks, self.broker.mark_read(topic, user, offset)).await
+        self.measure(Verb::Marks, self.inner.mark_read(topic, user, offset)).await
     }
 
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
-        self.measure(Verb::Marks, self.broker.unread(topics, user)).await
+        self.measure(Verb::Marks, self.inner.unread(topics, user)).await
     }
 }
 
 #[async_trait]
-impl Bus for Metered {
+impl Bus for Metered<dyn Bus> {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
-        self.measure(Verb::Signal, self.broker.signal(topic, payload)).await
+        self.measure(Verb::Signal, self.inner.signal(topic, payload)).await
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), StoreError> {
-        self.measure(Verb::Subscribe, self.broker.subscribe(topics)).await
+        self.measure(Verb::Subscribe, self.inner.subscribe(topics)).await
     }
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), StoreError> {
-        self.measure(Verb::Subscribe, self.broker.unsubscribe(topics)).await
+        self.measure(Verb::Subscribe, self.inner.unsubscribe(topics)).await
     }
 
     fn probes(&self, node: &NodeId) -> Vec<Topic> {
-        self.broker.probes(node)
+        self.inner.probes(node)
     }
 
     async fn renew_bus(&self, topic: &Topic) {
         self.metrics.bus_renewals.inc();
-        self.broker.renew_bus(topic).await;
+        self.inner.renew_bus(topic).await;
     }
 }
 
 #[async_trait]
-impl PresenceStore for Metered {
+impl PresenceStore for Metered<dyn PresenceStore> {
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError> {
-        self.measure(Verb::Presence, self.broker.set_presence(node, user, card)).await
+        self.measure(Verb::Presence, self.inner.set_presence(node, user, card)).await
     }
 
     async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), StoreError> {
-        self.measure(Verb::Presence, self.broker.beat(node, ttl_ms)).await
+        self.measure(Verb::Presence, self.inner.beat(node, ttl_ms)).await
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, StoreError> {
-        self.measure(Verb::Presence, self.broker.presence(users)).await
+        self.measure(Verb::Presence, self.inner.presence(users)).await
     }
 
     async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<(UserId, String)>, StoreError> {
-        self.measure(Verb::Presence, self.broker.online(after, limit)).await
+        self.measure(Verb::Presence, self.inner.online(after, limit)).await
     }
 
     async fn online_count(&self) -> Result<u64, StoreError> {
-        self.measure(Verb::Presence, self.broker.online_count()).await
+        self.measure(Verb::Presence, self.inner.online_count()).await
     }
 
     async fn reap(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        self.measure(Verb::Presence, self.broker.reap(limit)).await
+        self.measure(Verb::Presence, self.inner.reap(limit)).await
     }
 }
 
 #[async_trait]
-impl ActivityStore for Metered {
+impl ActivityStore for Metered<dyn ActivityStore> {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
-        self.measure(Verb::Activity, self.broker.record(activity)).await
+        self.measure(Verb::Activity, self.inner.record(activity)).await
     }
 
     async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
-        self.measure(Verb::Activity, self.broker.activity(hours, days)).await
-    }
-}
-
-#[async_trait]
-impl Health for Metered {
-    async fn check(&self) -> Result<(), StoreError> {
-        self.broker.check().await
-    }
-
-    fn trouble(&self) -> Option<&'static str> {
-        self.broker.trouble()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.broker.traffic()
-    }
-
-    fn is_available(&self) -> bool {
-        self.broker.is_available()
+        self.measure(Verb::Activity, self.inner.activity(hours, days)).await
     }
 }
 

@@ -31,7 +31,7 @@ use crate::service::analytics::Analytics;
 use crate::service::identity::{Credentials, Identity, SessionError, Sessions};
 use crate::service::presence::Presence;
 use crate::service::rooms::Rooms;
-use crate::store::Store;
+use crate::store::Stores;
 use crate::transport::socketio::connection::Connection;
 use auth::Auth;
 use client::Client;
@@ -84,7 +84,7 @@ pub struct Context {
     /// What a client may send.
     pub limits: Limits,
     /// The bus and the store.
-    pub broker: Arc<dyn Store>,
+    pub stores: Stores,
     /// Who is who.
     pub sessions: Sessions,
     /// What happens in rooms.
@@ -337,26 +337,24 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn context() -> Arc<Context> {
-        let (broker, bus) = MemoryStore::new(Retention { max_entries: 10, max_age_ms: 0 });
-        let broker: Arc<dyn Store> = Arc::new(broker);
+        let (store, bus) = MemoryStore::new(Retention { max_entries: 10, max_age_ms: 0 });
+        let stores = Stores::new(Arc::new(store));
         let rate = Rate { per_second: 0, burst: 0 };
         let (node, metrics) = (NodeId::parse("n").unwrap(), Metrics::new().unwrap());
-        let (rooms, hub) = (
-            Rooms::new(broker.clone()),
-            Hub::new(node.clone(), broker.clone(), metrics.clone(), Traces::default(), rate),
-        );
+        let (rooms, hub) =
+            (Rooms::new(&stores), Hub::new(node.clone(), &stores, metrics.clone(), Traces::default(), rate));
         tokio::spawn(hub.clone().run(bus));
         Arc::new(Context {
             limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
-            sessions: Sessions::new(broker.clone(), Vec::new()),
-            presence: Presence::new(broker.clone(), rooms.clone(), node.clone()),
-            analytics: Analytics::new(broker.clone(), node.clone()),
+            sessions: Sessions::new(&stores, Vec::new()),
+            presence: Presence::new(&stores, rooms.clone(), node.clone()),
+            analytics: Analytics::new(&stores, node.clone()),
             arrivals: Arrivals::default(),
             outboxes: Outboxes::default(),
             traces: Traces::default(),
             lifecycle: Arc::default(),
             node,
-            broker,
+            stores,
             rooms,
             hub,
             metrics,

@@ -29,7 +29,7 @@ impl Feed {
             let (mut lines, mut bytes) = (VecDeque::new(), self.kept_bytes);
             let mut range = Range { after, before: Some(first), limit: READ_AT_ONCE, keep: Keep::Oldest };
             while range.after + 1 < first {
-                let slice = self.hub.0.broker.read(&self.topic, range).await?;
+                let slice = self.hub.0.log.read(&self.topic, range).await?;
                 let Some(last) = slice.entries.last() else { return Ok(false) };
                 if slice.lineage.epoch != self.position.epoch || !slice.covers(since) {
                     return Ok(false);

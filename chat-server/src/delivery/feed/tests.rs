@@ -16,7 +16,7 @@ use crate::domain::rate_limit::Rate;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
 use crate::store::memory::MemoryStore;
-use crate::store::{Append, BusEvent, Commit, LogStore, Retention, Signal};
+use crate::store::{Append, BusEvent, Commit, LogStore, Retention, Signal, Stores};
 
 /// A socket that has room for so many events, and checks what it gets.
 struct Probe {
@@ -108,7 +108,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct Stage {
     feed: Feed,
-    broker: Arc<MemoryStore>,
+    store: Arc<MemoryStore>,
     bus: mpsc::Receiver<BusEvent>,
     heard: Vec<Entry>,
     sockets: Vec<Arc<Probe>>,
@@ -116,16 +116,21 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let (broker, bus) = MemoryStore::new(Retention::default());
-        let broker = Arc::new(broker);
+        let (store, bus) = MemoryStore::new(Retention::default());
+        let store = Arc::new(store);
         let rate = Rate { per_second: 0, burst: 0 };
-        let hub =
-            Hub::new(NodeId::parse("n1").unwrap(), broker.clone(), Metrics::new().unwrap(), Traces::default(), rate);
+        let hub = Hub::new(
+            NodeId::parse("n1").unwrap(),
+            &Stores::new(store.clone()),
+            Metrics::new().unwrap(),
+            Traces::default(),
+            rate,
+        );
         let (mail, _) = mpsc::channel(1);
         let handle = Handle { mail, missed: Arc::default(), position: Arc::default() };
         let mut feed = Feed::new(hub, RoomId::lobby(), handle);
         feed.begin().await.unwrap();
-        Self { feed, broker, bus, heard: Vec::new(), sockets: Vec::new() }
+        Self { feed, store, bus, heard: Vec::new(), sockets: Vec::new() }
     }
 
     async fn attach(&mut self, probe: &Arc<Probe>, since: Option<Position>) -> Attached {
@@ -155,7 +160,7 @@ impl Stage {
                     trace: None,
                 };
                 let commit = Commit { append: Some(append), ..Commit::default() };
-                self.broker.commit(&self.feed.topic, commit).await.unwrap();
+                self.store.commit(&self.feed.topic, commit).await.unwrap();
                 let Some(BusEvent::Entry(_, entry, _)) = self.bus.recv().await else { panic!("not heard") };
                 for _ in 0..times {
                     self.feed.receive(Mail::Entry(Box::new((entry.clone(), None)))).await;

@@ -78,7 +78,7 @@ impl Rooms {
         let (mut found, epoch) = match from {
             From::Before(before) => {
                 let range = Range { after: 0, before, limit: wanted, keep: Keep::NewestCounted };
-                let slice = self.broker.read(&topic, range).await?;
+                let slice = self.log.read(&topic, range).await?;
                 (slice.entries, slice.lineage.epoch)
             }
             From::After(after) => self.messages_after(&topic, after, wanted).await?,
@@ -101,8 +101,7 @@ impl Rooms {
     ) -> Result<(Vec<Entry>, Epoch), StoreError> {
         let mut found = Vec::new();
         loop {
-            let slice =
-                self.broker.read(topic, Range { after, before: None, limit: CHUNK, keep: Keep::Oldest }).await?;
+            let slice = self.log.read(topic, Range { after, before: None, limit: CHUNK, keep: Keep::Oldest }).await?;
             let last = slice.entries.len() < CHUNK;
             after = slice.entries.last().map_or(after, |entry| entry.offset);
             found.extend(slice.entries.into_iter().filter(|entry| entry.event == MESSAGE_NEW));
@@ -126,7 +125,7 @@ impl Rooms {
     ) -> Result<Log, Refusal> {
         self.access(user, room).await?.standing(room).may_read()?;
         let range = Range { after, before: None, limit, keep: Keep::Oldest };
-        let slice = self.broker.read(&Topic::room(room), range).await?;
+        let slice = self.log.read(&Topic::room(room), range).await?;
         if !slice.covers(&Position { epoch: epoch.clone(), offset: after }) {
             return Ok(Log::Gone);
         }
@@ -144,8 +143,8 @@ impl Rooms {
         self.access(user, room).await?.standing(room).may_write()?;
         let topic = Topic::room(room);
         let head = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
-        let offset = offset.min(self.broker.read(&topic, head).await?.top);
-        Ok((offset, self.broker.mark_read(&topic, &user.id, offset).await?))
+        let offset = offset.min(self.log.read(&topic, head).await?.top);
+        Ok((offset, self.marks.mark_read(&topic, &user.id, offset).await?))
     }
 
     /// How many messages of others one has not read, in each room.
@@ -154,7 +153,7 @@ impl Rooms {
     /// The broker's.
     pub async fn unread(&self, user: &UserId, rooms: &[RoomId]) -> Result<Vec<u64>, StoreError> {
         let topics: Vec<_> = rooms.iter().map(Topic::room).collect();
-        self.broker.unread(&topics, user).await
+        self.marks.unread(&topics, user).await
     }
 }
 

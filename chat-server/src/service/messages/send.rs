@@ -77,7 +77,7 @@ impl Rooms {
                 }),
                 ..Commit::default()
             };
-            match self.broker.commit(&Topic::room(room), commit).await? {
+            match self.log.commit(&Topic::room(room), commit).await? {
                 Committed::Done { entry: Some((position, at)) } => {
                     *rights = Some(access);
                     let id = EntryId { epoch: position.epoch.clone(), offset: position.offset };
@@ -101,7 +101,7 @@ impl Rooms {
     /// # Errors
     /// `conflict` if the nonce stands for another text.
     pub async fn sent_before(&self, user: &User, draft: &Draft) -> Result<Option<Sent>, Refusal> {
-        let found = self.broker.find_nonce(&Topic::room(&draft.room), &user.id, draft.nonce.as_str()).await?;
+        let found = self.log.find_nonce(&Topic::room(&draft.room), &user.id, draft.nonce.as_str()).await?;
         found.map(|entry| same_message(&entry, draft)).transpose()
     }
 }

@@ -61,7 +61,7 @@ impl Rooms {
             append: Some(member_event("member:joined", owner, owner, json!({ "role": Role::Owner }))?),
             ttl_ms: None,
         };
-        match self.broker.commit(&Topic::room(&room), commit).await? {
+        match self.log.commit(&Topic::room(&room), commit).await? {
             Committed::Done { entry: Some((position, _)) } => Ok((room, position.offset)),
             _ => Err(Refusal::new(Code::Unavailable, "the room could not be created; try again")),
         }
@@ -75,7 +75,7 @@ impl Rooms {
         if field == Info::lobby().name.to_lowercase() {
             return Err(taken());
         }
-        let now = self.broker.fields(&Topic::Directory, &[]).await?.now;
+        let now = self.fields.fields(&Topic::Directory, &[]).await?.now;
         let mut holder = None;
         for _ in 0..TRIES {
             let claim = Commit {
@@ -83,12 +83,12 @@ impl Rooms {
                 set: vec![(field.clone(), Some(format!("{room} {now}")))],
                 ..Commit::default()
             };
-            let Committed::Refused(found) = self.broker.commit(&Topic::Directory, claim).await? else {
+            let Committed::Refused(found) = self.log.commit(&Topic::Directory, claim).await? else {
                 return Ok(());
             };
             holder = found.into_iter().next().flatten();
             if let Some((other, since)) = holder.as_deref().and_then(claim_of) {
-                let info = self.broker.fields(&Topic::room(&other), &[INFO.to_owned()]).await?;
+                let info = self.fields.fields(&Topic::room(&other), &[INFO.to_owned()]).await?;
                 if info.now < since + CLAIM_MS || info.values.into_iter().flatten().next().is_some() {
                     return Err(taken());
                 }
@@ -101,20 +101,20 @@ impl Rooms {
     async fn index(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
         let field = room_field(room);
-        if self.broker.count(&topic, ROOM).await? >= MAX_ROOMS_PER_USER as u64 {
-            let known = self.broker.fields(&topic, std::slice::from_ref(&field)).await?;
+        if self.fields.count(&topic, ROOM).await? >= MAX_ROOMS_PER_USER as u64 {
+            let known = self.fields.fields(&topic, std::slice::from_ref(&field)).await?;
             if known.values.into_iter().flatten().next().is_none() {
                 return Err(Refusal::new(Code::Forbidden, format!("at most {MAX_ROOMS_PER_USER} rooms a person")));
             }
         }
         let commit = Commit { set: vec![(field, Some(String::new()))], ..Commit::default() };
-        self.broker.commit(&topic, commit).await?;
+        self.log.commit(&topic, commit).await?;
         Ok(())
     }
 
     async fn unindex(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
         let commit = Commit { set: vec![(room_field(room), None)], ..Commit::default() };
-        self.broker.commit(&Topic::User(user.clone()), commit).await?;
+        self.log.commit(&Topic::User(user.clone()), commit).await?;
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl Rooms {
     async fn joined(&self, user: &User, room: &RoomId, entered: Option<Position>) -> Result<Joined, Refusal> {
         if let Some(position) = &entered {
             // One joins having read everything.
-            self.broker.mark_read(&Topic::room(room), &user.id, position.offset).await?;
+            self.marks.mark_read(&Topic::room(room), &user.id, position.offset).await?;
         }
         let access = self.access(user, room).await?;
         Ok(Joined { access, entered: entered.map(|position| position.offset) })
@@ -180,7 +180,7 @@ impl Rooms {
             };
             commit.expect.extend(there.unchanged(room, &guest.id));
             commit.expect.extend(host.unchanged(room, &by.id));
-            if let Committed::Done { entry } = self.broker.commit(&Topic::room(room), commit).await? {
+            if let Committed::Done { entry } = self.log.commit(&Topic::room(room), commit).await? {
                 return self.joined(guest, room, entry.map(|(position, _)| position)).await;
             }
         }
@@ -200,7 +200,7 @@ impl Rooms {
     ) -> Result<String, Refusal> {
         self.access(by, room).await?.standing(room).may_invite()?;
         let now = self.drop_dead_invites(room).await?;
-        if self.broker.count(&Topic::room(room), INVITE).await? >= MAX_INVITES {
+        if self.fields.count(&Topic::room(room), INVITE).await? >= MAX_INVITES {
             return Err(Refusal::new(Code::Forbidden, format!("a room has at most {MAX_INVITES} open invites")));
         }
         let secret = new_id("")?;
@@ -216,8 +216,8 @@ impl Rooms {
     /// Removes links that let in nobody any more. Returns the broker's time.
     async fn drop_dead_invites(&self, room: &RoomId) -> Result<u64, Refusal> {
         let topic = Topic::room(room);
-        let now = self.broker.fields(&topic, &[]).await?.now;
-        let invites = self.broker.list(&topic, INVITE, None, MAX_INVITES as usize).await?;
+        let now = self.fields.fields(&topic, &[]).await?.now;
+        let invites = self.fields.list(&topic, INVITE, None, MAX_INVITES as usize).await?;
         for (field, value) in invites {
             if from_json::<Invite>(&value)?.used(now).is_none() {
                 let commit = Commit {
@@ -225,7 +225,7 @@ impl Rooms {
                     set: vec![(field, None)],
                     ..Commit::default()
                 };
-                self.broker.commit(&topic, commit).await?;
+                self.log.commit(&topic, commit).await?;
             }
         }
         Ok(now)
@@ -249,7 +249,7 @@ impl Rooms {
                 Err(refusal) if refusal.code == Code::NotFound => return Err(gone()),
                 other => other?,
             };
-            let found = self.broker.fields(&Topic::room(&room), std::slice::from_ref(&field)).await?;
+            let found = self.fields.fields(&Topic::room(&room), std::slice::from_ref(&field)).await?;
             let text = found.values.into_iter().next().flatten().ok_or_else(gone)?;
             let used = from_json::<Invite>(&text)?.used(found.now).ok_or_else(gone)?;
             if there.member.is_some() {
@@ -263,7 +263,7 @@ impl Rooms {
             let Some(mut commit) = admission(user, user, &there, vec![(field.clone(), left)])? else { continue };
             commit.expect.extend(there.unchanged(&room, &user.id));
             commit.expect.push((field.clone(), Some(text)));
-            if let Committed::Done { entry } = self.broker.commit(&Topic::room(&room), commit).await? {
+            if let Committed::Done { entry } = self.log.commit(&Topic::room(&room), commit).await? {
                 let joined = self.joined(user, &room, entry.map(|(position, _)| position)).await?;
                 return Ok((room, joined));
             }
@@ -303,12 +303,12 @@ impl Rooms {
             append: Some(member_event("member:joined", by, by, json!({ "role": Role::Member }))?),
             ttl_ms: None,
         };
-        let Committed::Done { entry } = self.broker.commit(&Topic::room(&room), commit).await? else {
+        let Committed::Done { entry } = self.log.commit(&Topic::room(&room), commit).await? else {
             // The other one opened it at the same moment.
             return Ok((room, None));
         };
         for user in [by, other] {
-            self.broker.mark_read(&Topic::room(&room), &user.id, 0).await?;
+            self.marks.mark_read(&Topic::room(&room), &user.id, 0).await?;
         }
         Ok((room, entry.map(|(position, _)| position.offset)))
     }
@@ -343,7 +343,7 @@ impl Rooms {
         }
         let mut looked_at = 0;
         loop {
-            let page = self.broker.list(&Topic::Directory, "", after.as_deref(), 100).await?;
+            let page = self.fields.list(&Topic::Directory, "", after.as_deref(), 100).await?;
             if page.is_empty() {
                 return Ok(Listed { rooms, cursor: None });
             }
@@ -377,7 +377,7 @@ impl Rooms {
     ) -> Result<(Vec<Member>, Option<UserId>), Refusal> {
         self.access(user, room).await?.standing(room).may_read()?;
         let after = after.map(member_field);
-        let page = self.broker.list(&Topic::room(room), MEMBER, after.as_deref(), limit).await?;
+        let page = self.fields.list(&Topic::room(room), MEMBER, after.as_deref(), limit).await?;
         let full = page.len() == limit;
         let members = page.iter().map(|(_, value)| from_json(value)).collect::<Result<Vec<Member>, _>>()?;
         let next = members.last().filter(|_| full).map(|member| member.user.id.clone());

@@ -17,7 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::node::lifecycle::{Lifecycle, State as NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
-use crate::store::Store;
+use crate::store::Health;
 use crate::transport::socketio::connection::Connection;
 
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -28,7 +28,7 @@ pub struct Gate {
     /// Whether the node takes sockets.
     pub lifecycle: Arc<Lifecycle>,
     /// Whether there is somewhere to put what they say.
-    pub broker: Arc<dyn Store>,
+    pub health: Arc<dyn Health>,
     /// What is counted.
     pub metrics: Metrics,
     /// Whose pages may connect.
@@ -56,7 +56,7 @@ impl Gate {
             Some(HandshakeRefusal::Draining)
         } else if state == NodeState::Cordoned {
             Some(HandshakeRefusal::Cordoned)
-        } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.broker.is_available() {
+        } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.health.is_available() {
             Some(HandshakeRefusal::Unavailable)
         } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
             Some(HandshakeRefusal::Full)

@@ -10,22 +10,22 @@ use axum::routing::get;
 
 use crate::node::lifecycle::{Lifecycle, State as NodeState};
 use crate::observability::metrics::{Metrics, Now};
-use crate::store::Store;
+use crate::store::Health;
 
 #[derive(Clone)]
 struct Shared {
     lifecycle: Arc<Lifecycle>,
-    broker: Arc<dyn Store>,
+    health: Arc<dyn Health>,
     metrics: Metrics,
 }
 
 /// The admin port's routes.
-pub fn router(lifecycle: Arc<Lifecycle>, broker: Arc<dyn Store>, metrics: Metrics) -> Router {
+pub fn router(lifecycle: Arc<Lifecycle>, health: Arc<dyn Health>, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Shared { lifecycle, broker, metrics })
+        .with_state(Shared { lifecycle, health, metrics })
 }
 
 /// A broker that is away later on does not make the node unready: it would take all nodes out at
@@ -41,7 +41,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     } else if shared.lifecycle.is_deaf() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
-        match shared.broker.trouble() {
+        match shared.health.trouble() {
             None => "ok\n".into_response(),
             Some(why) => format!("ok, but {why}\n").into_response(),
         }
@@ -52,10 +52,10 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 }
 
 async fn render(State(shared): State<Shared>) -> Response {
-    let traffic = shared.broker.traffic();
+    let traffic = shared.health.traffic();
     let now = Now {
         state: shared.lifecycle.state(),
-        broker_is_up: shared.broker.is_available(),
+        broker_is_up: shared.health.is_available(),
         redis_commands: traffic.commands,
         redis_connects: traffic.connects,
     };

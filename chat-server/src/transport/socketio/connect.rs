@@ -161,7 +161,7 @@ async fn open_room(
         Some(since) if kept => from = Some(since.offset),
         Some(since) => {
             let range = Range { after: since.offset, before: None, limit: 1, keep: Keep::Oldest };
-            let slice = context.broker.read(&Topic::room(&room), range).await?;
+            let slice = context.stores.log.read(&Topic::room(&room), range).await?;
             if slice.covers(&since) {
                 head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
                 from = Some(since.offset);
@@ -207,7 +207,7 @@ async fn try_replay(
 ) -> Result<Option<Recovery>, StoreError> {
     while *has < head.offset {
         let range = Range { after: *has, before: Some(head.offset + 1), limit: READ_AT_ONCE, keep: Keep::Oldest };
-        let slice = context.broker.read(&Topic::room(room), range).await?;
+        let slice = context.stores.log.read(&Topic::room(room), range).await?;
         if !slice.lineage.holds(head) {
             // The store lost entries meanwhile: the feed knows what to tell of it.
             return Ok(Some(Recovery::Refused));

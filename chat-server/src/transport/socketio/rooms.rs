@@ -86,7 +86,7 @@ async fn enter(
         let topic = Topic::room(&room);
         // A client may have heard on another node of what this one is about to hear.
         let all = Range { after: since.offset, before: None, limit: RECOVERY_LIMIT as usize + 1, keep: Keep::Oldest };
-        let slice = context.broker.read(&topic, all).await?;
+        let slice = context.stores.log.read(&topic, all).await?;
         recovered = slice.covers(&since);
         if recovered {
             head = context.hub.level(client, &room, head, &slice.lineage, &since).await?;
