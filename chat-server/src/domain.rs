@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod error;
 pub mod id;
+pub mod json;
 pub mod limits;
 pub mod message;
 pub mod permission;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
+use crate::domain::json::Members;
 use crate::domain::permission::Standing;
 use crate::domain::position::Position;
 use crate::domain::room::{Info, Member, Role, View};
@@ -221,22 +222,12 @@ pub(crate) fn member_event(
     if let (Some(payload), serde_json::Value::Object(detail)) = (payload.as_object_mut(), detail) {
         payload.extend(detail);
     }
-    Ok(Append {
-        event,
-        by: by.id.clone(),
-        payload: without_braces(&payload)?,
-        nonce: None,
-        counted: false,
-        trace: None,
-    })
+    Ok(Append { event, by: by.id.clone(), payload: members(&payload)?, nonce: None, counted: false, trace: None })
 }
 
-/// The members of a JSON object, as [`Append::payload`] wants them.
-pub(crate) fn without_braces<T: Serialize>(object: &T) -> Result<String, StoreError> {
-    let mut text = to_json(object)?;
-    text.pop();
-    text.remove(0);
-    Ok(text)
+/// The members of an object, for [`Append::payload`].
+pub(crate) fn members<T: Serialize>(object: &T) -> Result<Members, StoreError> {
+    Members::of(object).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

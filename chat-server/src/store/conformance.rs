@@ -13,6 +13,7 @@ use super::memory::MemoryStore;
 use super::redis::{RedisConfig, RedisStore};
 use super::{Append, BusEvent, Commit, Committed, Entry, Keep, Range, Retention, Slice, Store, Topic};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
+use crate::domain::json::Members;
 use crate::domain::position::{Millis, Offset};
 
 mod activity;
@@ -174,7 +175,7 @@ fn message(by: &str, text: &str) -> Commit {
     let append = Append {
         event: "message:new",
         by: user(by),
-        payload: text.to_owned(),
+        payload: Members::stored(text.to_owned()),
         nonce: None,
         counted: true,
         trace: None,

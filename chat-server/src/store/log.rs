@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{StoreError, Topic};
 use crate::domain::id::{RoomId, UserId};
+use crate::domain::json::Members;
 use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 use crate::domain::trace::Traceparent;
@@ -33,8 +34,8 @@ pub struct Append {
     pub event: &'static str,
     /// Whose doing it is.
     pub by: UserId,
-    /// What the entry says: the members of a JSON object, without its braces.
-    pub payload: String,
+    /// What the entry says.
+    pub payload: Members,
     /// Makes the append idempotent: see [`Committed::Repeated`].
     pub nonce: Option<String>,
     /// Whether it counts for [`ReadMarks::unread`].
@@ -56,8 +57,8 @@ pub struct Entry {
     pub event: Cow<'static, str>,
     /// Whose doing it is.
     pub by: UserId,
-    /// The members of a JSON object, without its braces.
-    pub payload: String,
+    /// What the entry says.
+    pub payload: Members,
 }
 
 impl Entry {
@@ -79,6 +80,7 @@ impl Entry {
     /// The stored payload is no JSON.
     pub fn to_json(&self, room: &RoomId) -> Result<Box<RawValue>, StoreError> {
         let (Self { epoch, offset, at, payload, .. }, id) = (self, self.id());
+        let payload = payload.as_str();
         // Room, epoch and id hold no character that JSON escapes.
         let text =
             format!(r#"{{"room":"{room}","epoch":"{epoch}","offset":{offset},"id":"{id}","at":{at},{payload}}}"#);

@@ -12,6 +12,7 @@ use super::*;
 use crate::delivery::Outlet;
 use crate::domain::id::NodeId;
 use crate::domain::id::UserId;
+use crate::domain::json::Members;
 use crate::domain::rate_limit::Rate;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
@@ -154,7 +155,7 @@ impl Stage {
                 let append = Append {
                     event: "message:new",
                     by,
-                    payload: r#""text":"x""#.to_owned(),
+                    payload: Members::of(&serde_json::json!({ "text": "x" })).unwrap(),
                     nonce: None,
                     counted: true,
                     trace: None,

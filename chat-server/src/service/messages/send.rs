@@ -8,7 +8,7 @@ use crate::domain::message::{Draft, EntryId};
 use crate::domain::position::{Millis, Position};
 use crate::domain::trace::Traceparent;
 use crate::domain::user::User;
-use crate::service::rooms::{Access, Rooms, TRIES, access_from, no_such_room, without_braces};
+use crate::service::rooms::{Access, Rooms, TRIES, access_from, members, no_such_room};
 use crate::store::{Append, Commit, Committed, Entry, Topic};
 
 /// The event of a message.
@@ -70,7 +70,7 @@ impl Rooms {
                 append: Some(Append {
                     event: MESSAGE_NEW,
                     by: user.id.clone(),
-                    payload: without_braces(&body)?,
+                    payload: members(&body)?,
                     nonce: Some(draft.nonce.as_str().to_owned()),
                     counted: true,
                     trace: trace.clone(),
@@ -111,8 +111,7 @@ fn same_message(entry: &Entry, draft: &Draft) -> Result<Sent, Refusal> {
     struct Text {
         text: String,
     }
-    let same =
-        serde_json::from_str::<Text>(&format!("{{{}}}", entry.payload)).is_ok_and(|body| body.text == draft.text);
+    let same = entry.payload.parse::<Text>().is_ok_and(|body| body.text == draft.text);
     if entry.event != MESSAGE_NEW || !same {
         return Err(Refusal::new(Code::Conflict, "the nonce stands for another message"));
     }

@@ -130,7 +130,7 @@ async fn a_failover_loses_nothing_that_two_of_three_have() {
     }
     until_available(&node, true).await;
     let slice = node.all(&topic).await;
-    let kept: Vec<_> = slice.entries.iter().map(|entry| entry.payload.clone()).collect();
+    let kept: Vec<_> = slice.entries.iter().map(|entry| entry.payload.as_str().to_owned()).collect();
     assert_eq!(kept.len(), kept.iter().collect::<BTreeSet<_>>().len(), "each once");
     let lost: Vec<_> = acked.difference(&kept.into_iter().collect()).cloned().collect();
     assert_eq!((acked.len(), lost), (600, Vec::new()));

@@ -83,7 +83,7 @@ async fn after_a_failover_the_new_primary_is_used_and_the_old_one_left() {
     let (mut node, topic) = (Node::on(set.config()).await, room("a"));
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     node.say(&topic, message("u", "1")).await;
-    assert_eq!(node.hear_entry().await.payload, "1");
+    assert_eq!(node.hear_entry().await.payload.as_str(), "1");
     set.tell("kill a");
     until_available(&node, false).await;
     until_available(&node, true).await;
@@ -91,8 +91,8 @@ async fn after_a_failover_the_new_primary_is_used_and_the_old_one_left() {
     // The old one comes back, and is told that it is a replica now.
     set.tell("start a");
     node.say(&topic, message("u", "3")).await;
-    while node.hear_entry().await.payload != "3" {}
-    let texts: Vec<_> = node.all(&topic).await.entries.into_iter().map(|entry| entry.payload).collect();
+    while node.hear_entry().await.payload.as_str() != "3" {}
+    let texts: Vec<_> = node.all(&topic).await.entries.into_iter().map(|entry| entry.payload.into_string()).collect();
     assert_eq!((texts.first().map(String::as_str), texts.last().map(String::as_str)), (Some("1"), Some("3")));
 }
 

@@ -37,7 +37,7 @@ async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
     assert!(slice.entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
     for writer in 0..8 {
         let own = slice.entries.iter().filter(|entry| entry.by == user(&format!("u{writer}")));
-        assert!(own.map(|entry| entry.payload.clone()).eq((0..200).map(|i| i.to_string())));
+        assert!(own.map(|entry| entry.payload.as_str().to_owned()).eq((0..200).map(|i| i.to_string())));
     }
     for entry in slice.entries {
         assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry, None));
@@ -47,8 +47,14 @@ async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
 async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
     let (mut node, topic) = (stage.node().await, Topic::User(user("u")));
     node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
-    let append =
-        Append { event: "a:b", by: user("u"), payload: String::new(), nonce: None, counted: false, trace: None };
+    let append = Append {
+        event: "a:b",
+        by: user("u"),
+        payload: Members::stored(String::new()),
+        nonce: None,
+        counted: false,
+        trace: None,
+    };
     let commit = Commit { append: Some(append), ..Commit::default() };
     let Committed::Done { entry: Some((position, at)) } = node.broker.commit(&topic, commit).await.unwrap() else {
         panic!("not done");
@@ -59,7 +65,7 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         at,
         event: "a:b".into(),
         by: user("u"),
-        payload: String::new(),
+        payload: Members::stored(String::new()),
     };
     assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry.clone(), None));
     assert_eq!(node.all(&topic).await.entries, [entry]);
@@ -254,7 +260,7 @@ async fn logs_are_apart(stage: Stage) {
         assert_eq!(node.say(topic, nonced("u", &i.to_string(), "n")).await.0, 1);
     }
     for (i, topic) in topics.iter().enumerate() {
-        assert_eq!(node.all(topic).await.entries.first().unwrap().payload, i.to_string());
+        assert_eq!(node.all(topic).await.entries.first().unwrap().payload.as_str(), i.to_string());
         assert_eq!(node.broker.count(topic, "").await.unwrap(), 1);
     }
 }

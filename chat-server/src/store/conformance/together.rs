@@ -27,7 +27,7 @@ async fn each_of_many_at_once_is_stored_and_told_once(stage: Stage) {
             let (by, nonce) = (user(&format!("u{}", i % 7)), format!("n{}", round * 100 + i));
             let found = node.broker.find_nonce(&topic, &by, &nonce).await.unwrap().unwrap();
             assert_eq!((found.offset, found.at, &found.epoch), (position.offset, at, &position.epoch));
-            assert_eq!(found.payload, format!("\"{}\nsays {}\"", i % 7, round * 100 + i));
+            assert_eq!(found.payload.as_str(), format!("\"{}\nsays {}\"", i % 7, round * 100 + i));
         }
     }
     let slice = node.all(&topic).await;
@@ -89,7 +89,7 @@ async fn as_much_is_kept_as_of_one_at_a_time(stage: Stage) {
         assert_eq!(offsets(&slice), ((round as Offset + 1) * 70 - 49..=(round as Offset + 1) * 70).collect::<Vec<_>>());
         let (first, last) = (&slice.entries[0], &slice.entries[49]);
         for entry in [first, last] {
-            let nonce = entry.payload.rsplit(' ').next().unwrap().trim_end_matches('"');
+            let nonce = entry.payload.as_str().rsplit(' ').next().unwrap().trim_end_matches('"');
             let found = node.broker.find_nonce(&topic, &entry.by, &format!("n{nonce}")).await.unwrap();
             assert_eq!(found.as_ref(), Some(entry));
         }
@@ -123,7 +123,7 @@ async fn one_who_gives_up_holds_nobody_up(stage: Stage) {
     }
     let slice = node.all(&topic).await;
     assert_eq!(offsets(&slice), (1..=slice.top).collect::<Vec<_>>());
-    let mut said: Vec<_> = slice.entries.iter().map(|entry| entry.payload.clone()).collect();
+    let mut said: Vec<_> = slice.entries.iter().map(|entry| entry.payload.as_str().to_owned()).collect();
     said.sort_unstable();
     said.dedup();
     assert_eq!(said.len(), slice.entries.len(), "each once");
@@ -147,7 +147,7 @@ async fn each_is_heard_with_its_own_trace(stage: Stage) {
     }
     for _ in 0..3 * 90 {
         let BusEvent::Entry(_, entry, heard) = node.hear().await else { panic!("no entry") };
-        let number = entry.payload.rsplit(' ').next().unwrap().trim_end_matches('"');
+        let number = entry.payload.as_str().rsplit(' ').next().unwrap().trim_end_matches('"');
         assert_eq!(heard, trace(number.parse().unwrap()), "{number}");
     }
 }

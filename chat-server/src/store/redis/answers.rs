@@ -1,6 +1,7 @@
 //! What the scripts answer, as texts.
 
 use crate::domain::id::UserId;
+use crate::domain::json::Members;
 use crate::domain::position::{Epoch, Position};
 use crate::store::{Committed, Entry, StoreError};
 
@@ -47,5 +48,6 @@ pub(super) fn committed(answer: Vec<String>) -> Result<Committed, StoreError> {
 pub(super) fn entry((epoch, offset, at, event, by, payload): RawEntry) -> Result<Entry, StoreError> {
     let by = UserId::parse(&by).map_err(|error| StoreError::Corrupt(format!("an author {error}")))?;
     let (epoch, event) = (Epoch::new(&epoch), event.into());
+    let payload = Members::stored(payload);
     Ok(Entry { epoch, offset: number(&offset)?, at: number(&at)?, event, by, payload })
 }

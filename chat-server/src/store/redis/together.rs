@@ -109,7 +109,7 @@ fn alike(first: &Commit, line: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut bytes = 0;
     let mut fits = |commit: &Commit| {
         let Some(Append { by, nonce, payload, .. }) = &commit.append else { return false };
-        bytes += payload.len();
+        bytes += payload.as_str().len();
         let agrees = |(name, value): &(String, Option<String>)| {
             expected.entry(name.clone()).or_insert_with(|| value.clone()) == value
         };

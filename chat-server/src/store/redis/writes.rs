@@ -26,7 +26,7 @@ impl RedisStore {
         match append {
             Some(Append { event, by, payload, nonce, counted, trace }) => {
                 let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
-                args.extend([event.to_owned(), by.to_string(), payload, nonce, flag(counted)]);
+                args.extend([event.to_owned(), by.to_string(), payload.into_string(), nonce, flag(counted)]);
                 args.extend(trace.map(|trace| trace.as_str().to_owned()));
             }
             None => args.extend(std::iter::repeat_n(String::new(), 5)),
@@ -84,7 +84,7 @@ impl RedisStore {
         flat(&mut args, expect);
         for Append { event, by, payload, nonce, .. } in commits().filter_map(|commit| commit.append.as_ref()) {
             let nonce = format!("={}", nonce.as_deref().unwrap_or_default());
-            args.extend([(*event).to_owned(), by.to_string(), payload.clone(), nonce]);
+            args.extend([(*event).to_owned(), by.to_string(), payload.as_str().to_owned(), nonce]);
         }
         let Keys { fields, log, nonces, .. } = self.names.keys(topic);
         Ok(Part { keys: [fields, log, nonces], args, entries })
