@@ -89,7 +89,7 @@ scenario! {
         ann.close().await;
         cluster.redis().kill();
         cluster.redis().restore_files(saved.path());
-        cluster.redis().start().await;
+        cluster.restart_redis().await;
 
         let gap = bob.hear("gap", |gap| gap["room"] == "lobby").await;
         assert_eq!((&gap["from"], &gap["to"]), (&lost["offset"], &kept["offset"]), "{gap}");

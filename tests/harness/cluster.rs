@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 use super::redis_set::RedisSet;
-use super::{BusProxy, Redis, ports, signal, until};
+use super::{BusProxy, Connect, Redis, ports, signal, until};
 
 /// What stands between the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +146,15 @@ impl Cluster {
     /// The Redis between the nodes.
     pub(crate) fn redis(&mut self) -> &mut Redis {
         self.redis.as_mut().expect("this cluster has a Redis")
+    }
+
+    /// Starts its Redis again, and waits until every node takes clients. Each node finds Redis by itself, so that one
+    /// that has tells nothing of the others; and `/readyz` is 200 all along, for an outage must not take all nodes out.
+    pub(crate) async fn restart_redis(&mut self) {
+        self.redis().start().await;
+        for node in &self.nodes {
+            until(&format!("{} takes clients", node.id), || Connect::bare().passes(node)).await;
+        }
     }
 
     /// What stands between the first node and Redis.

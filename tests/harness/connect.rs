@@ -84,6 +84,11 @@ impl Connect {
         Client::begin(stream, self.auth.as_deref().unwrap_or_default()).await
     }
 
+    /// Whether the handshake passes; says no more than that.
+    pub(crate) async fn passes(self, node: &Node) -> Option<()> {
+        self.handshake(node).await.ok().map(drop)
+    }
+
     async fn handshake(&self, node: &Node) -> Result<Stream, Refusal> {
         let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", node.authority());
         let mut request = url.into_client_request().expect("a URL");

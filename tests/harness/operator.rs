@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition;
+use kube::{Api, ResourceExt};
 use operator::api::spec::ChatCluster;
 use operator::api::status::ConditionType;
 use tempfile::TempDir;
@@ -41,8 +44,13 @@ const APPLY: [&str; 5] = ["apply", "--server-side", "--force-conflicts", "-f", "
 /// Makes this definition of ChatCluster known.
 pub(crate) async fn install_definition(cluster: &Cluster, definition: &str) {
     cluster.kubectl_with(&cluster.kubeconfig()).input(&APPLY, definition).await.expect_ok();
-    let established = ["wait", "--for=condition=Established", "crd/chatclusters.chatcluster.dev", "--timeout=30s"];
-    cluster.kubectl(&established).await.expect_ok();
+    // `kubectl wait --for=condition=Established` ends with an error on a definition that was made a moment ago: its
+    // conditions are null until the API server has looked at its names.
+    let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client().await);
+    until_object(&definitions, "chatclusters.chatcluster.dev", "is established", |definition| {
+        is_crd_established().matches_object(definition)
+    })
+    .await;
 }
 
 /// One replica of the operator. Killed when dropped.
