@@ -13,6 +13,9 @@ export PATH := $(CHATCLUSTER_CACHE)/tools/bin:$(PATH)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
+PORT ?= 3000
+TARGET = $${CARGO_TARGET_DIR:-target}
+
 WEB := chat-server/web
 WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist \) -prune -o -type f -print)
 
@@ -21,18 +24,32 @@ help: ## this list
 	@echo 'usage: make VERB'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
 
+# `make run PORT=3001` where 3000 is taken.
 .PHONY: run
-run: needs $(WEB)/dist/index.html ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
-	cargo run --locked -p chat-server
+run: needs ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
+	@mkdir -p $(WEB)/dist
+	@tests/setup/beside '$(MAKE) web' 'cargo build --locked -p chat-server'
+	@RUST_LOG=$(or $(RUST_LOG),warn) "$(TARGET)/debug/chat-server" --listen 127.0.0.1:$(PORT) --admin-listen 127.0.0.1:0 & \
+	until (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; do kill -0 $$! 2>/dev/null || wait $$!; sleep 0.1; done; \
+	printf '\nOpen http://localhost:%s (Ctrl-C ends it, and what was said is forgotten)\n' $(PORT); \
+	trap : INT TERM; wait $$! || true
+
+# Scenarios wait more than they work.
+TEST := RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked --
 
 .PHONY: test
-test: setup web-test ## all tests, with a real Redis, nginx, Chromium, Kubernetes and stock clients; installs what is missing, but Go
-	@# First the server with bugs on purpose, which the history checker has to find; then the true one in its place.
-	cargo build --workspace --locked --features chat-server/fault-injection
-	cp "$${CARGO_TARGET_DIR:-target}/debug/chat-server" "$${CARGO_TARGET_DIR:-target}/debug/chat-server-faulty"
-	cargo build --workspace --locked
-	@# Scenarios wait more than they work.
-	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked
+test: $(WEB)/dist/index.html ## unit tests and scenarios, with a real Redis, nginx, Chromium and stock clients; needs Rust and Node.js only
+	@tests/setup/beside '$(MAKE) setup web-test' '$(MAKE) programs'
+	$(TEST) --skip platform::
+
+.PHONY: test-all
+test-all: test test-platform ## `make test`, and Kubernetes, Traefik, helm, containers, Redis 8 and Valkey; needs Go, too
+
+# What `make test-all` adds to `make test`: see tests/platform.rs.
+.PHONY: test-platform
+test-platform: $(WEB)/dist/index.html
+	@tests/setup/beside '$(MAKE) setup-all' 'cargo test --workspace --locked --no-run'
+	$(TEST) platform::
 
 # `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only, NGINX=1 for people who
 # connect through nginx.
@@ -48,10 +65,10 @@ bench: setup $(WEB)/dist/index.html ## chat-server beside its peers: costs, late
 	@# Each by itself, or the peers' features of shared crates would be chat-server's, too.
 	cargo build --release --locked -p chat-server
 	cargo build --release --locked -p tests --features bench --bins
-	QUICK=$(QUICK) "$${CARGO_TARGET_DIR:-target}/release/bench" --scenarios "$(SCENARIOS)"
+	QUICK=$(QUICK) "$(TARGET)/release/bench" --scenarios "$(SCENARIOS)"
 
 .PHONY: lint
-lint: setup $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
+lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p tests --bins --features bench --locked -- -D warnings
@@ -105,8 +122,24 @@ clean: ## remove what was built here
 	cargo clean
 
 .PHONY: setup
-setup: ## install what the tests need and this machine lacks (part of test and lint)
-	@tests/setup/install
+setup: ## install what `make test` needs and this machine lacks (a part of it)
+	@tests/setup/install test
+
+.PHONY: setup-all
+setup-all: ## the same for `make test-all`
+	@tests/setup/install all
+
+.PHONY: setup-lint
+setup-lint:
+	@tests/setup/install lint
+
+# First the server with injected faults, which the history checker has to find; then the true one in its place.
+.PHONY: programs
+programs: $(WEB)/dist/index.html
+	cargo build --workspace --locked --features chat-server/fault-injection
+	cp "$(TARGET)/debug/chat-server" "$(TARGET)/debug/chat-server-faulty"
+	cargo build --workspace --locked
+	cargo test --workspace --locked --no-run
 
 .PHONY: needs
 needs:

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::client::nonce;
-use crate::harness::redis_set::Form;
+use crate::harness::redis_set::{Form, Version};
 use crate::harness::{Bus, Client, Plan, is_full, run_within, until};
 use crate::history::judge::Counts;
 use crate::history::run::{self, run};
@@ -48,7 +48,7 @@ fn judged(seed: u64, shape: Shape, of_redis: &[Kind], full: Duration) -> (Counts
 }
 
 fn shape(form: Form, durable: bool) -> Shape {
-    Shape { form, version_8: false, durable }
+    Shape { form, version: Version::Machine, durable }
 }
 
 #[test]

@@ -8,40 +8,44 @@ use crate::harness::deployment::{Deployment, NODES};
 use crate::harness::{Bus, Plan, run, run_within};
 
 /// Images may have to be built first, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// A page of this origin may connect, though nginx does not serve it.
 const ALLOWED: &str = "http://allowed.example:8080";
 
-/// Show 2. What the script shows is in `browser/chat.mjs`.
-#[test]
-fn people_in_browsers_chat_through_nginx_on_several_nodes() {
-    run_within(PATIENCE, async {
-        let mut deployment = Deployment::start(ALLOWED).await;
-        let url = deployment.url();
-        play("chat.mjs", &[&url, ALLOWED], async |what, which| match what {
-            "kill" => deployment.kill(which),
-            "scale" => deployment.scale(which.parse().expect("a number")).await,
-            _ => panic!("@{what} {which}?"),
-        })
-        .await;
-        deployment.stop();
-    });
+/// What the script shows is in `browser/chat.mjs`. `start` is told the origin, and answers nothing where it can't start.
+pub(crate) async fn chat_through_nginx(start: impl AsyncFnOnce(&str) -> Option<Deployment>) {
+    let Some(mut deployment) = start(ALLOWED).await else { return };
+    let url = deployment.url();
+    play("chat.mjs", &[&url, ALLOWED], async |what, which| match what {
+        "kill" => deployment.kill(which),
+        "scale" => deployment.scale(which.parse().expect("a number")).await,
+        _ => panic!("@{what} {which}?"),
+    })
+    .await;
+    deployment.stop();
 }
 
 /// What the page needs for it: that it makes before it breaks, and that the node says when.
+pub(crate) async fn restart_nodes_in_turn(start: impl AsyncFnOnce(&str) -> Option<Deployment>) {
+    let Some(mut deployment) = start(ALLOWED).await else { return };
+    let url = deployment.url();
+    play("rolling.mjs", &[&url, &NODES.to_string()], async |what, which| match what {
+        "restart" => deployment.restart(which).await,
+        _ => panic!("@{what} {which}?"),
+    })
+    .await;
+    deployment.stop();
+}
+
+#[test]
+fn people_in_browsers_chat_through_nginx_on_several_nodes() {
+    run_within(PATIENCE, chat_through_nginx(async |origin| Some(Deployment::processes(origin).await)));
+}
+
 #[test]
 fn people_in_browsers_do_not_notice_a_rolling_restart() {
-    run_within(PATIENCE, async {
-        let mut deployment = Deployment::start(ALLOWED).await;
-        let url = deployment.url();
-        play("rolling.mjs", &[&url, &NODES.to_string()], async |what, which| match what {
-            "restart" => deployment.restart(which).await,
-            _ => panic!("@{what} {which}?"),
-        })
-        .await;
-        deployment.stop();
-    });
+    run_within(PATIENCE, restart_nodes_in_turn(async |origin| Some(Deployment::processes(origin).await)));
 }
 
 /// With `UPDATE=1` it replaces the one in `docs/images`.

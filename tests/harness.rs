@@ -24,6 +24,7 @@ pub(crate) mod prometheus;
 pub(crate) mod reader;
 pub(crate) mod redis;
 pub(crate) mod redis_set;
+pub(crate) mod setup;
 pub(crate) mod spread;
 pub(crate) mod stock;
 pub(crate) mod traefik;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::redis_set::{Form, RedisSet};
+use crate::harness::redis_set::{Form, RedisSet, Version};
 use crate::harness::{Client, Plan, run};
 
 /// So many nodes, and then so many of them. `[5, 4, 3, 2, 1]` takes 40 seconds.
@@ -55,7 +55,7 @@ async fn of_a_message(redis: &mut RedisSet, idle: [f64; 3], sender: &Client, roo
 #[test]
 fn a_message_asks_one_shard_only_and_as_much_of_it_however_many_nodes_there_are() {
     run(async {
-        let mut redis = RedisSet::start(Form::Cluster, false);
+        let mut redis = RedisSet::start(Form::Cluster, Version::Machine);
         let mut cluster = Plan::over(&redis).nodes(NODES[0]).start().await;
         let mut members = Vec::new();
         for number in 0..NODES[0] {

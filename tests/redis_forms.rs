@@ -1,15 +1,15 @@
-//! The chat over Redis as people run it: over TLS, with the rights of docs/redis-users.acl, Redis 7.0 and 8.
+//! The chat over Redis as people run it: over TLS, with the rights of docs/redis-users.acl.
 
 use serde_json::json;
 
 use crate::harness::client::nonce;
-use crate::harness::redis_set::{Form, RedisSet};
+use crate::harness::redis_set::{Form, RedisSet, Version};
 use crate::harness::{Client, Plan, run, until};
 
 /// Three people on three nodes, a message, a room, a nonce sent again elsewhere, a node that dies.
-fn is_a_chat(form: Form, version_8: bool) {
+pub(crate) fn is_a_chat(form: Form, version: Version) {
     run(async {
-        let redis = RedisSet::start(form, version_8);
+        let redis = RedisSet::start(form, version);
         let mut cluster = Plan::over(&redis).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(1), "Bob").await;
@@ -38,27 +38,17 @@ fn is_a_chat(form: Form, version_8: bool) {
 
 #[test]
 fn a_redis_7_with_tls_is_a_chat() {
-    is_a_chat(Form::Standalone, false);
+    is_a_chat(Form::Standalone, Version::Machine);
 }
 
 #[test]
 fn redis_7_behind_sentinels_is_a_chat() {
-    is_a_chat(Form::Sentinel, false);
+    is_a_chat(Form::Sentinel, Version::Machine);
 }
 
 #[test]
 fn a_cluster_of_redis_7_is_a_chat() {
-    is_a_chat(Form::Cluster, false);
-}
-
-#[test]
-fn redis_8_behind_sentinels_is_a_chat() {
-    is_a_chat(Form::Sentinel, true);
-}
-
-#[test]
-fn a_cluster_of_redis_8_is_a_chat() {
-    is_a_chat(Form::Cluster, true);
+    is_a_chat(Form::Cluster, Version::Machine);
 }
 
 /// Says something until it is stored.
@@ -74,7 +64,7 @@ async fn say_at_last(client: &Client, text: &str) {
 #[test]
 fn a_chat_goes_on_when_its_primary_dies_behind_sentinels() {
     run(async {
-        let mut redis = RedisSet::start(Form::Sentinel, false);
+        let mut redis = RedisSet::start(Form::Sentinel, Version::Machine);
         let cluster = Plan::over(&redis).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(1), "Bob").await;
@@ -91,7 +81,7 @@ fn a_chat_goes_on_when_its_primary_dies_behind_sentinels() {
 #[test]
 fn a_chat_goes_on_when_slots_move_and_a_shard_dies() {
     run(async {
-        let mut redis = RedisSet::start(Form::Cluster, false);
+        let mut redis = RedisSet::start(Form::Cluster, Version::Machine);
         let cluster = Plan::over(&redis).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(1), "Bob").await;

@@ -230,6 +230,22 @@ fn members_do_not_depend_on_each_other() {
     }
 }
 
+/// What `make test` runs needs neither Go nor containers: see tests/platform.rs.
+#[test]
+fn what_only_make_test_all_sets_up_is_named_only_in_platform() {
+    let beyond = ["control_plane", "kubelet::", "helm::", "traefik::", "Deployment::compose", "Version::Eight"];
+    let mut problems = Vec::new();
+    let scenarios = rust_files().into_iter().filter(|file| file.parent() == Some(Path::new("tests")));
+    for file in scenarios.filter(|file| !["harness.rs", "platform.rs", "tidy.rs"].iter().any(|own| file.ends_with(own)))
+    {
+        for (number, line) in code(&file) {
+            let found = beyond.iter().filter(|word| line.contains(**word));
+            problems.extend(found.map(|word| format!("{}:{number}: `{word}` is for tests/platform", file.display())));
+        }
+    }
+    assert_none(&problems);
+}
+
 /// `foo.rs` beside `foo/`.
 #[test]
 fn no_module_is_a_mod_rs() {

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::kubelet::Kubelet;
-use super::{WHOLE_TEST, until};
+use super::{WHOLE_TEST, setup, until};
 pub(crate) use audit::{AuditEntry, AuditMark};
 pub(crate) use kubectl::{Answer, Kubectl};
 pub(crate) use namespace::Namespace;
@@ -50,6 +50,8 @@ pub(crate) fn run(scenario: impl AsyncFnOnce(Cluster) + Send) {
 
 /// Runs a scenario that may take so long in the network of the cluster that all tests share.
 pub(crate) fn run_within(limit: Duration, scenario: impl AsyncFnOnce(Cluster) + Send) {
+    // Said of each scenario, not of the first one only.
+    setup::go_tool("kube-apiserver");
     SHARED.run(limit, scenario);
 }
 

@@ -1,5 +1,4 @@
-//! nginx in front of three nodes over Redis: by docker compose where an engine answers, else the same nginx.conf, nodes
-//! and Redis as processes.
+//! nginx in front of three nodes over Redis: by docker compose, or the same nginx.conf, nodes and Redis as processes.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
-use super::{Node, Redis, ports, signal, stock, until};
+use super::{Node, Redis, ports, setup, signal, stock, until};
 
 /// How many nodes there are at first.
 pub(crate) const NODES: usize = 3;
@@ -24,18 +23,14 @@ pub(crate) enum Deployment {
 }
 
 impl Deployment {
-    /// Starts it. Pages of `origin` may connect too.
-    pub(crate) async fn start(origin: &str) -> Self {
-        match Compose::missing() {
-            None => {
-                println!("nginx, nodes and Redis are containers");
-                Self::Compose(Compose::start(origin))
-            }
-            Some(reason) => {
-                println!("nginx, nodes and Redis are processes of this machine: {reason}");
-                Self::Processes(Box::new(Processes::start(origin).await))
-            }
-        }
+    /// Starts the containers. Pages of `origin` may connect too.
+    pub(crate) fn compose(origin: &str) -> Self {
+        Self::Compose(Compose::start(origin))
+    }
+
+    /// Starts the processes. Pages of `origin` may connect too.
+    pub(crate) async fn processes(origin: &str) -> Self {
+        Self::Processes(Box::new(Processes::start(origin).await))
     }
 
     /// Where the chat is.
@@ -88,7 +83,8 @@ pub(crate) struct Compose {
 }
 
 impl Compose {
-    fn missing() -> Option<String> {
+    /// Why there can be no containers here.
+    pub(crate) fn missing() -> Option<String> {
         for args in [&["version"][..], &["compose", "version"]] {
             // An engine that does not answer would be waited for without end.
             let output = Command::new("timeout").arg("20").arg("docker").args(args).stdin(Stdio::null()).output();
@@ -370,9 +366,6 @@ pub(crate) fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service
 
 /// The nginx of this repository, before all nodes that the name server knows.
 pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
-    let found = Command::new(stock::source("setup/nginx")).stdin(Stdio::null()).output().expect("tests/setup/nginx");
-    assert!(found.status.success(), "tests/setup/nginx: {}", String::from_utf8_lossy(&found.stderr));
-    let program = String::from_utf8(found.stdout).expect("a path");
     let mut conf = fs::read_to_string(stock::source("../nginx/nginx.conf.template")).expect("the template");
     for (name, value) in [
         ("NGINX_LISTEN", at.to_string()),
@@ -384,7 +377,7 @@ pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: 
     }
     fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf");
     let (out, err) = log(&dir.join("nginx.log"));
-    let child = Command::new(program.trim())
+    let child = Command::new(setup::find("nginx", &[]))
         .arg("-p")
         .arg(dir)
         .args(["-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"])

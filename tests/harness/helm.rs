@@ -2,23 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::control_plane::{Answer, Cluster};
-
-/// The program that `tests/setup/helm` builds.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/helm");
-        let output = std::process::Command::new(script).stderr(Stdio::inherit()).output().expect("a script");
-        assert!(output.status.success(), "tests/setup/helm failed");
-        Path::new(String::from_utf8(output.stdout).expect("UTF-8").trim_end()).join("helm")
-    })
-}
+use super::setup;
 
 /// The folder of the operator's chart.
 pub(crate) fn chart() -> PathBuf {
@@ -43,7 +32,7 @@ impl Helm {
 
     /// Runs it.
     pub(crate) async fn run(&self, args: &[&str]) -> Answer {
-        let output = Command::new(program())
+        let output = Command::new(setup::go_tool("helm"))
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HELM_CACHE_HOME", self.home.path())

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::ports;
+use super::{ports, setup};
 
 /// How it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,15 @@ pub(crate) enum Form {
     Standalone,
     Sentinel,
     Cluster,
+}
+
+/// Which server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The machine's own; Debian 12 has 7.0.
+    Machine,
+    /// Redis 8, of `make setup-all`.
+    Eight,
 }
 
 /// Servers, as `tests/redis/serve` starts them and names them; stopped when dropped.
@@ -29,13 +38,13 @@ pub(crate) struct RedisSet {
 }
 
 impl RedisSet {
-    /// Starts them, of the machine's own redis-server or of version 8, and waits until all are there.
-    pub(crate) fn start(form: Form, version_8: bool) -> Self {
-        Self::start_with(form, version_8, &[])
+    /// Starts them, and waits until all are there.
+    pub(crate) fn start(form: Form, version: Version) -> Self {
+        Self::start_with(form, version, &[])
     }
 
     /// The same with these lines more in the configuration of each server.
-    pub(crate) fn start_with(form: Form, version_8: bool, lines: &[&str]) -> Self {
+    pub(crate) fn start_with(form: Form, version: Version, lines: &[&str]) -> Self {
         let (name, count) = match form {
             Form::Standalone => ("standalone", 1),
             Form::Sentinel => ("sentinel", 6),
@@ -47,10 +56,8 @@ impl RedisSet {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(tests.join("redis/serve"));
         command.arg(name).arg(&folder).args(ports.iter().map(u16::to_string)).env("REDIS_LINES", lines.join("\n"));
-        if version_8 {
-            let found = Command::new(tests.join("setup/debian-13")).arg("redis-server").output();
-            let found = String::from_utf8(found.expect("tests/setup/debian-13").stdout).expect("a program");
-            command.env("REDIS_SERVER", found.trim());
+        if version == Version::Eight {
+            command.env("REDIS_SERVER", setup::find("debian-13", &["redis-server"]));
         }
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tests/redis/serve");
         let input = keeper.stdin.take();

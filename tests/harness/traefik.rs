@@ -10,18 +10,10 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::control_plane::Cluster;
-use super::{Node, ports};
+use super::{Node, ports, setup};
 
 /// What is said to reach the Ingresses that it serves.
 pub(crate) const ADDRESS: &str = "203.0.113.7";
-
-/// The program that `tests/setup/traefik` has built.
-pub(crate) fn program() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/traefik");
-    let output = std::process::Command::new(script).arg("--if-built").output().expect("tests/setup/traefik");
-    assert!(output.status.success(), "there is no Traefik: `make test` builds it");
-    PathBuf::from(String::from_utf8(output.stdout).expect("UTF-8").trim_end())
-}
 
 /// The Traefik of one namespace. Killed when dropped.
 pub(crate) struct Traefik {
@@ -34,7 +26,7 @@ pub(crate) struct Traefik {
 
 impl Traefik {
     /// Starts it for the Ingresses of the class `nginx` in a namespace.
-    pub(crate) async fn start(program: &Path, cluster: &Cluster, namespace: &str) -> Self {
+    pub(crate) async fn start(cluster: &Cluster, namespace: &str) -> Self {
         cluster.apply(&objects(namespace)).await;
         let kubeconfig = cluster.service_account_kubeconfig(namespace, "traefik").await;
         let folder = tempfile::tempdir().expect("a folder");
@@ -44,7 +36,7 @@ impl Traefik {
         let provider = "--providers.kubernetesingressnginx";
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
+            .arg(setup::go_tool("traefik"))
             .args(["--log.level=INFO", "--log.nocolor=true", "--api.insecure=true", "--api.dashboard=false"])
             .args(["--global.checknewversion=false", "--global.sendanonymoususage=false"])
             .arg(format!("--entrypoints.web.address={web}"))

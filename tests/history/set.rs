@@ -10,7 +10,7 @@ use super::faults::Outage;
 use super::now;
 use super::schedule::Dice;
 use super::stage::{Head, Heads};
-use crate::harness::redis_set::{Form, RedisSet};
+use crate::harness::redis_set::{Form, RedisSet, Version};
 use crate::harness::{DEADLINE, INTERVAL};
 
 /// How long a primary has to be silent before others act: longer than a busy machine lets it wait.
@@ -23,8 +23,7 @@ const SENTINELS: [&str; 3] = ["s1", "s2", "s3"];
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) form: Form,
-    /// Redis 8, not the machine's own.
-    pub(crate) version_8: bool,
+    pub(crate) version: Version,
     /// Sends are acked once a replica has them, too.
     pub(crate) durable: bool,
 }
@@ -49,7 +48,7 @@ impl Set {
     pub(crate) fn start(shape: Shape) -> Self {
         // A primary that nobody copies takes no writes: an old one that is cut off, for one.
         let lines: &[&str] = if shape.durable { &["min-replicas-to-write 1"] } else { &[] };
-        let mut redis = block_in_place(|| RedisSet::start_with(shape.form, shape.version_8, lines));
+        let mut redis = block_in_place(|| RedisSet::start_with(shape.form, shape.version, lines));
         let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let shard = |primary: &str, replicas| Shard { primary: primary.to_owned(), replicas: named(replicas) };
         let shards = match shape.form {

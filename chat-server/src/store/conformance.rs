@@ -57,12 +57,18 @@ macro_rules! on_all {
         on_all!(@ redis_7_tls = Stage::set(Form::Standalone, Version::Seven); $($test),*);
         on_all!(@ redis_7_sentinel = Stage::set(Form::Sentinel, Version::Seven); $($test),*);
         on_all!(@ redis_7_cluster = Stage::set(Form::Cluster, Version::Seven); $($test),*);
-        on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
-        on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
-        on_all!(@ redis_8_cluster = Stage::set(Form::Cluster, Version::Eight); $($test),*);
-        on_all!(@ valkey_8_tls = Stage::set(Form::Standalone, Version::Valkey); $($test),*);
-        on_all!(@ by hand valkey_8_sentinel = Stage::set(Form::Sentinel, Version::Valkey); $($test),*);
-        on_all!(@ by hand valkey_8_cluster = Stage::set(Form::Cluster, Version::Valkey); $($test),*);
+        // Not of `make test` but of `make test-all`: see tests/platform.rs.
+        mod platform {
+            use super::{$($test),*};
+            use crate::store::conformance::on_all;
+
+            on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
+            on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
+            on_all!(@ redis_8_cluster = Stage::set(Form::Cluster, Version::Eight); $($test),*);
+            on_all!(@ valkey_8_tls = Stage::set(Form::Standalone, Version::Valkey); $($test),*);
+            on_all!(@ by hand valkey_8_sentinel = Stage::set(Form::Sentinel, Version::Valkey); $($test),*);
+            on_all!(@ by hand valkey_8_cluster = Stage::set(Form::Cluster, Version::Valkey); $($test),*);
+        }
     };
 }
 use on_all;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::processes;
+use super::super::setup;
 
 /// What it said.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Kubectl {
 
     /// Runs it, with a text at its standard input.
     pub(crate) async fn input(&self, args: &[&str], text: &str) -> Answer {
-        let mut child = Command::new(processes::programs().join("kubectl"))
+        let mut child = Command::new(setup::go_tool("kubectl"))
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.home)

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace as Object, ServiceAccount};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
+use super::super::setup;
 use super::{Cluster, processes, until_object};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -34,7 +35,7 @@ impl Namespace {
     }
 
     fn kubectl(&self, args: &[&str]) -> String {
-        let output = Command::new(processes::programs().join("kubectl"))
+        let output = Command::new(setup::go_tool("kubectl"))
             .args(args)
             .env("KUBECONFIG", self.cluster.kubeconfig())
             .output()

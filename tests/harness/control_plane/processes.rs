@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
+use super::super::setup;
 use super::certificates;
 use super::network::{API_SERVER, API_SERVICE};
 use super::until;
@@ -31,17 +31,6 @@ pub(super) fn folder() -> TempDir {
         }
     }
     TempDir::with_prefix(format!("{FOLDERS}{}-", std::process::id())).expect("a folder for the cluster")
-}
-
-/// The folder of the programs that `tests/setup/control-plane` builds.
-pub(super) fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("setup/control-plane");
-        let output = std::process::Command::new(script).stderr(Stdio::inherit()).output().expect("a script");
-        assert!(output.status.success(), "tests/setup/control-plane failed");
-        PathBuf::from(String::from_utf8(output.stdout).expect("UTF-8").trim_end())
-    })
 }
 
 /// Who does what, but not with which contents.
@@ -237,7 +226,7 @@ impl Processes {
         let log = OpenOptions::new().create(true).append(true).open(self.log(name)).expect("a log");
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(programs().join(name))
+            .arg(setup::go_tool(name))
             .args(flags.iter().map(|(flag, value)| format!("--{flag}={value}")))
             .process_group(0)
             .stdin(Stdio::null())

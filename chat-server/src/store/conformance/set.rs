@@ -36,7 +36,8 @@ impl Version {
             Self::Valkey => "valkey-server",
         };
         let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/setup/debian-13");
-        let found = Command::new(setup).arg(name).output().unwrap();
+        let found = Command::new(setup).args(["--find", name]).output().unwrap();
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr).trim_end());
         Some(String::from_utf8(found.stdout).unwrap().trim().to_owned())
     }
 }

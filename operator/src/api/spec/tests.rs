@@ -1,5 +1,5 @@
 //! The rules of the schema, without an API server. What the API server itself says is in
-//! tests/operator_admission.rs.
+//! tests/platform/operator_admission.rs.
 
 use serde_json::{Value, json};
 

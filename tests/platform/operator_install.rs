@@ -34,7 +34,7 @@ fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
         assert_eq!(answer.stderr, "");
         println!("kubectl kustomize k8s | kubectl apply --dry-run=server -f -\n{}", answer.expect_ok());
 
-        cluster.apply(include_str!("monitoring/definitions.yaml")).await;
+        cluster.apply(include_str!("../monitoring/definitions.yaml")).await;
         cluster.kubectl(&["apply", "--server-side", "-k", folder]).await.expect_ok();
         let pods: Api<Pod> = Api::namespaced(cluster.client().await, "chat-system");
         until_list(&pods, "", "both replicas of the operator are ready", |pods| {

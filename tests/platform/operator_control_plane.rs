@@ -17,7 +17,7 @@ fn kubectl_finds_ready_nodes_of_the_version_that_is_pinned() {
         assert_eq!(ready, 3, "{nodes}");
         let version = cluster.kubectl(&["version", "-o", "json"]).await.expect_ok();
         let version: serde_json::Value = serde_json::from_str(&version).expect("JSON");
-        let pinned = include_str!("control-plane/go.mod");
+        let pinned = include_str!("../go/go.mod");
         for side in ["clientVersion", "serverVersion"] {
             let version = version[side]["gitVersion"].as_str().expect("a version");
             assert!(pinned.contains(&format!("k8s.io/kubernetes {version}")), "{side}: {version}");

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, SET_COOKIE};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::control_plane::{Cluster, Namespace, run};
 use crate::harness::operator::{Operator, chat_cluster, nodes, until_condition};
 use crate::harness::polling::Polling;
-use crate::harness::traefik::{self, Traefik};
+use crate::harness::traefik::Traefik;
 use crate::harness::{Client, Connect, Node, Refusal, until};
 
 const NAME: &str = "chat.example.com";
@@ -63,10 +62,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(cluster: Cluster, program: &Path) -> Self {
+    async fn start(cluster: Cluster) -> Self {
         let namespace = cluster.namespace("ingress").await;
         let operator = Operator::start(&cluster, &namespace).await;
-        let traefik = Traefik::start(program, &cluster, &namespace).await;
+        let traefik = Traefik::start(&cluster, &namespace).await;
         let front = traefik.node();
         Self { cluster, namespace, _operator: operator, traefik, front }
     }
@@ -152,7 +151,7 @@ impl Scene {
 
 /// Runs a scenario in the shared cluster.
 fn with_traefik(scenario: impl AsyncFnOnce(Scene) + Send) {
-    run(async |cluster| scenario(Scene::start(cluster, &traefik::program()).await).await);
+    run(async |cluster| scenario(Scene::start(cluster).await).await);
 }
 
 /// A client of plain HTTP that asks for the chat whoever it asks, perhaps from an address of its own.

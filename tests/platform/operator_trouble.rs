@@ -284,7 +284,7 @@ fn while_it_is_paused_nothing_is_changed() {
 #[test]
 fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
     run_alone(async |cluster| {
-        let older = include_str!("../k8s/crd.yaml").replace("maxAgeSeconds:", "formerAgeSeconds:");
+        let older = include_str!("../../k8s/crd.yaml").replace("maxAgeSeconds:", "formerAgeSeconds:");
         install_definition(&cluster, &older).await;
         let namespace = cluster.namespace("older").await;
         cluster.apply(&chat_cluster(&namespace, "chat", "{replicas: 1}")).await;
@@ -300,7 +300,7 @@ fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
         let wrote =
             |entry: &&crate::harness::control_plane::AuditEntry| entry.user == operator.user() && entry.writes();
         assert_eq!(cluster.audit(&mark).iter().filter(wrote).count(), 0);
-        install_definition(&cluster, include_str!("../k8s/crd.yaml")).await;
+        install_definition(&cluster, include_str!("../../k8s/crd.yaml")).await;
         available(&cluster, &namespace, "chat").await;
         assert_eq!(operator.get("/readyz").await.map(|(code, _)| code), Some(200));
         replica_set(&cluster, &namespace, "chat").await;
