@@ -109,7 +109,7 @@ fn every_alert_says_how_bad_it_is_and_where_to_read_on() {
         let page = root().join(format!("docs/runbooks/{name}.md"));
         let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
         let headings: Vec<&str> = page.lines().filter(|line| line.starts_with('#')).collect();
-        let expected = [&format!("# {name}"), "## What people notice", "## Where to look", "## What to do"];
+        let expected = [&format!("# {name}"), "## Impact", "## Diagnosis", "## Mitigation"];
         assert_eq!(headings, expected);
         pages.insert(format!("{name}.md"));
     }

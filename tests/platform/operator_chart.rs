@@ -116,7 +116,7 @@ fn values() -> Vec<(String, Value, String)> {
 fn the_schema_the_defaults_and_the_readme_tell_of_the_same_values() {
     let values = values();
     let defaults = file("values.yaml");
-    let mut table = String::from("| value | default | meaning |\n|---|---|---|\n");
+    let mut table = String::from("| value | default | description |\n|---|---|---|\n");
     for (name, default, meaning) in &values {
         assert!(!default.is_null(), "{name} has no default in values.yaml");
         let key = name.rsplit('.').next().expect("a name");

@@ -1,7 +1,7 @@
 {{/*
-Names are the same in every release. In a namespace there can be one operator only, as all replicas there share one
-Lease; of two releases that would carry out the same ChatClusters, Helm refuses the second, for its ClusterRole is
-the first one's.
+Names are the same in every release. A namespace can hold one operator only, because all replicas in it share one
+Lease. Helm rejects a second release that would manage the same ChatClusters, because its ClusterRole belongs to the
+first one.
 */}}
 {{- define "chat-operator.scope" -}}
 {{- with .Values.watchNamespace }}:{{ . }}{{ end }}

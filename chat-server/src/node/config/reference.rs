@@ -15,7 +15,7 @@ const ADMIN_PORT: &str = "
 | `GET /livez` | 200 as long as the process answers |
 | `GET /readyz` | 200 `ok`, or `ok, but` and what is wrong with Redis; 503 and one of `cordoned`, `draining`, `deaf: …`, `waiting for the broker: …` |
 | `GET /metrics` | Prometheus' text format: [metrics](metrics.md) |
-| `GET /api/v1/analytics` | What goes on in the chat, in numbers, with the token: [operations](operations.md#what-goes-on-in-the-chat). `GET /analytics` is a page that shows it |
+| `GET /api/v1/analytics` | Usage analytics, with the token: [operations](operations.md#usage-analytics). `GET /analytics` shows them as a page |
 | `POST /cordon` | 202: the node takes no new sockets and keeps its WebSockets. Those that poll are handed over first, at the pace of a drain, or slower with `?connectionsPerSecond=N`; once none polls, or the drain's time is over, `/readyz` says `cordoned`, so that proxies forget the node, which would cut polls but cuts no WebSocket. Of a node that drains nothing changes |
 | `POST /uncordon` | 200: all is as before the cordon; 409 of a node that drains |
 | `POST /drain` | 202: the node takes no new sockets, hands over those that it has, and `/readyz` says `draining`. For good |
