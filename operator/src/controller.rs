@@ -1,4 +1,5 @@
-//! Carries out ChatClusters: `dereference → validate → build → apply → status`.
+//! The controller: watches ChatClusters and their objects, and reconciles each ChatCluster that
+//! changed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,28 +47,29 @@ pub mod status;
 pub mod validate;
 mod writer;
 
-/// How many ChatClusters are looked at at a time.
+/// Concurrent reconciliations.
 const CONCURRENCY: u16 = 8;
-/// For how long changes are gathered before a ChatCluster is looked at: a rollout comes as a swarm.
+/// How long changes of a ChatCluster are collected before it is reconciled: a rollout causes many
+/// at once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// How many objects a list brings at a time.
+/// Page size of list requests.
 const PAGE_SIZE: u32 = 250;
 
-/// Where and as who the operator works.
+/// Settings of the controller.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The one namespace to look at. `None`: all.
+    /// Namespace to watch. `None` watches all.
     pub namespace: Option<String>,
-    /// The namespace of the operator's own pods.
+    /// Namespace of the operator's own pods.
     pub operator_namespace: String,
-    /// The name of this replica.
+    /// Identity of this replica, as the reporter of Events.
     pub identity: String,
 }
 
-/// Works until `stop` is done, and then ends what it has begun.
+/// Runs until `stop` resolves, then finishes the reconciliations in progress.
 ///
 /// # Errors
-/// No client for the nodes' admin ports can be made.
+/// The HTTP client for the nodes' admin ports can't be created.
 pub async fn run(
     client: Client,
     settings: Settings,
@@ -118,7 +120,7 @@ pub async fn run(
         .modify(|cluster| cluster.managed_fields_mut().clear())
         .reflect(cluster_writer)
         .applied_objects()
-        // Its own status is no news.
+        // The operator's own writes to the status trigger nothing.
         .predicate_filter(predicates::generation.combine(predicates::labels), Default::default());
     let references = watcher(scope.api::<PartialObjectMeta<Secret>>(), watcher::Config::default().page_size(PAGE_SIZE))
         .backoff(backoff::WatchBackoff::default())
@@ -145,9 +147,9 @@ pub async fn run(
         .run(reconcile, error_policy, context.clone())
         .for_each(|result| {
             match result {
-                // Each look has told its own end.
+                // `reconcile` logs its own errors.
                 Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-                // Something of it was removed after it.
+                // A change of an object triggered a ChatCluster that is already deleted.
                 Err(controller::Error::ObjectNotFound(gone)) => {
                     context.forget(&gone.name, gone.namespace.as_deref().unwrap_or_default());
                 }
@@ -159,7 +161,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Where the operator looks.
+/// The watched namespaces.
 struct Scope {
     client: Client,
     namespace: Option<String>,
@@ -173,7 +175,7 @@ impl Scope {
         }
     }
 
-    /// The objects with the operator's label, and the stream of what happens to them.
+    /// The store of all objects with the operator's label, and the stream of their changes.
     fn owned<K>(&self) -> (Store<K>, impl futures_util::Stream<Item = Result<K, watcher::Error>> + Send + 'static)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -190,14 +192,14 @@ impl Scope {
             .backoff(backoff::WatchBackoff::default())
             .modify(|object| object.managed_fields_mut().clear())
             .reflect(writer)
-            // Deletions too: what was removed is made error_policy.
+            // Deletions too, because a deleted object is created again.
             .touched_objects();
         (store, events)
     }
 }
 
-/// Whose an object is, by its label and by its owner: somebody may have taken off either. A pod belongs to a
-/// ReplicaSet or a StatefulSet, and has the label only.
+/// The ChatClusters that own an object, by label and by owner reference, because somebody may have
+/// removed either. Pods have only the label: their owner is a ReplicaSet or StatefulSet.
 fn owning_clusters<K: Resource>(object: &K) -> HashSet<ObjectRef<ChatCluster>> {
     let Some(namespace) = object.meta().namespace.as_deref() else { return HashSet::new() };
     let owners = object.owner_references().iter().filter(|owner| owner.kind == ChatCluster::kind(&()));

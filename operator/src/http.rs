@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use crate::metrics::Metrics;
 
-/// Why the operator can't do its work; `None`: it can.
+/// Why the operator is not ready; `None` if it is.
 #[derive(Clone)]
 pub struct Readiness(Arc<Mutex<Option<String>>>);
 
@@ -21,12 +21,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// It can.
+    /// Sets the operator ready.
     pub fn ready(&self) {
         self.set(None);
     }
 
-    /// It can't, for this reason.
+    /// Sets the operator not ready, with a reason.
     pub fn unready(&self, why: impl Into<String>) {
         self.set(Some(why.into()));
     }

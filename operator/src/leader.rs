@@ -1,4 +1,4 @@
-//! One replica works at a time: the one that holds the Lease.
+//! Leader election: the replica that holds the Lease is active.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ use crate::metrics::{LeaseAttempt, Metrics};
 
 pub mod decision;
 
-/// For how long a Lease holds without being renewed.
+/// Duration of the Lease.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed, and looked at by those who wait.
+/// How often the leader renews the Lease, and the others check it.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// How long its holder works on without having renewed it. Shorter than [`DURATION`]: it has stopped
-/// before another begins.
+/// How long the leader stays active without a renewal. Shorter than [`DURATION`], so that it stops
+/// before another replica starts.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// This replica's part in the election.
+/// This replica's participation in the election.
 pub struct Election {
     api: Api<Lease>,
     name: String,
     identity: String,
-    /// The Lease as last observed, and since when it is so.
+    /// The Lease as last observed, and since when it is unchanged.
     observed: Option<(LeaseSpec, Instant)>,
-    /// When this replica asked for the Lease that it holds.
+    /// When this replica requested its last successful renewal.
     renewed: Instant,
     metrics: Metrics,
 }
 
 impl Election {
-    /// Takes part in the election for a Lease of this name and namespace.
+    /// Participates in the election for a Lease.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str, metrics: Metrics) -> Self {
         Self {
@@ -70,18 +70,19 @@ impl Election {
         }
     }
 
-    /// Renews the Lease until that has not worked for too long, or another has it. Begun again it goes on
-    /// where it was.
+    /// Renews the Lease. Returns when renewals have failed for too long or another replica holds
+    /// it. Safe to cancel and call again.
     pub async fn hold(&mut self) {
         loop {
             let left = DEADLINE.saturating_sub(self.renewed.elapsed());
             tokio::time::sleep(RENEWAL.min(left)).await;
             let left = DEADLINE.saturating_sub(self.renewed.elapsed());
-            // The time of asking, not of the answer: others count from when the Lease was written.
+            // The time of the request, not of the response: others count from when the Lease was
+            // written.
             let asked = Instant::now();
             match tokio::time::timeout(left, self.attempt()).await {
                 Ok(Ok(Attempt::Held)) => self.renewed = asked,
-                // Somebody else wrote to it, such as an annotation.
+                // A conflict with another write, such as an annotation.
                 Ok(Ok(Attempt::Other(holder))) if holder.is_empty() => {}
                 Ok(Ok(Attempt::Other(holder))) => {
                     tracing::error!(holder, "another replica holds the Lease");
@@ -96,7 +97,7 @@ impl Election {
         }
     }
 
-    /// Gives the Lease up, so that another need not wait for it to run out.
+    /// Releases the Lease, so that another replica does not wait for it to expire.
     pub async fn release(mut self) {
         let result = async {
             let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
@@ -148,7 +149,7 @@ impl Election {
                 lease.spec = Some(self.claim(Some(&spec)));
                 match self.replace(&lease).await {
                     Ok(()) => Ok(Attempt::Held),
-                    // Another was faster: the resource version says so.
+                    // Another replica was faster, so the resource version differs.
                     Err(error) if is_conflict(&error) => Ok(Attempt::Other(String::new())),
                     Err(error) => Err(error),
                 }
@@ -177,11 +178,11 @@ impl Election {
     }
 }
 
-/// How an attempt ended.
+/// Result of an attempt.
 enum Attempt {
-    /// This replica has it.
+    /// This replica holds the Lease.
     Held,
-    /// That one has it; empty: it is not known which.
+    /// Another replica holds it; empty if unknown which.
     Other(String),
 }
 

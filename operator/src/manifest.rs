@@ -1,13 +1,13 @@
-//! The resource's definition as a manifest. The one place that writes YAML.
+//! The CRD as YAML.
 
 use kube::CustomResourceExt;
 
 use crate::api::spec::ChatCluster;
 
-/// The CustomResourceDefinition, as `kubectl apply` takes it.
+/// The CustomResourceDefinition of ChatCluster, for `kubectl apply`.
 ///
 /// # Errors
-/// The definition can't be written as YAML.
+/// The CRD can't be serialized.
 pub fn crd_manifest() -> Result<String, serde_yaml::Error> {
     let manifest = serde_yaml::to_string(&ChatCluster::crd())?;
     Ok(format!("# Made by `make generate` from operator/src/api. Do not edit.\n{manifest}"))
@@ -30,8 +30,8 @@ mod tests {
         hold_fresh("charts/chat-operator/templates/crd.yaml", &template(&super::crd_manifest().unwrap()));
     }
 
-    /// The definition as a template of Helm: it can be left out, it outlives the release, and what looks like a
-    /// template in its text stays text.
+    /// The CRD as a Helm template: optional, kept when the release is uninstalled, and with braces
+    /// in its text escaped.
     fn template(definition: &str) -> String {
         let text = definition.replace("{{", "{{ \"{{\" }}");
         let metadata = "\nmetadata:\n";
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_the_definition_is_no_template() {
+    fn braces_in_the_crd_are_escaped() {
         let made = template("kind: X\nmetadata:\n  name: x\ndescription: as {{ this }}\n");
         assert!(made.contains("description: as {{ \"{{\" }} this }}\n"), "{made}");
     }

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_series_of_the_catalogue_is_there_from_the_start() {
+    fn every_series_of_the_catalogue_exists_from_the_start() {
         let text = Metrics::new().unwrap().render().unwrap();
         let of = |name: &str| text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name)).count();
         for metric in catalogue::ALL {

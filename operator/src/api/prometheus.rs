@@ -1,13 +1,13 @@
-//! What the Prometheus Operator knows: two of its kinds, as far as this operator writes them. They may not be installed.
+//! The two kinds of the Prometheus Operator that this operator writes. They may not be installed.
 
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The group and version of both.
+/// Group and version of both kinds.
 pub const VERSION: &str = "monitoring.coreos.com/v1";
 
-/// Which pods Prometheus is to read.
+/// Pods that Prometheus scrapes.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "monitoring.coreos.com",
@@ -18,12 +18,12 @@ pub const VERSION: &str = "monitoring.coreos.com/v1";
     schema = "disabled"
 )]
 pub struct PodMonitorSpec {
-    /// As its own definition has them.
+    /// The fields of its CRD.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
 
-/// What Prometheus is to record, and to alert by.
+/// Recording rules and alerts.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "monitoring.coreos.com",
@@ -34,7 +34,7 @@ pub struct PodMonitorSpec {
     schema = "disabled"
 )]
 pub struct PrometheusRuleSpec {
-    /// As its own definition has them.
+    /// The fields of its CRD.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }

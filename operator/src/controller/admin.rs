@@ -1,4 +1,4 @@
-//! What the operator asks and tells the nodes, on their admin ports.
+//! Client of the nodes' admin ports.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,28 +10,25 @@ use kube::ResourceExt;
 
 use super::fleet::Report;
 
-/// The admin port of a node.
+/// Admin port of a node.
 const PORT: u16 = 9090;
-/// How long a node may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How many nodes are asked at a time.
+/// Concurrent requests for metrics.
 const CONCURRENCY: usize = 50;
-/// How many nodes are asked readiness_messages they are not ready: they mostly have the same trouble.
+/// Number of nodes asked why they are not ready: most of them have the same cause.
 const READINESS_SAMPLE: usize = 3;
-/// Longest answer to readiness_messages, in bytes.
 const MAX_MESSAGE_BYTES: usize = 300;
-/// How much of the metrics is parse_report, in bytes: many times what a node has.
+/// Limit of a metrics response, many times the usual size.
 const MAX_METRICS_BYTES: usize = 512 * 1024;
 
-/// The nodes of one chat.
+/// Client for the nodes of one ChatCluster.
 pub(super) struct Admin<'a> {
-    /// What the requests go through.
     pub(super) http: &'a reqwest::Client,
-    /// What lets the operator in.
+    /// Admin token of the nodes.
     pub(super) token: String,
 }
 
-/// A request that a node did not carry out.
+/// A failed request to a node.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AdminError {
     #[error("can't reach the node: {0}")]
@@ -43,8 +40,8 @@ pub(super) enum AdminError {
 }
 
 impl Admin<'_> {
-    /// Asks nodes readiness_messages they are not ready, those first that are not. The message are those of `GET /readyz`; whoever does
-    /// not answer says nothing.
+    /// Asks some nodes why they are not ready, unready ones first. Returns their `GET /readyz`
+    /// responses; nodes that do not answer are left out.
     pub(super) async fn readiness_messages(&self, pods: &[Arc<Pod>]) -> Vec<String> {
         let mut running: Vec<(bool, String)> = pods
             .iter()
@@ -59,15 +56,15 @@ impl Admin<'_> {
         let requests = running.into_iter().take(READINESS_SAMPLE).map(|(_, address)| async move {
             let request = self.http.get(format!("http://{address}/readyz")).timeout(TIMEOUT);
             let mut answer = request.send().await.ok()?;
-            // Whatever answers there may be no node of ours: no more than a sentence is parse_report.
+            // The address may not belong to a node, so the length is limited.
             let message = answer.chunk().await.ok()??;
             Some(String::from_utf8_lossy(message.get(..MAX_MESSAGE_BYTES).unwrap_or(&message)).into_owned())
         });
         futures_util::future::join_all(requests).await.into_iter().flatten().collect()
     }
 
-    /// Asks all nodes how they are, by their metrics; those on their way out too. Whoever does not answer is not among
-    /// the answers.
+    /// Reads the metrics of all nodes, terminating ones included. Nodes that do not answer are left
+    /// out.
     pub(super) async fn reports(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, Report> {
         let running: Vec<_> = pods.iter().filter_map(|pod| Some((pod.name_any(), address(pod)?))).collect();
         let requests =
@@ -89,7 +86,7 @@ impl Admin<'_> {
         parse_report(&String::from_utf8_lossy(&text))
     }
 
-    /// Tells a node something: a path of its admin port.
+    /// Sends a command to a node.
     pub(super) async fn post(&self, pod: &Pod, path: &str) -> Result<(), AdminError> {
         let address = address(pod).ok_or(AdminError::NoAddress)?;
         let request = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.token).timeout(TIMEOUT);
@@ -98,14 +95,15 @@ impl Admin<'_> {
     }
 }
 
-/// The admin port of a pod that runs.
+/// Address of the admin port of a running pod.
 fn address(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Running"))?;
     let address = status.pod_ip.as_deref()?;
     Some(if address.contains(':') { format!("[{address}]:{PORT}") } else { format!("{address}:{PORT}") })
 }
 
-/// What the metrics of a node say. Without the number of its sockets they are none of a node.
+/// Parses a node's metrics. `None` if they lack the number of sockets, so that they are not a
+/// node's.
 fn parse_report(metrics: &str) -> Option<Report> {
     let samples = || metrics.lines().filter_map(|line| line.rsplit_once(' '));
     let sockets = samples().find(|(name, _)| *name == "chat_connections")?.1.parse().ok()?;
@@ -120,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_and_state_are_read_from_the_metrics() {
+    fn sockets_and_state_are_parsed_from_the_metrics() {
         let state = "chat_node_state{state=\"serving\"} 0\nchat_node_state{state=\"cordoned\"} 1\n";
         let report = parse_report(&format!("# TYPE chat_connections gauge\nchat_connections 17\n{state}")).unwrap();
         assert_eq!(report, Report { sockets: 17, state: Some("cordoned".into()) });

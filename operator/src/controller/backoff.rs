@@ -1,4 +1,4 @@
-//! How long to wait before what failed is tried again.
+//! Backoff of reconciliations and watches, with jitter.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::api::spec::ChatCluster;
 
-/// After the first failure.
+/// Delay after the first failure.
 const INITIAL: Duration = Duration::from_secs(1);
-/// At most.
+/// Longest delay.
 const MAX: Duration = Duration::from_secs(120);
 
-/// The failures in a row of each ChatCluster.
+/// Consecutive failures of each ChatCluster.
 #[derive(Default)]
 pub(super) struct Backoff(Mutex<HashMap<ObjectRef<ChatCluster>, u32>>);
 
 impl Backoff {
-    /// Counts a failure and says how long to wait: twice as long each time, and between half of that
-    /// and all of it, so that those that failed together don't come back together.
+    /// Counts a failure and returns the delay, which doubles each time. The jitter spreads the
+    /// retries of ChatClusters that failed together.
     pub(super) fn next(&self, cluster: &ObjectRef<ChatCluster>) -> Duration {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(cluster.clone()).or_default();
@@ -27,18 +27,18 @@ impl Backoff {
         delay(INITIAL, MAX, *count)
     }
 
-    /// How many ChatClusters failed the max time.
+    /// Number of ChatClusters whose last reconciliation failed.
     pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// It went well.
+    /// Resets the failures of a ChatCluster.
     pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
     }
 }
 
-/// How long a watch waits before it begins anew: an API server that restarts is soon there again.
+/// Backoff of a watch. It is short, because an API server that restarts is soon back.
 #[derive(Default)]
 pub(super) struct WatchBackoff {
     failures: u32,
@@ -59,8 +59,8 @@ impl kube::runtime::utils::Backoff for WatchBackoff {
     }
 }
 
-/// How long all watches wait for the trouble of one: not at all, each waits by itself. By default the
-/// trouble of a dozen, one after the other, holds up everything for minutes.
+/// No backoff of the controller as a whole: each watch has its own. By default, failures of a dozen
+/// watches in turn delay all of them for minutes.
 pub(super) struct NoBackoff;
 
 impl Iterator for NoBackoff {
@@ -75,13 +75,12 @@ impl kube::runtime::utils::Backoff for NoBackoff {
     fn reset(&mut self) {}
 }
 
-/// After so many failures in a row.
 fn delay(initial: Duration, max: Duration, failures: u32) -> Duration {
     let delay = initial.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(max);
     delay.mul_f64(0.5 + 0.5 * jitter())
 }
 
-/// Something between 0 and 1; 1 where the machine gives no random numbers.
+/// A random number from 0 to 1; 1 without a source of random numbers.
 pub(super) fn jitter() -> f64 {
     let mut bytes = [u8::MAX; 2];
     let _ = getrandom::fill(&mut bytes);
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_grows_to_a_bound_and_starts_anew_after_a_success() {
+    fn the_delay_grows_to_a_maximum_and_resets_after_a_success() {
         let backoff = Backoff::default();
         let cluster = ObjectRef::new("a").within("b");
         let initial = backoff.next(&cluster);

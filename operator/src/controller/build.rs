@@ -1,5 +1,4 @@
-//! From a validated ChatCluster to all objects that make it up. Pure: the same cluster gives the same
-//! objects.
+//! Builds all objects of a validated ChatCluster. Pure: the same input gives the same objects.
 
 use std::marker::PhantomData;
 
@@ -25,13 +24,13 @@ mod service_account;
 
 pub use resources::{Applied, Desired, Monitoring, Redis, Resources, Scale};
 
-/// The kind of pods that is asked for: a name for everything about them.
+/// The desired revision: a hash of the pod template.
 #[must_use]
 pub fn revision(cluster: &ValidatedCluster) -> String {
     replica_set::revision(cluster, &config_map::build(cluster))
 }
 
-/// Builds everything.
+/// Builds all objects.
 #[must_use]
 pub fn build(cluster: &ValidatedCluster, scale: &Scale) -> Resources<Desired> {
     let config = config_map::build(cluster);

@@ -1,4 +1,4 @@
-//! What the API server has, as far as the watches have told.
+//! Caches of observed objects, filled by watches.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::error::Error;
 
-/// A kind of object that the operator writes.
+/// A kind that the operator writes.
 pub trait Operand:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -29,17 +29,16 @@ pub trait Operand:
     + Sync
     + 'static
 {
-    /// Where its objects are kept.
+    /// The cache of this kind.
     fn store(caches: &Caches) -> &Store<Self>;
 }
 
 macro_rules! caches {
     ($($(#[doc = $doc:literal])* $field:ident: $kind:ty,)+) => {
-        /// The objects of all ChatClusters, as the watches have told of them, and what was recent_writes
-        /// since.
+        /// The observed objects of all ChatClusters.
         pub struct Caches {
             $($(#[doc = $doc])* pub $field: Store<$kind>,)+
-            /// What was recent_writes and not yet cached of.
+            /// Writes that the watches have not delivered yet.
             pub recent_writes: RecentWrites,
         }
 
@@ -54,7 +53,7 @@ macro_rules! caches {
 caches! {
     /// ServiceAccounts.
     service_accounts: ServiceAccount,
-    /// Secrets, the operator's own only.
+    /// Secrets with the operator's label.
     secrets: Secret,
     /// ConfigMaps.
     config_maps: ConfigMap,
@@ -72,21 +71,21 @@ caches! {
     network_policies: NetworkPolicy,
     /// Ingresses.
     ingresses: Ingress,
-    /// The nodes' and Redis' pods, which others make and the operator only marks.
+    /// Pods of nodes and Redis. Others create them; the operator only labels them.
     pods: Pod,
 }
 
-/// How long the first lists of what there is may take.
+/// How long the initial lists may take.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
-/// For how long a recent_writes object is kept that no watch tells of: it is gone again.
+/// How long a write is kept that no watch delivers: the object was deleted meanwhile.
 const WRITE_TTL: Duration = Duration::from_secs(600);
 
 impl Caches {
-    /// Waits until it is synced which pods and ReplicaSets there are: with some of them unseen, others would be
-    /// taken for too few or too many.
+    /// Waits until pods and ReplicaSets are listed. An incomplete list would look like too few or
+    /// too many nodes.
     ///
     /// # Errors
-    /// They can't be listed.
+    /// The lists took too long.
     pub async fn wait_until_synced(&self) -> Result<(), Error> {
         let synced = async { self.pods.wait_until_ready().await.and(self.replica_sets.wait_until_ready().await) };
         match tokio::time::timeout(SYNC_TIMEOUT, synced).await {
@@ -95,30 +94,29 @@ impl Caches {
         }
     }
 
-    /// The objects that match, in the latest version synced, by name.
+    /// The matching objects in their latest known version, sorted by name.
     pub fn all<K: Operand>(&self, matches: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let cached = K::store(self).state_filter(matches);
         let latest = cached.into_iter().map(|cached| self.recent_writes.newer_than(&*cached).map_or(cached, Arc::new));
         let mut objects: Vec<Arc<K>> = latest.collect();
-        // What is said of them must not change by itself.
+        // A stable order keeps the status stable.
         objects.sort_by_key(|object| object.name_any());
         objects
     }
 
-    /// An object, in the latest version synced. `None`: no watch has told of it, which may be too
-    /// early to know.
+    /// An object in its latest known version. `None` does not mean that it does not exist: a watch
+    /// may be behind.
     pub fn get<K: Operand>(&self, namespace: &str, name: &str) -> Option<K> {
         let cached = K::store(self).get(&ObjectRef::new(name).within(namespace))?;
         Some(self.recent_writes.newer_than(&*cached).unwrap_or_else(|| (*cached).clone()))
     }
 }
 
-/// Objects that were recent_writes, until the watch tells of them: otherwise the next look at the cache
-/// would see the old ones, and write again.
+/// Written objects, until a watch delivers them. Without them, the next reconciliation would read
+/// the old version from the cache and write again.
 #[derive(Default)]
 pub struct RecentWrites(Mutex<HashMap<String, RecentWrite>>);
 
-/// An object as the API server answered, and when.
 struct RecentWrite {
     version: u64,
     object: Value,
@@ -126,7 +124,7 @@ struct RecentWrite {
 }
 
 impl RecentWrites {
-    /// Keeps what the API server answered.
+    /// Stores an object as the API server returned it.
     pub fn keep<K: Operand>(&self, object: &K) {
         if let (Some(version), Ok(value)) = (version(object), serde_json::to_value(object)) {
             let mut writes = self.lock();
@@ -135,7 +133,7 @@ impl RecentWrites {
         }
     }
 
-    /// Forgets an object that is gone.
+    /// Drops a deleted object.
     pub fn forget<K: Operand>(&self, object: &K) {
         self.lock().remove(&key(object));
     }
@@ -160,7 +158,8 @@ fn key<K: Operand>(object: &K) -> String {
     format!("{}/{}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Resource versions are numbers that grow, as the API promises since 1.35; so they did before.
+/// Resource versions are increasing numbers. The API guarantees it since Kubernetes 1.35; earlier
+/// versions behave the same.
 fn version<K: Operand>(object: &K) -> Option<u64> {
     object.resource_version()?.parse().ok()
 }

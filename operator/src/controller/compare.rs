@@ -1,11 +1,11 @@
-//! Whether an object is as it should be already, so that nothing has to be written.
+//! Decides whether an observed object already has its desired state.
 
 use serde_json::Value;
 
 use super::quantity::Quantity;
 
-/// Whether `actual` has everything that `desired` has. What it has beyond that is the API server's
-/// defaults, or somebody else's, and no reason to write.
+/// Whether `actual` contains everything in `desired`. Additional fields are defaults of the API
+/// server, or belong to others.
 #[must_use]
 pub fn covers(actual: &Value, desired: &Value) -> bool {
     match (actual, desired) {
@@ -15,15 +15,15 @@ pub fn covers(actual: &Value, desired: &Value) -> bool {
         (Value::Array(actual), Value::Array(desired)) => {
             actual.len() == desired.len() && actual.iter().zip(desired).all(|(a, d)| covers(a, d))
         }
-        // The API server leaves out what is empty.
+        // The API server omits empty values.
         (Value::Null, Value::String(text)) => text.is_empty(),
         (Value::Null, Value::Array(items)) => items.is_empty(),
         (actual, desired) => actual == desired,
     }
 }
 
-/// What the API takes as a whole, where one thing more means something else: selectors, and the rules
-/// of a NetworkPolicy.
+/// Fields that are compared as a whole, because an additional item changes their meaning: selectors
+/// and the rules of NetworkPolicies.
 const WHOLE: &[&str] = &[
     "selector",
     "labelSelector",
@@ -35,14 +35,14 @@ const WHOLE: &[&str] = &[
     "egress",
 ];
 
-/// Lists that the API merges item by item, and by what the items are told apart: there, an item of
-/// somebody else is no reason to write. Every other list is ours as a whole.
+/// Lists that server-side apply merges by key, and their keys: items of others are not a
+/// difference. All other lists belong to the operator as a whole.
 const MERGED: &[(&str, &[&str])] = &[
     ("containers", &["name"]),
     ("env", &["name"]),
     ("imagePullSecrets", &["name"]),
     ("ownerReferences", &["uid"]),
-    // Of containers; of Services.
+    // Of containers and of Services.
     ("ports", &["containerPort", "port", "protocol"]),
     ("topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
     ("volumeMounts", &["mountPath"]),
@@ -62,7 +62,7 @@ fn field(key: &str, actual: &Value, desired: &Value) -> bool {
     }
 }
 
-/// In their order, for that of variables and containers has a meaning.
+/// In order, because the order of variables and containers matters.
 fn merged(actual: &[Value], desired: &[Value], keys: &[&str]) -> bool {
     let mut rest = actual.iter();
     desired.iter().all(|desired| {
@@ -71,7 +71,7 @@ fn merged(actual: &[Value], desired: &[Value], keys: &[&str]) -> bool {
     })
 }
 
-/// The same without what the API server leaves out: empty lists, and a selector's empty `matchLabels`.
+/// The same without empty values that the API server omits: lists, and a selector's `matchLabels`.
 fn without_empty(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -89,7 +89,7 @@ fn without_empty(value: &Value) -> Value {
     }
 }
 
-/// The API server rewrites quantities: 1000m becomes 1.
+/// The API server normalizes quantities: `1000m` becomes `1`.
 fn same_quantities(actual: &Value, desired: &Value) -> bool {
     match (actual, desired) {
         (Value::Object(actual), Value::Object(desired)) => desired
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_of_the_api_server_are_no_difference() {
+    fn api_server_defaults_are_not_a_difference() {
         let desired =
             json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "type": "", "args": []}});
         let port = json!({"name": "http", "port": 80, "protocol": "TCP", "nodePort": 30000});
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_removed_is_a_difference() {
+    fn changed_and_removed_fields_are_a_difference() {
         let desired = json!({"replicas": 2, "flag": false, "labels": {"a": "b"}});
         assert!(!covers(&json!({"replicas": 3, "flag": false, "labels": {"a": "b"}}), &desired));
         assert!(!covers(&json!({"replicas": 2, "labels": {"a": "b"}}), &desired));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_somebody_else_is_a_difference_only_in_a_list_that_is_ours() {
+    fn foreign_items_are_a_difference_only_in_lists_that_are_not_merged() {
         let ours = json!({"env": [{"name": "A", "value": "1"}], "hosts": ["a"]});
         assert!(covers(&json!({"env": [{"name": "B"}, {"name": "A", "value": "1"}], "hosts": ["a"]}), &ours));
         assert!(!covers(&json!({"env": [{"name": "A", "value": "1"}], "hosts": ["a", "b"]}), &ours));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_more_in_a_selector_or_a_rule_is_a_difference() {
+    fn additional_items_in_selectors_and_rules_are_a_difference() {
         let service = json!({"selector": {"app": "chat"}});
         assert!(!covers(&json!({"selector": {"app": "chat", "x": "y"}}), &service));
         let policy = json!({"ingress": [{"ports": [{"port": 3000}]}], "egress": []});
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_compared_by_what_they_mean() {
+    fn quantities_are_compared_by_value() {
         let desired = json!({"requests": {"cpu": "1000m", "memory": "1024Mi"}});
         assert!(covers(&json!({"requests": {"cpu": "1", "memory": "1Gi"}}), &desired));
         assert!(!covers(&json!({"requests": {"cpu": "2", "memory": "1Gi"}}), &desired));

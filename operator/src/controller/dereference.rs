@@ -1,5 +1,5 @@
-//! What a spec only names: Secrets and a StorageClass, read from the API server; and the Secrets
-//! that the operator makes once, read from its caches.
+//! Reads what a spec refers to: Secrets and a StorageClass, and the Secrets that the operator
+//! generates.
 
 use std::collections::BTreeMap;
 
@@ -13,47 +13,47 @@ use crate::api::prometheus::InstalledKinds;
 use crate::api::spec::ChatCluster;
 use crate::api::spec::redis::Redis;
 
-/// The bytes of a Secret, by key.
+/// Data of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
 
-/// What the spec names, as it is now.
+/// Everything that a spec refers to.
 #[derive(Debug, Clone, Default)]
 pub struct References {
-    /// The keys that sign resume tokens.
+    /// Keys that sign resume tokens.
     pub session: OwnedSecret,
-    /// The token for the nodes' admin port.
+    /// Token of the nodes' admin port.
     pub admin: OwnedSecret,
-    /// The password of a managed Redis.
+    /// Password of a managed Redis.
     pub redis: OwnedSecret,
-    /// Those of an external Redis.
+    /// Secrets of an external Redis.
     pub external: ExternalSecrets,
-    /// Whether the Secret with the certificate is there.
+    /// Whether the Secret with the Ingress' certificate exists.
     pub certificate_exists: bool,
-    /// Whether the StorageClass is there. True where none is named.
+    /// Whether the StorageClass exists. True if the spec names none.
     pub storage_class_exists: bool,
-    /// Which kinds of the Prometheus Operator are installed.
+    /// Installed kinds of the Prometheus Operator.
     pub installed: InstalledKinds,
 }
 
-/// The Secrets of an external Redis, each `None` if there is no such Secret.
+/// Secrets of an external Redis. `None` if not referenced, or not found.
 #[derive(Debug, Clone, Default)]
 pub struct ExternalSecrets {
-    /// Its user and password.
+    /// User name and password.
     pub credentials: Option<Data>,
-    /// Those of its sentinels.
+    /// User name and password of the sentinels.
     pub sentinel_credentials: Option<Data>,
-    /// The CA certificates that it is trusted by.
+    /// CA certificates.
     pub ca: Option<Data>,
-    /// The certificate that the nodes show it.
+    /// Client certificate of the nodes.
     pub client_certificate: Option<Data>,
 }
 
-/// A Secret of the operator's own, with the value that it holds or will hold.
+/// A Secret that the operator generates once.
 #[derive(Debug, Clone, Default)]
 pub struct OwnedSecret {
-    /// All of it that is there.
+    /// Existing data; empty if the Secret does not exist.
     pub data: Data,
-    /// A value for it if there is none: random.
+    /// A new random value, used if the Secret has none.
     pub fresh: String,
 }
 
@@ -62,7 +62,7 @@ impl OwnedSecret {
         Ok(Self { data: secret.map(data).unwrap_or_default(), fresh: random()? })
     }
 
-    /// The value under a key, or the fresh one.
+    /// The existing value of a key, or the new one.
     #[must_use]
     pub fn value(&self, key: &str) -> Vec<u8> {
         match self.data.get(key) {
@@ -72,10 +72,10 @@ impl OwnedSecret {
     }
 }
 
-/// Reads everything that the spec names.
+/// Reads everything that the spec refers to.
 ///
 /// # Errors
-/// The API server can't be asked. What is missing is no error: it is told by [`References`].
+/// The API server can't be reached. Missing objects are not an error: see [`References`].
 pub async fn dereference(
     client: &Client,
     cluster: &ChatCluster,
@@ -86,7 +86,8 @@ pub async fn dereference(
     let namespace = cluster.metadata.namespace.as_deref().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
 
-    // No watch may have told of it yet, or its label was taken off: then too it is kept.
+    // If the cache lacks the Secret, a watch may be behind, or somebody removed its label. Its
+    // value must be kept in both cases.
     let secret = async |name: String| match owned(&name) {
         Some(secret) => Ok(Some(secret)),
         None => secrets.get_opt(&name).await,
@@ -125,8 +126,8 @@ pub async fn dereference(
     })
 }
 
-/// Whether it is there. An operator that may not know, as it looks after one namespace only, takes it
-/// to be.
+/// Assumed to exist if the operator lacks permission to read StorageClasses, as one limited to a
+/// namespace may.
 async fn storage_class_exists(client: &Client, name: &str) -> Result<bool, kube::Error> {
     match Api::<StorageClass>::all(client.clone()).get_metadata_opt(name).await {
         Ok(class) => Ok(class.is_some()),
@@ -135,17 +136,17 @@ async fn storage_class_exists(client: &Client, name: &str) -> Result<bool, kube:
     }
 }
 
-/// The names in a spec.
+/// Names that a spec refers to.
 pub struct ReferencedNames<'a> {
     managed: bool,
-    /// Of an external Redis: its credentials, those of its sentinels, CA, and the nodes' certificate.
+    /// Secrets of an external Redis: credentials, sentinel credentials, CA, client certificate.
     external: [Option<&'a str>; 4],
     certificate: Option<&'a str>,
     storage_class: Option<&'a str>,
 }
 
 impl<'a> ReferencedNames<'a> {
-    /// Reads them.
+    /// The names in a spec.
     #[must_use]
     pub fn of(cluster: &'a ChatCluster) -> Self {
         let redis = cluster.spec.redis.as_ref();
@@ -175,7 +176,7 @@ impl<'a> ReferencedNames<'a> {
         }
     }
 
-    /// Whether a Secret of this name is among them.
+    /// Whether the spec refers to this Secret.
     #[must_use]
     pub fn contains_secret(&self, name: &str) -> bool {
         self.external.contains(&Some(name)) || self.certificate == Some(name)
@@ -186,7 +187,7 @@ fn data(secret: &Secret) -> Data {
     secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }
 
-/// 32 bytes that nobody can guess, in hexadecimal.
+/// 32 random bytes, in hexadecimal.
 fn random() -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;

@@ -1,49 +1,49 @@
-//! What can go wrong while a ChatCluster is carried out.
+//! Errors of a reconciliation.
 
 use crate::api::reason::Reason;
 
-/// Why a reconciliation ended early. It is tried again.
+/// Why a reconciliation failed. The operator retries it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server can't be asked, or its answer can't be read.
+    /// The API server can't be reached, or its response is invalid.
     #[error("API server: {0}")]
     Api(#[source] Box<kube::Error>),
-    /// The API server refused to take an object.
+    /// The API server rejected an object.
     #[error("{kind} {name}: {source}")]
     Rejected {
-        /// Its kind.
+        /// Kind of the object.
         kind: String,
-        /// Its name.
+        /// Name of the object.
         name: String,
-        /// The API server's answer.
+        /// Response of the API server.
         source: Box<kube::Error>,
     },
-    /// An object of that name belongs to somebody else.
+    /// An object of this name has another owner.
     #[error("{kind} {name} already exists and has another owner")]
     NameConflict {
-        /// Its kind.
+        /// Kind of the object.
         kind: String,
-        /// Its name.
+        /// Name of the object.
         name: String,
     },
-    /// An object of an earlier ChatCluster of the same name is not gone yet.
+    /// An object of a deleted ChatCluster of the same name still exists.
     #[error("{kind} {name} of a deleted ChatCluster still exists")]
     Terminating {
-        /// Its kind.
+        /// Kind of the object.
         kind: String,
-        /// Its name.
+        /// Name of the object.
         name: String,
     },
-    /// An object can't be written as JSON.
+    /// An object can't be serialized.
     #[error("can't serialize an object: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is not known which pods there are.
+    /// The initial lists are not complete.
     #[error("can't list pods and ReplicaSets; see the log")]
     NotSynced,
-    /// The machine gives no random numbers.
+    /// The system provides no random numbers.
     #[error("no source of random numbers")]
     NoRandomness,
-    /// A ChatCluster without a namespace or a uid, which no API server gives.
+    /// The ChatCluster lacks a field that every API server sets.
     #[error("the ChatCluster has no {0}")]
     Incomplete(&'static str),
 }
@@ -55,7 +55,7 @@ impl From<kube::Error> for Error {
 }
 
 impl Error {
-    /// The word for it.
+    /// The reason in conditions.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -65,8 +65,9 @@ impl Error {
         }
     }
 
-    /// Whether the ChatCluster's author has to know of it, rather than who runs the operator: the
-    /// API server judged what was written, and will judge the same again.
+    /// Whether the API server rejected the object itself and will do so again. Such an error
+    /// concerns the author of the ChatCluster and is reported in the status; other errors concern
+    /// whoever runs the operator.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
         match self {
@@ -74,7 +75,7 @@ impl Error {
             Self::Rejected { source, .. } => {
                 matches!(&**source, kube::Error::Api(status)
                     if matches!(status.code, 400 | 403 | 422) && !is_rbac_denial(&status.message)
-                        // Two items of one key in a list: a 500, but the same every time.
+                        // Duplicate keys in a list: a 500 that will not go away.
                         || status.message.contains("failed to create typed patch object"))
             }
             _ => false,
@@ -87,8 +88,8 @@ impl Error {
     }
 }
 
-/// Whether the operator itself is told that it may not, in the words of RBAC: so it is for a moment while
-/// an API server starts. Quotas and pod security say 403 too.
+/// Whether RBAC denies the operator itself, as happens for a moment while an API server starts.
+/// Quotas and Pod Security answer 403 too.
 fn is_rbac_denial(message: &str) -> bool {
     message.contains(" is forbidden: User \"")
 }

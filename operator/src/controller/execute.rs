@@ -1,4 +1,4 @@
-//! Carries a plan out: marks the pods, tells the nodes, makes former ReplicaSets smaller.
+//! Executes a plan: labels pods, sends commands to nodes, and scales old ReplicaSets down.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,29 +16,28 @@ use super::fleet::{State, drain_budget};
 use super::names::{DELETION_COST, SINCE, STATE};
 use super::writer::Writer;
 
-/// What makes a pod the first of its ReplicaSet to go.
+/// Pod deletion cost of draining pods: their ReplicaSet deletes them first.
 const DRAINING_COST: &str = "-1000000";
 
-/// What a plan is carried out with.
+/// Executes the plan of one ChatCluster.
 pub(super) struct PlanExecutor<'a> {
-    /// Who writes.
     pub(super) writer: &'a Writer<'a>,
-    /// The nodes.
     pub(super) admin: &'a Admin<'a>,
-    /// Their pods, as the plan saw them.
+    /// Pods of the nodes, as the plan saw them.
     pub(super) pods: &'a [Arc<Pod>],
-    /// Their ReplicaSets, as the plan saw them.
+    /// ReplicaSets of the nodes, as the plan saw them.
     pub(super) sets: &'a [Arc<ReplicaSet>],
-    /// How many clients a second all nodes together hand over.
+    /// The reconnect budget.
     pub(super) max_reconnects_per_second: u32,
 }
 
 impl PlanExecutor<'_> {
-    /// Does it, in an order in which it may end anywhere: a pod is marked before its node is told, and the other way
-    /// round where it takes clients again.
+    /// Executes the plan in an order that is safe to interrupt anywhere: a pod is labelled before
+    /// its node gets the command, and the other way round when it becomes serving again.
     ///
     /// # Errors
-    /// The API server did not take something. A node that does not answer is no error: it is told again.
+    /// The API server rejected a write. A node that does not answer is not an error; the next
+    /// reconciliation tries again.
     pub(super) async fn execute(&self, plan: &Plan, now: Timestamp) -> Result<(), Error> {
         let mut not_patched = BTreeSet::new();
         for (name, state) in &plan.states {
@@ -51,7 +50,6 @@ impl PlanExecutor<'_> {
             }
         }
         let cordons = plan.commands.iter().filter(|(_, command)| *command == Command::Cordon).count();
-        // Those of the polling sessions, that can't outlive a cordon, count too.
         let pace = drain_budget::cordon_pace(self.max_reconnects_per_second, cordons);
         let mut commands = Vec::new();
         for (name, command) in plan.commands.iter().filter(|(name, _)| !not_patched.contains(name)) {
@@ -77,7 +75,7 @@ impl PlanExecutor<'_> {
     async fn command(&self, pod: &Pod, path: &str) -> bool {
         match self.admin.post(pod, path).await {
             Ok(()) => true,
-            // An earlier version, which never was cordoned.
+            // An earlier version without this command, which was never cordoned.
             Err(AdminError::Status(reqwest::StatusCode::NOT_FOUND)) => true,
             Err(error) => {
                 tracing::debug!(pod = pod.name_any(), path, %error, "the node did not accept the command; retrying");
@@ -87,13 +85,14 @@ impl PlanExecutor<'_> {
     }
 }
 
-/// What marks a pod with a state. The cost is written once, long before its ReplicaSet is made smaller.
+/// The patch that sets the state of a pod. The deletion cost is set once, long before the
+/// ReplicaSet is scaled down.
 fn state_patch(pod: &Pod, state: State, now: Timestamp) -> Value {
     let drains = matches!(state, State::Draining | State::Drained | State::TimedOut);
     let cost = if drains {
         json!(DRAINING_COST)
     } else {
-        // Somebody else's stays.
+        // A cost that somebody else set stays.
         let other = pod.annotations().get(DELETION_COST).filter(|cost| *cost != DRAINING_COST);
         json!(other)
     };
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_come_together_and_go_together() {
+    fn state_labels_and_annotations_are_set_and_removed_together() {
         let pod = Pod::default();
         let drained = state_patch(&pod, State::Draining, Timestamp::UNIX_EPOCH);
         let annotations = json!({SINCE: "1970-01-01T00:00:00Z", DELETION_COST: DRAINING_COST});
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_of_somebody_else_stays() {
+    fn a_foreign_deletion_cost_is_kept() {
         let mut pod = Pod::default();
         pod.annotations_mut().insert(DELETION_COST.into(), "7".into());
         let serving = state_patch(&pod, State::Serving, Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The nodes of a chat, as their pods, their ReplicaSets and they themselves show them. Pure.
+//! The nodes of a chat, joined from pods, ReplicaSets and the nodes' own reports. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ pub mod autoscale;
 pub mod drain_budget;
 pub mod plan;
 
-/// Where a node is on its way out. Kept in a label of its pod, so that it outlives the operator.
+/// State of a node, from serving to drained. Stored in a label of its pod, so that it survives the
+/// operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// It takes clients. There is no label then.
+    /// Accepts clients. No label.
     Serving,
-    /// It keeps its clients and takes no new ones.
+    /// Keeps its clients and accepts no new ones.
     Cordoned,
-    /// It hands its clients over.
+    /// Hands its clients over.
     Draining,
-    /// It has none left.
+    /// Has no clients left, or its drain was skipped.
     Drained,
-    /// It had some left when its time was over.
+    /// Had clients left at its deadline.
     TimedOut,
 }
 
 impl State {
     const LABELLED: [Self; 4] = [Self::Cordoned, Self::Draining, Self::Drained, Self::TimedOut];
 
-    /// The value of the label. `None`: there is none.
+    /// Value of the label; `None` without a label.
     #[must_use]
     pub fn label(self) -> Option<&'static str> {
         match self {
@@ -49,46 +50,46 @@ impl State {
         Self::LABELLED.into_iter().find(|state| label.is_some() && state.label() == label).unwrap_or(Self::Serving)
     }
 
-    /// Whether nothing holds its pod any more.
+    /// Whether its pod may be deleted.
     #[must_use]
     pub fn drain_ended(self) -> bool {
         matches!(self, Self::Drained | Self::TimedOut)
     }
 }
 
-/// What a node reports of itself.
+/// What a node reports in its metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Its live sockets.
+    /// Open sockets.
     pub sockets: u64,
-    /// In the word of its metric `chat_node_state`. `None`: its version does not say.
+    /// State in the metric `chat_node_state`. `None`: the node's version lacks the metric.
     pub state: Option<String>,
 }
 
-/// One node.
+/// A node.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// The name of its pod.
+    /// Name of its pod.
     pub name: String,
-    /// Of which kind of pods it is.
+    /// Revision of its pod.
     pub revision: String,
-    /// Where it is on its way out.
+    /// State of the drain.
     pub state: State,
-    /// Since when it is there; for a node that serves, since it is there at all.
+    /// When it entered the state; for a serving node without a record, when its pod was created.
     pub since: Timestamp,
-    /// Whether clients are sent to it.
+    /// Whether its pod is ready, so that clients are sent to it.
     pub ready: bool,
-    /// When that became so, or ceased to be.
+    /// When its readiness last changed.
     pub ready_since: Timestamp,
-    /// Whether its process runs: without, it has no sockets.
+    /// Whether its process runs. Without a process it has no sockets.
     pub running: bool,
-    /// Until when its pod has to have ended, if it is told to.
+    /// Deadline of a terminating pod.
     pub deletion_deadline: Option<Timestamp>,
-    /// Whether nobody is to wait for its drain.
+    /// Whether its drain is skipped.
     pub skip_drain: bool,
-    /// Whether its pod has a mark that belongs to another state.
+    /// Whether its pod has leftovers of an earlier state.
     pub stale_state: bool,
-    /// What it reports. `None`: it was not asked, or does not answer.
+    /// Its report. `None`: it was not asked, or did not answer.
     pub report: Option<Report>,
 }
 
@@ -117,13 +118,13 @@ impl Node {
         }
     }
 
-    /// Whether it takes clients.
+    /// Whether it accepts clients.
     #[must_use]
     pub fn serves(&self) -> bool {
         self.deletion_deadline.is_none() && self.ready && self.state == State::Serving
     }
 
-    /// How many sockets it may have: of one that does not say, as many as any.
+    /// Sockets that it may have: the maximum for a node that does not report.
     #[must_use]
     pub fn sockets(&self) -> u64 {
         match &self.report {
@@ -133,33 +134,33 @@ impl Node {
         }
     }
 
-    /// Whether it reports so of itself.
+    /// Whether it reports this state.
     #[must_use]
     pub fn reports_state(&self, state: &str) -> bool {
         self.report.as_ref().is_some_and(|report| report.state.as_deref() == Some(state))
     }
 }
 
-/// Whether an object reports that nobody is to wait for drains.
+/// Whether an object has the annotation that skips drains.
 #[must_use]
 pub fn skips_drain(object: &impl ResourceExt) -> bool {
     object.annotations().get(DRAIN).is_some_and(|value| value == "skip")
 }
 
-/// A ReplicaSet: the nodes of one kind of pods.
+/// A ReplicaSet: the nodes of one revision.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// Its name.
+    /// Name of the ReplicaSet.
     pub name: String,
-    /// The kind.
+    /// Revision of its pods.
     pub revision: String,
-    /// How many pods it is to have.
+    /// Desired number of pods.
     pub replicas: usize,
-    /// How many it has, as its controller reports.
+    /// Number of pods, as its controller reports.
     pub existing: usize,
-    /// Whether its controller has seen how many it is to have.
+    /// Whether its controller has observed the desired number.
     pub observed: bool,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
 }
 
@@ -181,17 +182,17 @@ impl Set {
 /// All nodes of a chat.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
-    /// The nodes, those aside whose pods have ended for good.
+    /// All nodes except those whose pods have failed or completed.
     pub nodes: Vec<Node>,
     /// The ReplicaSets.
     pub sets: Vec<Set>,
 }
 
 impl Fleet {
-    /// As the pods, the ReplicaSets and the nodes' own words show it.
+    /// Joins pods, ReplicaSets and reports.
     #[must_use]
     pub fn of(pods: &[Arc<Pod>], sets: &[Arc<ReplicaSet>], reports: &BTreeMap<String, Report>) -> Self {
-        // A ReplicaSet has replaced these already.
+        // Their ReplicaSet has already replaced them.
         let ended = |pod: &Pod| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             matches!(phase, Some("Failed" | "Succeeded"))
@@ -202,24 +203,24 @@ impl Fleet {
         }
     }
 
-    /// The kind of pods that came last: where it is not known which is asked for.
+    /// The newest revision, for when the desired one is unknown.
     #[must_use]
     pub fn newest(&self) -> Option<&str> {
         self.sets.iter().max_by_key(|set| set.created).map(|set| set.revision.as_str())
     }
 
-    /// The nodes that are not told to end.
+    /// Nodes whose pods are not being deleted.
     pub fn non_terminating(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.deletion_deadline.is_none())
     }
 
-    /// How many nodes hand clients over now, whoever told them to.
+    /// Number of nodes that hand clients over now, evicted ones included.
     #[must_use]
     pub fn draining_count(&self, now: Timestamp) -> usize {
         let is_draining = |node: &&Node| match node.deletion_deadline {
-            // It was let go because it has none left, and may be past saying so.
+            // It was removed because it is empty, and may no longer report.
             Some(_) if node.state == State::Drained && node.report.as_ref().is_none_or(|it| it.sockets == 0) => false,
-            // One whose time is over is on a machine that is lost.
+            // A node past its deadline is on a lost machine.
             Some(end) => now < end,
             None => node.state == State::Draining,
         };

@@ -1,4 +1,4 @@
-//! What the things are called that belong to a ChatCluster, and how they are labelled.
+//! Names, labels and annotations of a ChatCluster's objects.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,31 @@ use kube::ResourceExt;
 
 use crate::api::spec::ChatCluster;
 
-/// Who manages them: the value of `app.kubernetes.io/managed-by`, and the field manager.
+/// Value of `app.kubernetes.io/managed-by`, and the field manager.
 pub const MANAGER: &str = "chat-operator";
-/// The label by which the operator finds what is its own.
+/// Label by which the operator finds its objects.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The label with the ChatCluster's name.
+/// Label with the name of the ChatCluster.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The label that tells nodes from Redis.
+/// Label that distinguishes nodes from Redis.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// The label of a pod and its ReplicaSet with the kind of pods; its name is that of Deployments, so that
-/// topologySpreadConstraints tell kinds apart as everywhere.
+/// Label of pods and ReplicaSets with the revision. Its key is that of Deployments, so that
+/// topologySpreadConstraints work the same way.
 pub const REVISION: &str = "pod-template-hash";
-/// The label with the version of a pod.
+/// Label with the version of a pod.
 pub const VERSION: &str = "app.kubernetes.io/version";
-/// The label of a pod that is on its way out: where it is.
+/// Label with the drain state of a pod; absent while it serves.
 pub const STATE: &str = "chatcluster.dev/state";
-/// The annotation of a pod with the time since when it is there.
+/// Annotation with the time when a pod entered its state.
 pub const SINCE: &str = "chatcluster.dev/state-since";
-/// The annotation of a ChatCluster, or of a pod, by which a person says `skip`: nobody waits for drains.
+/// Annotation of a ChatCluster or pod; the value `skip` skips drains.
 pub const DRAIN: &str = "chatcluster.dev/drain";
-/// The annotation of a pod by which its ReplicaSet takes it away before others.
+/// Annotation of a pod: its ReplicaSet deletes pods with a lower cost first.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// The whole that all of this is part of.
+/// Value of `app.kubernetes.io/name` and `app.kubernetes.io/part-of`.
 const APP: &str = "chatcluster";
 
-/// A part of a chat.
+/// A component of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
     /// The nodes.
@@ -41,7 +41,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// The value of its label.
+    /// Value of the component label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,68 +51,68 @@ impl Component {
     }
 }
 
-/// The names of what belongs to one ChatCluster.
+/// Names of the objects of one ChatCluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     name: String,
 }
 
 impl Names {
-    /// The names of what belongs to this one.
+    /// Names for a ChatCluster.
     #[must_use]
     pub fn of(cluster: &ChatCluster) -> Self {
         Self { name: cluster.name_any() }
     }
 
-    /// The names of what belongs to one of this name.
+    /// Names for a ChatCluster of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned() }
     }
 
-    /// Service, Ingress, ConfigMap, ServiceAccount and the rest of the nodes.
+    /// Service, Ingress, ConfigMap, ServiceAccount and other objects of the nodes.
     #[must_use]
     pub fn node(&self) -> String {
         self.name.clone()
     }
 
-    /// The ReplicaSet of the nodes of one kind.
+    /// ReplicaSet of one revision.
     #[must_use]
     pub fn replica_set(&self, revision: &str) -> String {
         format!("{}-{revision}", self.name)
     }
 
-    /// The headless Service of the nodes.
+    /// Headless Service of the nodes.
     #[must_use]
     pub fn nodes(&self) -> String {
         format!("{}-nodes", self.name)
     }
 
-    /// The Secret with the keys that sign resume tokens.
+    /// Secret with the keys that sign resume tokens.
     #[must_use]
     pub fn session(&self) -> String {
         format!("{}-session", self.name)
     }
 
-    /// The Secret with the token for the nodes' admin port.
+    /// Secret with the token of the nodes' admin port.
     #[must_use]
     pub fn admin(&self) -> String {
         format!("{}-admin", self.name)
     }
 
-    /// Everything of a managed Redis.
+    /// All objects of a managed Redis.
     #[must_use]
     pub fn redis(&self) -> String {
         format!("{}-redis", self.name)
     }
 
-    /// The ConfigMap with dashboards.
+    /// ConfigMap with dashboards.
     #[must_use]
     pub fn dashboards(&self) -> String {
         format!("{}-dashboards", self.name)
     }
 
-    /// The labels that selectors use, which can never change.
+    /// Labels for selectors. Immutable.
     #[must_use]
     pub fn selector(&self, component: Component) -> BTreeMap<String, String> {
         [("app.kubernetes.io/name", APP), (INSTANCE, &self.name), (COMPONENT, component.as_str())]
@@ -120,7 +120,7 @@ impl Names {
             .into()
     }
 
-    /// All labels.
+    /// All labels of an object.
     #[must_use]
     pub fn labels(&self, component: Component) -> BTreeMap<String, String> {
         let mut labels = self.selector(component);
@@ -129,13 +129,13 @@ impl Names {
         labels
     }
 
-    /// The selector, as objects have it.
+    /// Label selector of a component.
     #[must_use]
     pub fn label_selector(&self, component: Component) -> LabelSelector {
         LabelSelector { match_labels: Some(self.selector(component)), ..LabelSelector::default() }
     }
 
-    /// The nodes that are not on their way out, as text.
+    /// Selector of the serving nodes, as text.
     #[must_use]
     pub fn serving_selector(&self) -> String {
         let selector = self.selector(Component::Node);

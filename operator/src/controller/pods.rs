@@ -1,4 +1,4 @@
-//! What the pods say of themselves.
+//! Finds failures in the status of pods.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use kube::ResourceExt;
 use super::names::{COMPONENT, Component, INSTANCE};
 use crate::api::reason::Reason;
 
-/// Longest word of a container that is passed on.
+/// Longest message that is passed on.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Whether a pod belongs to this part of this ChatCluster.
+/// Whether a pod belongs to this component of the ChatCluster.
 #[must_use]
 pub fn belongs(pod: &Pod, namespace: &str, name: &str, component: Component) -> bool {
     let label = |key: &str| pod.labels().get(key).map(String::as_str);
@@ -22,14 +22,15 @@ pub fn belongs(pod: &Pod, namespace: &str, name: &str, component: Component) -> 
         && label(COMPONENT) == Some(component.as_str())
 }
 
-/// For how long a pod may have no machine before it counts as trouble: a volume takes its time.
+/// How long a pod may stay unscheduled before that counts as a failure: provisioning a volume takes
+/// time.
 const SCHEDULING_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
-/// For how long the end of a container counts: longer than a kubelet ever waits between two.
+/// How long an exit counts as recent: longer than any backoff of a kubelet between restarts.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
-/// The first trouble that keeps a pod from working, and its words. They stay the same as long as the
-/// trouble does.
+/// The first failure that keeps a pod from running, with a message. Both stay the same as long as
+/// the failure does.
 #[must_use]
 pub fn failure(pods: &[Arc<Pod>], now: &Time) -> Option<(Reason, String)> {
     pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(|pod| {
@@ -67,7 +68,8 @@ fn container_failure(container: &ContainerStatus, now: &Time) -> Option<(Reason,
         }
         _ => {}
     }
-    // Between two ends it runs for a while: that is no better. But an end of long ago is none of it.
+    // Between crashes a container runs for a while, so a recent exit counts too. An old one does
+    // not.
     let loops = waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
     let last = state.terminated.as_ref().or(container.last_state.as_ref()?.terminated.as_ref())?;
     let recent = last.finished_at.as_ref().is_some_and(|end| now.0.duration_since(end.0) < RECENT);
@@ -80,7 +82,7 @@ fn container_failure(container: &ContainerStatus, now: &Time) -> Option<(Reason,
     })
 }
 
-/// The end of it: that is where a log says why.
+/// Keeps the end of a message, where a log has the cause.
 fn tail(message: &str) -> String {
     let message = message.trim();
     let skipped = message.chars().count().saturating_sub(MAX_MESSAGE_CHARS);

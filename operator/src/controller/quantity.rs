@@ -1,14 +1,14 @@
-//! Kubernetes' quantities: `500m`, `0.5`, `2Gi`. The API server rewrites them, so that they can only
-//! be compared by what they mean.
+//! Kubernetes quantities such as `500m`, `0.5` and `2Gi`. The API server normalizes them, so they
+//! are compared by value.
 
-/// An amount, in thousandths.
+/// A quantity, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quantity {
     thousandths: i128,
 }
 
 impl Quantity {
-    /// Reads one. `None`: it is none, or it has a fraction finer than a thousandth.
+    /// Parses a quantity. `None` if it is invalid or finer than a thousandth.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -38,7 +38,7 @@ impl Quantity {
         (scaled % scale == 0).then_some(Self { thousandths: scaled / scale })
     }
 
-    /// The amount, rounded down to whole ones.
+    /// The value, rounded down to an integer.
     #[must_use]
     pub fn whole(self) -> i64 {
         i64::try_from(self.thousandths / 1000).unwrap_or(i64::MAX)
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_that_mean_the_same_are_equal() {
+    fn equal_quantities_are_equal_in_any_notation() {
         for (one, other) in [("500m", "0.5"), ("1000m", "1"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("1k", "1000")] {
             assert_eq!(Quantity::parse(one), Quantity::parse(other), "{one} {other}");
             assert!(Quantity::parse(one).is_some(), "{one}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_none() {
+    fn invalid_quantities_are_none() {
         for text in ["", "m", "1.2.3", "1x", "-1", "one", "0.0001"] {
             assert_eq!(Quantity::parse(text), None, "{text}");
         }

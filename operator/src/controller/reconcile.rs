@@ -1,4 +1,4 @@
-//! One look at one ChatCluster.
+//! Reconciles one ChatCluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,22 +30,22 @@ use super::{backoff, pods, report};
 use crate::api::spec::ChatCluster;
 use crate::api::status::{ChatClusterStatus, ConditionType};
 
-/// How soon a ChatCluster is looked at again that waits for something no watch tells of: a
-/// StorageClass, a password in Redis.
+/// Interval while the ChatCluster waits for something that is not watched, such as a StorageClass
+/// or a password in Redis.
 const UNSETTLED_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How soon the nodes are asked again about a Redis that is not the operator's own: no watch tells of it.
+/// Interval with an external Redis, whose state only the nodes know.
 const EXTERNAL_REDIS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How soon a ChatCluster is looked at again whose nodes come and go: no watch tells how many sockets one has left.
+/// Interval during rollouts and drains: the number of remaining sockets is not watched.
 const ROLLOUT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often live sockets are counted where the number of nodes follows them.
+/// Interval of autoscaling by the number of sockets.
 const AUTOSCALING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Makes everything as it should be, and says how it is.
+/// Applies the desired state and reports the status.
 pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Result<Action, Error> {
-    // The garbage collector removes what it owns.
+    // The garbage collector deletes its objects.
     if cluster.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -102,7 +102,8 @@ pub(super) async fn reconcile(cluster: &ChatCluster, context: &Context) -> Resul
             Err(ValidateError::Internal(error)) => return Err(error),
         }
     };
-    // The API server's judgement is the user's to know; an API server that is away is not.
+    // A rejection by the API server concerns the author and goes into the status. An unreachable
+    // API server does not.
     if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_rejection()) {
         tracing::debug!(%error, "the status is not updated");
         return outcome.error.map_or_else(|| Ok(Action::await_change()), Err);
@@ -146,7 +147,7 @@ fn next_action(cluster: &ChatCluster, status: &ChatClusterStatus, nodes: &NodePl
     let waits = [
         nodes.plan.in_progress.then_some(ROLLOUT_INTERVAL),
         status.autoscaling.is_some().then_some(AUTOSCALING_INTERVAL),
-        // That the time of a pod is over is an event of no watch.
+        // No watch signals that a pod's deadline has passed.
         nodes.fleet.nodes.iter().any(|node| node.deletion_deadline.is_some()).then_some(UNSETTLED_INTERVAL),
         (!is_settled(status)).then_some(UNSETTLED_INTERVAL),
         external.then_some(EXTERNAL_REDIS_INTERVAL),
@@ -157,7 +158,7 @@ fn next_action(cluster: &ChatCluster, status: &ChatClusterStatus, nodes: &NodePl
     }
 }
 
-/// What is known of the nodes previous anything is node_plan.
+/// The nodes as observed.
 struct ObservedNodes<'a> {
     cluster: &'a ChatCluster,
     previous: &'a ChatClusterStatus,
@@ -166,7 +167,7 @@ struct ObservedNodes<'a> {
     now: &'a Time,
 }
 
-/// What was node_plan of the nodes.
+/// The nodes with their desired number and the plan.
 struct NodePlan {
     fleet: Fleet,
     revision: String,
@@ -179,7 +180,7 @@ impl ObservedNodes<'_> {
         Fleet::of(self.pods, self.sets, reports)
     }
 
-    /// Nothing is node_plan, where it is not known which kind of nodes is asked for, or nothing may change.
+    /// No plan: the desired revision is unknown, or nothing may change.
     fn unplanned(&self) -> NodePlan {
         let fleet = self.fleet(&BTreeMap::new());
         let revision = fleet.newest().unwrap_or_default().to_owned();
@@ -187,7 +188,7 @@ impl ObservedNodes<'_> {
         NodePlan { fleet, revision, desired, plan: Plan::default() }
     }
 
-    /// Asks the nodes only where something depends on what they say.
+    /// Plans. The nodes are only asked for reports if the plan depends on them.
     async fn plan(&self, validated: &ValidatedCluster, admin: &Admin<'_>) -> NodePlan {
         let revision = build::revision(validated);
         let follows = validated.autoscaling.as_ref().is_some_and(|by| by.target_connections_per_pod.is_some());
@@ -234,8 +235,8 @@ impl NodePlan {
         }
     }
 
-    /// Makes sure that a ReplicaSet becomes smaller only as the plan saw it: one that has got a pod since would take
-    /// away another than the plan means.
+    /// Ties a scale-down to the observed version of the ReplicaSet. If it has got another pod
+    /// since, it would delete a different pod than planned.
     fn guard_scale_down(&self, desired: &mut ReplicaSet, sets: &[Arc<ReplicaSet>]) {
         let replicas = |set: &ReplicaSet| set.spec.as_ref().and_then(|spec| spec.replicas);
         let known = sets.iter().find(|set| set.metadata.name == desired.metadata.name);
@@ -245,7 +246,7 @@ impl NodePlan {
     }
 }
 
-/// How far it came.
+/// Result of the steps so far.
 struct Outcome {
     nodes: NodePlan,
     applied: Option<Resources<Applied>>,
@@ -259,7 +260,7 @@ impl Outcome {
     }
 }
 
-/// The objects that tell how it goes.
+/// Objects whose status is reported.
 struct LiveObjects {
     stateful_set: Option<StatefulSet>,
     service: Option<Service>,
@@ -267,7 +268,7 @@ struct LiveObjects {
 }
 
 impl LiveObjects {
-    /// As just written; or, where nothing was, as the caches have it.
+    /// As just applied; from the caches if nothing was applied.
     fn of(applied: Option<&Resources<Applied>>, context: &Context, cluster: &ChatCluster, namespace: &str) -> Self {
         let names = Names::of(cluster);
         match applied {
@@ -290,7 +291,7 @@ fn pods_of(context: &Context, namespace: &str, cluster: &ChatCluster, component:
     context.caches.all(|pod| pods::belongs(pod, namespace, &name, component))
 }
 
-/// Whether only a change that a watch tells of can make a difference.
+/// Whether only a watched change can make a difference.
 fn is_settled(status: &ChatClusterStatus) -> bool {
     [
         (ConditionType::Available, "True"),

@@ -1,4 +1,4 @@
-//! Writes the status where it changed, and an Event where it transitioned.
+//! Writes the status if it changed, and publishes an Event per transition.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,17 +18,17 @@ use crate::api::spec::ChatCluster;
 use crate::api::status::{ChatClusterStatus, ConditionType};
 use crate::metrics::Metrics;
 
-/// The field manager of the status, apart from that of the objects.
+/// Field manager of the status, separate from that of the objects.
 const STATUS_MANAGER: &str = "chat-operator-status";
-/// Longest note of an Event that the API server takes, in bytes, and a little less.
+/// Longest note of an Event, in bytes: a little below the API server's limit.
 const MAX_NOTE: usize = 1000;
 
-/// Says how ChatClusters are.
+/// Reports the status of ChatClusters.
 pub(super) struct Reporter {
     client: Client,
     events: Recorder,
     metrics: Metrics,
-    /// What was last last, and of which uid: the watch may not have told of it yet.
+    /// Last written status with the ChatCluster's UID: the watch may not have delivered it yet.
     last: Mutex<HashMap<ObjectRef<ChatCluster>, (String, ChatClusterStatus)>>,
 }
 
@@ -38,7 +38,7 @@ impl Reporter {
         Self { events: Recorder::new(client.clone(), source), metrics, client, last: Mutex::default() }
     }
 
-    /// What was last last.
+    /// The last written status.
     pub(super) fn previous(&self, cluster: &ChatCluster) -> ChatClusterStatus {
         match self.last().get(&ObjectRef::from_obj(cluster)) {
             Some((uid, status)) if cluster.metadata.uid.as_ref() == Some(uid) => status.clone(),
@@ -46,7 +46,7 @@ impl Reporter {
         }
     }
 
-    /// How many ChatClusters are available, of those that something was last of.
+    /// Number of available ChatClusters.
     pub(super) fn available(&self) -> usize {
         let is_available = |status: &ChatClusterStatus| {
             let available = ConditionType::Available.as_str();
@@ -55,12 +55,12 @@ impl Reporter {
         self.last().values().filter(|(_, status)| is_available(status)).count()
     }
 
-    /// A ChatCluster is gone.
+    /// Drops a deleted ChatCluster.
     pub(super) fn forget(&self, cluster: &ObjectRef<ChatCluster>) {
         self.last().remove(cluster);
     }
 
-    /// Writes the status, if it is anthan before, and tells the transitions as Events, each once.
+    /// Writes the status if it differs from the previous one, and publishes each transition once.
     pub(super) async fn report(&self, observed: &Observed<'_>) -> Result<ChatClusterStatus, Error> {
         let cluster = observed.cluster;
         let after = status::assess(observed);
@@ -87,20 +87,20 @@ impl Reporter {
         let patch = json!({
             "apiVersion": ChatCluster::api_version(&()),
             "kind": ChatCluster::kind(&()),
-            // This very ChatCluster, not one of its name that was made since.
+            // The UID excludes a new ChatCluster of the same name.
             "metadata": {"name": name, "uid": cluster.uid()},
             "status": status,
         });
         let parameters = PatchParams::apply(STATUS_MANAGER).force();
         match api.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
             Ok(_) => Ok(()),
-            // Gone meanwhile, or another of its name: nobody is left to publish_event.
+            // The ChatCluster was deleted meanwhile, or recreated.
             Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// An Event that can't be written is no reason to do anything else differently.
+    /// A failure to publish an Event changes nothing else.
     async fn publish_event(&self, cluster: &ChatCluster, transition: Transition) {
         let Transition { type_, bad, reason, message } = transition;
         self.metrics.transitioned(&reason);
@@ -118,7 +118,7 @@ impl Reporter {
     }
 }
 
-/// In whole seconds, as conditions have it.
+/// The current time in whole seconds, the resolution of conditions.
 pub(super) fn now() -> Time {
     Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! What is said of a ChatCluster: from what was found to its conditions. Pure.
+//! Derives the status of a ChatCluster from what was observed. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -15,7 +15,7 @@ mod redis;
 use nodes::Counts;
 pub use observed::{Finding, Observed};
 
-/// What is to be said now.
+/// The new status.
 #[must_use]
 pub fn assess(observed: &Observed<'_>) -> ChatClusterStatus {
     let cluster = observed.cluster;
@@ -73,7 +73,7 @@ fn findings(observed: &Observed<'_>) -> Vec<(ConditionType, Finding)> {
         .collect()
 }
 
-/// The time is that of the last change of the status, and of nothing else.
+/// lastTransitionTime changes only with the status of the condition.
 fn condition(
     type_: ConditionType,
     finding: Finding,
@@ -93,26 +93,27 @@ fn condition(
     }
 }
 
-/// The last words of a pod have the time in them: the first that were told of a trouble stay.
+/// Log lines of a pod contain the time, so the first message of a failure is kept.
 fn is_same_pod(before: &str, now: &str) -> bool {
     let pod = |message: &str| message.strip_prefix("pod ")?.split_once(':').map(|(pod, _)| pod.to_owned());
     pod(before).is_some() && pod(before) == pod(now)
 }
 
-/// A condition that turned bad, or bad for another reason; or, of [`ConditionType::Available`], good.
+/// A condition that turned bad, or bad for another reason; for [`ConditionType::Available`] also
+/// one that turned good.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The condition.
+    /// Type of the condition.
     pub type_: ConditionType,
-    /// Whether it is bad now.
+    /// Whether the new status signals a problem.
     pub bad: bool,
-    /// Why, in its word.
+    /// Reason of the condition.
     pub reason: String,
-    /// Why, in a sentence.
+    /// Message of the condition.
     pub message: String,
 }
 
-/// What is worth an Event: each turn once.
+/// Transitions to publish as Events, each once.
 #[must_use]
 pub fn transitions(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec<Transition> {
     let find = |status: &ChatClusterStatus, type_: ConditionType| {
@@ -126,7 +127,7 @@ pub fn transitions(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec
         let bad = now.status == type_.bad() && is_trouble(type_, &now.reason);
         let good = type_ == ConditionType::Available && now.status == "True";
         let was_good = then.as_ref().is_some_and(|then| then.status == now.status);
-        // Redis' trouble is the chat's trouble too: it is told once.
+        // A problem of Redis appears in several conditions and is published once.
         let told = transitions
             .iter()
             .any(|earlier: &Transition| earlier.bad && earlier.reason == now.reason && earlier.message == now.message);
@@ -137,8 +138,8 @@ pub fn transitions(before: &ChatClusterStatus, after: &ChatClusterStatus) -> Vec
     transitions
 }
 
-/// What only takes its time, or was asked for, is no warning. Nor is it a second one that there is no
-/// node, where another condition says why.
+/// Whether a reason deserves a warning. What only takes time or was requested does not, nor does a
+/// missing node, whose cause another condition reports.
 fn is_trouble(type_: ConditionType, reason: &str) -> bool {
     const QUIET: [Reason; 14] = [
         Reason::Paused,

@@ -1,4 +1,4 @@
-//! From what a user asked for, and what it names, to what can be built. Pure: no client, no clock.
+//! Validates a spec and what it refers to. Pure: no client, no clock.
 
 use std::collections::BTreeMap;
 
@@ -23,18 +23,18 @@ pub use validated::{
     SpecError, ValidateError, ValidatedCluster, ValidatedCredentials, ValidatedExternal, ValidatedRedis,
 };
 
-/// The key in the Secret with the keys that sign resume tokens.
+/// Key of the resume token keys in their Secret.
 pub const SESSION_KEY: &str = "keys";
-/// The key in the Secret with the token for the admin port.
+/// Key of the admin token in its Secret.
 pub const ADMIN_KEY: &str = "token";
-/// The key in the Secret with the password of a managed Redis.
+/// Key of the password in the Secret of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
 
-/// Checks everything.
+/// Validates a ChatCluster.
 ///
 /// # Errors
-/// The first thing that stands between the spec and a chat, as [`ValidateError::Spec`]; or a ChatCluster
-/// that no API server gives.
+/// The first invalid value, as [`ValidateError::Spec`]; or a field that every API server sets is
+/// missing.
 pub fn validate(
     cluster: &ChatCluster,
     references: &References,
@@ -60,8 +60,8 @@ pub fn validate(
         max_reconnects_per_second: spec.drain.max_reconnects_per_second.unsigned_abs(),
         concurrent_drains: drain_budget::concurrent_drains(&spec.drain),
         max_surge: spec.rollout.max_surge.clone(),
-        // As the server counts it: JSON can make four bytes of one, and small limits must leave room
-        // for the other requests.
+        // As the server computes it: JSON can escape one byte as four, and low limits must leave
+        // room for other requests.
         max_request_bytes: i64::from(spec.limits.max_message_bytes).saturating_mul(4).max(65_536),
         pod: spec.pod.clone(),
         max_unavailable: spec.disruption.max_unavailable,
@@ -75,8 +75,8 @@ pub fn validate(
     })
 }
 
-/// The nodes' settings, those aside that differ from pod to pod or are secret. The names are the
-/// server's own (docs/configuration.md); a test parses them with the server's own configuration.
+/// Environment variables of the nodes that are the same for every pod and not secret. The names are
+/// the server's (docs/configuration.md); a test parses them with the server's own configuration.
 fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
     let spec = &cluster.spec;
     [
@@ -100,7 +100,7 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
     .into()
 }
 
-/// The variables that the operator sets, beside [`settings`] (build/env.rs).
+/// Variables that the operator sets besides [`settings`] (build/env.rs).
 const RESERVED: [&str; 13] = [
     "CHAT_REDIS_URL",
     "CHAT_REDIS_USERNAME",
@@ -131,7 +131,7 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
     }
 }
 
-/// What the schema's pattern lets through: a number that is no port.
+/// The schema's pattern accepts numbers that are not ports.
 fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
     tracing.port().map_err(|_| SpecError {
         reason: Reason::InvalidValue,
@@ -139,8 +139,7 @@ fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
     })
 }
 
-/// What the schema's pattern lets through and the API server would not: nothing so far but what is
-/// too large to count.
+/// The schema's pattern accepts quantities that are too large.
 fn check_resources(field: &str, resources: &Resources) -> Result<(), SpecError> {
     for (name, amount) in resources.requests.iter().chain(&resources.limits) {
         if Quantity::parse(&amount.0).is_none() {
@@ -166,9 +165,11 @@ fn managed(spec: &Managed, references: &References, durability: Durability) -> R
     let limit = spec.resources.limits.get("memory").and_then(|amount| Quantity::parse(&amount.0));
     Ok(ValidatedRedis::Managed {
         spec: spec.clone(),
-        // Rewriting the append-only file may for a while need as much again for what changes meanwhile.
+        // A rewrite of the append-only file may temporarily need as much again for concurrent
+        // changes.
         max_memory: limit.map(|limit| limit.whole() / 10 * 6),
-        // Always, and not only WAITAOF at every second: that waits for the second to be over; and Redis 7.0 has none.
+        // `always` instead of WAITAOF with `everysec`, which would wait for the end of the second;
+        // Redis 7.0 lacks WAITAOF.
         fsync: if durability == Durability::Aof { "always" } else { "everysec" },
         password: references.redis.value(PASSWORD_KEY),
     })

@@ -13,17 +13,12 @@ use crate::metrics::Metrics;
 
 /// Writes the objects of one ChatCluster.
 pub(super) struct Writer<'a> {
-    /// Client of the API server.
     pub(super) client: &'a Client,
-    /// Observed objects.
     pub(super) caches: &'a Caches,
-    /// Counts the writes.
     pub(super) metrics: &'a Metrics,
-    /// Namespace of the ChatCluster.
     pub(super) namespace: &'a str,
-    /// Name of the ChatCluster.
     pub(super) name: &'a str,
-    /// UID of the ChatCluster: the owner reference of every object.
+    /// UID of the ChatCluster: every object has it in its owner reference.
     pub(super) owner: &'a str,
 }
 
@@ -36,7 +31,8 @@ impl Writer<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let observed = match self.caches.get::<K>(self.namespace, &name) {
             Some(observed) => Some(observed),
-            // It may belong to somebody else, and so have no label of ours: that is not written over.
+            // The cache holds only objects with the operator's label. One of another owner must not
+            // be overwritten.
             None => api.get_opt(&name).await?,
         };
         if let Some(observed) = observed {
@@ -62,18 +58,18 @@ impl Writer<'_> {
         let kind = K::kind(&()).into_owned();
         match controller {
             Some(owner) if owner.uid == self.owner => Ok(()),
-            // That of an earlier ChatCluster of the same name: the garbage collector is about to
-            // remove it.
+            // The owner is a deleted ChatCluster of the same name; the garbage collector will
+            // delete the object.
             Some(owner) if owner.kind == "ChatCluster" && owner.name == self.name => {
                 Err(Error::Terminating { kind, name })
             }
-            // Only its owner was taken off.
+            // Only the owner reference was removed.
             None if object.labels().get(MANAGED_BY).is_some_and(|manager| manager == MANAGER) => Ok(()),
             Some(_) | None => Err(Error::NameConflict { kind, name }),
         }
     }
 
-    /// Removes this very object, not one of its name that somebody made since.
+    /// Deletes this object. The UID excludes a new one of the same name.
     pub(super) async fn delete<K: Operand>(&self, object: &K) -> Result<(), Error> {
         let name = object.name_any();
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
@@ -90,8 +86,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Changes an object as it is known, and nothing but what is told. One that has changed since, or is gone, is left,
-    /// and the answer is false: another look follows.
+    /// Patches an object in the observed version. Returns false if it has changed since or is gone:
+    /// another reconciliation follows.
     pub(super) async fn patch<K: Operand>(&self, object: &K, mut patch: Value) -> Result<bool, Error> {
         let name = object.name_any();
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
@@ -111,11 +107,11 @@ impl Writer<'_> {
     }
 }
 
-/// The annotation with the [`fingerprint`] of what was applied.
+/// Annotation with the [`fingerprint`] of the applied object.
 const FINGERPRINT: &str = "chatcluster.dev/fingerprint";
 
-/// Changes with everything that is asked for, and with nothing else: what is there may have all that is asked for now, and
-/// beyond it what was asked for once. Knows nothing of secrets but their keys.
+/// A hash of the desired object. It detects fields that are no longer desired, which the comparison
+/// with the observed object cannot. Values of Secrets are left out.
 pub(super) fn fingerprint(desired: &Value) -> String {
     let mut desired = desired.clone();
     if let Some(metadata) = desired.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -144,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_changes_with_what_is_asked_for_and_not_with_a_secret() {
+    fn the_fingerprint_depends_on_the_desired_state_but_not_on_secrets() {
         let print = |env: Value| fingerprint(&json!({"spec": {"env": env}}));
         assert_ne!(print(json!([{"name": "A"}])), print(json!([])));
         let secret = |value: &str| fingerprint(&json!({"type": "Opaque", "data": {"password": value}}));

@@ -1,22 +1,22 @@
-//! Whether to take a Lease. Pure; and without a look at anybody else's clock: what counts is for how
-//! long this replica has seen the Lease unchanged.
+//! Decides whether to take a Lease. Pure. It does not depend on the clocks of others: what counts
+//! is how long this replica has observed the Lease unchanged.
 
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 
-/// What to do about a Lease.
+/// What to do with a Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Nobody has it: take it.
+    /// Take it: nobody holds it, or it has expired.
     Acquire,
-    /// We have it: renew it.
+    /// Renew it: this replica holds it.
     Renew,
-    /// Another has it.
+    /// Wait: another replica holds it.
     Wait,
 }
 
-/// Decides for the replica `me`, which has seen the Lease as it is for as long as `unchanged`.
+/// Decides for the replica `me`, which has observed the Lease unchanged for this long.
 #[must_use]
 pub fn decide(lease: &LeaseSpec, me: &str, unchanged: Duration) -> Decision {
     match lease.holder_identity.as_deref().unwrap_or_default() {
@@ -42,18 +42,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_nobody_is_taken() {
+    fn an_unheld_lease_is_acquired() {
         assert_eq!(decide(&LeaseSpec::default(), "a", Duration::ZERO), Decision::Acquire);
         assert_eq!(decide(&lease(""), "a", Duration::ZERO), Decision::Acquire);
     }
 
     #[test]
-    fn ones_own_is_renewed() {
+    fn an_own_lease_is_renewed() {
         assert_eq!(decide(&lease("a"), "a", Duration::from_secs(60)), Decision::Renew);
     }
 
     #[test]
-    fn that_of_another_is_taken_only_once_it_ran_out_before_our_eyes() {
+    fn a_lease_of_another_is_acquired_only_after_it_was_observed_to_expire() {
         assert_eq!(decide(&lease("b"), "a", Duration::ZERO), Decision::Wait);
         assert_eq!(decide(&lease("b"), "a", Duration::from_secs(15)), Decision::Wait);
         assert_eq!(decide(&lease("b"), "a", Duration::from_millis(15_001)), Decision::Acquire);

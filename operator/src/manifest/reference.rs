@@ -1,4 +1,4 @@
-//! `docs/chatcluster.md`, made from the definition itself.
+//! Generates `docs/chatcluster.md` from the CRD.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::api::reason::Reason;
 use crate::api::spec::ChatCluster;
 use crate::api::status::ConditionType;
 
-/// Fields that are Kubernetes' own, and where they are described: nothing below them is listed.
+/// Fields with types of Kubernetes itself: fields below them are not listed.
 const KUBERNETES: &[(&str, &str)] = &[
     ("spec.pod.tolerations", "[]Toleration"),
     ("spec.pod.affinity", "Affinity"),

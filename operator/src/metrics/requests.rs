@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_counted_under_its_verb() {
+    fn requests_are_counted_by_kubernetes_verb() {
         let cases = [
             (Method::GET, "/api/v1/namespaces/a/pods/b", "get"),
             (Method::GET, "/api/v1/namespaces/a/pods?limit=250", "list"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_has_its_word() {
+    fn every_status_code_has_a_label() {
         for status in 100..600 {
             assert!(CODES.contains(&code(status)), "{status}");
         }

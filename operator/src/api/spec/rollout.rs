@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_rounded_up_and_never_nothing() {
+    fn a_percentage_is_rounded_up_and_at_least_one() {
         let of = |text: &str, replicas| Surge(text.into()).of(replicas);
         assert_eq!((of("25%", 4), of("25%", 5), of("1%", 3), of("0%", 3)), (1, 2, 1, 1));
         assert_eq!((of("100%", 5), of("2", 5), of("0", 5)), (5, 2, 1));

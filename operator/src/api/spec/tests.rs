@@ -21,14 +21,14 @@ fn refusal_of_change(before: Value, after: Value) -> Option<String> {
 }
 
 #[test]
-fn a_chat_in_memory_has_one_node() {
+fn without_redis_replicas_must_be_1() {
     assert_eq!(refusal("chat", json!({"replicas": 1})), None);
     assert_eq!(refusal("chat", json!({"replicas": 2, "redis": {"managed": {}}})), None);
     assert!(refusal("chat", json!({"replicas": 2})).is_some_and(|why| why.contains("set replicas to 1")));
 }
 
 #[test]
-fn there_is_one_redis_at_most() {
+fn exactly_one_of_managed_and_external_is_set() {
     let external = json!({"endpoints": ["r:1"]});
     assert!(refusal("chat", json!({"redis": {}})).is_some_and(|why| why.contains("set exactly one")));
     let both = json!({"redis": {"managed": {}, "external": external}});
@@ -37,7 +37,7 @@ fn there_is_one_redis_at_most() {
 }
 
 #[test]
-fn an_external_redis_is_run_in_one_way() {
+fn an_external_redis_has_the_fields_of_its_mode_only() {
     let of = |external: Value| refusal("chat", json!({"redis": {"external": external}}));
     let sentinel = json!({"masterName": "mymaster"});
     for taken in [
@@ -59,7 +59,7 @@ fn an_external_redis_is_run_in_one_way() {
 }
 
 #[test]
-fn what_says_where_in_redis_a_chat_is_cannot_be_changed() {
+fn key_prefix_and_database_are_immutable() {
     let of = |field: &str, value: Value| {
         let mut external = json!({"endpoints": ["r:1"]});
         external[field] = value;
@@ -74,7 +74,7 @@ fn what_says_where_in_redis_a_chat_is_cannot_be_changed() {
 }
 
 #[test]
-fn a_name_leaves_room_for_the_names_made_of_it() {
+fn names_are_at_most_40_characters_long_and_valid_service_names() {
     assert_eq!(refusal(&"a".repeat(super::MAX_NAME), json!({"replicas": 1})), None);
     let long = refusal(&"a".repeat(super::MAX_NAME + 1), json!({"replicas": 1}));
     assert!(long.is_some_and(|why| why.contains("at most 40 characters")));
@@ -82,7 +82,7 @@ fn a_name_leaves_room_for_the_names_made_of_it() {
 }
 
 #[test]
-fn a_snippet_is_refused() {
+fn snippet_annotations_are_rejected() {
     let ingress =
         |key: &str| json!({"replicas": 1, "exposure": {"ingress": {"hosts": ["a"], "annotations": {key: "x"}}}});
     assert_eq!(refusal("chat", ingress("a/b")), None);
@@ -90,7 +90,7 @@ fn a_snippet_is_refused() {
 }
 
 #[test]
-fn what_would_lose_messages_cannot_be_changed() {
+fn changes_that_would_lose_messages_are_rejected() {
     let memory = json!({"replicas": 1});
     let managed = |size: &str| json!({"replicas": 1, "redis": {"managed": {"persistence": {"size": size}}}});
     let external = json!({"replicas": 1, "redis": {"external": {"endpoints": ["r:1"]}}});
@@ -102,7 +102,7 @@ fn what_would_lose_messages_cannot_be_changed() {
 }
 
 #[test]
-fn only_what_can_keep_messages_is_asked_to() {
+fn durability_must_be_supported_by_the_redis() {
     let of = |redis: Value, delivery: Value| {
         let mut spec = json!({"replicas": 1, "delivery": delivery});
         if !redis.is_null() {

@@ -1,22 +1,22 @@
-//! The certificates for TLS to an external Redis, as files in the nodes' pods. The server reads them
-//! anew with each connection, and the kubelet renews them: so they are no part of what replaces pods.
+//! Certificates for TLS to an external Redis, mounted into the nodes' pods. The kubelet updates the
+//! files and the server reads them with each connection, so a renewal does not replace the pods.
 
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
 
 use crate::controller::validate::{ValidatedCluster, ValidatedExternal, ValidatedRedis};
 
-/// Where those of the CA are.
+/// Mount path of the CA certificates.
 pub(super) const CA_FOLDER: &str = "/etc/chat-server/redis-ca";
-/// Their file there, whatever the key in the Secret.
+/// File name of the CA certificates, whatever their key in the Secret.
 pub(super) const CA: &str = "ca.crt";
-/// Where the nodes' own one is.
+/// Mount path of the client certificate.
 pub(super) const CLIENT_FOLDER: &str = "/etc/chat-server/redis-client";
-/// Its file there.
+/// File name of the client certificate.
 pub(super) const CERTIFICATE: &str = "tls.crt";
-/// The file of its key.
+/// File name of its private key.
 pub(super) const KEY: &str = "tls.key";
 
-/// A volume and where it is mounted, for each Secret.
+/// A volume and its mount for each Secret.
 pub(super) fn volumes(cluster: &ValidatedCluster) -> Vec<(Volume, VolumeMount)> {
     let ValidatedRedis::External(redis) = &cluster.redis else { return Vec::new() };
     let ValidatedExternal { ca, client_certificate, .. } = &**redis;

@@ -1,4 +1,4 @@
-//! The nodes' settings.
+//! ConfigMap with the nodes' settings.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -6,7 +6,7 @@ use super::meta;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// Environment variables, those aside that differ from pod to pod or are secret.
+/// Environment variables that are the same for all pods and not secret.
 pub(super) fn build(cluster: &ValidatedCluster) -> ConfigMap {
     ConfigMap {
         metadata: meta::object(cluster, Component::Node, cluster.names.node()),

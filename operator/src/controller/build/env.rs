@@ -1,4 +1,4 @@
-//! The nodes' environment: what differs from pod to pod, and what is secret.
+//! Environment variables of the nodes that differ between pods or are secret.
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
@@ -11,7 +11,7 @@ use crate::controller::validate::{
 pub(super) const ADMIN_FOLDER: &str = "/etc/chat-server/admin";
 const ADMIN_TOKEN_FILE: &str = "/etc/chat-server/admin/token";
 
-/// The variables, the user's own last.
+/// All variables, those of the spec last.
 pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
     let mut variables = vec![
         field("CHAT_NODE_ID", "metadata.name"),
@@ -34,7 +34,8 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Vec<EnvVar> {
     variables
 }
 
-/// What traces say of the pod, by OpenTelemetry's names; a user who says it otherwise has the last word.
+/// Resource attributes for traces, by OpenTelemetry's names. A value in `spec.pod.extraEnv` takes
+/// precedence.
 fn tracing(variables: &mut Vec<EnvVar>, cluster: &ValidatedCluster) {
     const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
     if cluster.pod.extra_env.iter().any(|variable| variable.name == ATTRIBUTES) {
@@ -83,7 +84,7 @@ fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
-/// The value under a key of a Secret.
+/// A variable from a key of a Secret.
 pub(super) fn secret(name: &str, secret: &str, key: &str) -> EnvVar {
     let selector = SecretKeySelector { name: secret.into(), key: key.into(), optional: None };
     let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
@@ -91,7 +92,7 @@ pub(super) fn secret(name: &str, secret: &str, key: &str) -> EnvVar {
 }
 
 fn field(name: &str, path: &str) -> EnvVar {
-    // The API server would add the version.
+    // Set explicitly, because the API server adds the version as a default.
     let selector = ObjectFieldSelector { api_version: Some("v1".into()), field_path: path.into() };
     let source = EnvVarSource { field_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.into(), value: None, value_from: Some(source) }

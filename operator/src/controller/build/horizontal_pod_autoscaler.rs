@@ -1,4 +1,4 @@
-//! What lets Kubernetes ask for nodes by their use of the CPU.
+//! Autoscaling by CPU.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
@@ -11,7 +11,8 @@ use crate::api::spec::ChatCluster;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// A HorizontalPodAutoscaler of the ChatCluster itself: it says how many, and the operator who goes and how.
+/// A HorizontalPodAutoscaler that scales the ChatCluster. It sets the number of nodes; the operator
+/// chooses which ones to drain.
 pub(super) fn build(cluster: &ValidatedCluster) -> Option<HorizontalPodAutoscaler> {
     let autoscaling = cluster.autoscaling.as_ref()?;
     let target = autoscaling.target_cpu_utilization_percentage?;

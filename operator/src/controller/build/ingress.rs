@@ -1,4 +1,4 @@
-//! The way in from outside, for controllers that read the annotations of ingress-nginx.
+//! Ingress for controllers that support the annotations of ingress-nginx.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
-/// How long a proxy lets a connection be silent. The server speaks every 15 seconds and gives a client up after 60.
+/// Idle time-out of the proxy. The server sends a ping every 15 s and drops a client after 60 s.
 const SILENCE_SECONDS: i64 = 120;
 
-/// The Ingress, if one was asked for.
+/// The Ingress, if the spec has one.
 pub(super) fn build(cluster: &ValidatedCluster) -> Option<Ingress> {
     let spec = cluster.exposure.ingress.as_ref()?;
     let mut metadata = meta::object(cluster, Component::Node, cluster.names.node());
@@ -59,39 +59,41 @@ fn rule(cluster: &ValidatedCluster, host: &str) -> IngressRule {
 fn annotations(cluster: &ValidatedCluster, spec: &exposure::Ingress) -> BTreeMap<String, String> {
     let sticky = &spec.sticky;
     let mut annotations = vec![
-        // An open WebSocket and a waiting poll are silent between the server's pings: the proxy must
-        // be more patient than the server.
+        // WebSockets and pending polls are idle between pings. The proxy must wait longer than the
+        // server.
         ("proxy-read-timeout", SILENCE_SECONDS.to_string()),
         ("proxy-send-timeout", SILENCE_SECONDS.to_string()),
         // The longest message, as a POST of a polling client.
         ("proxy-body-size", cluster.max_request_bytes.to_string()),
-        // A node that is full, that ends or that is away from Redis answers 503 before it has done
-        // anything: the next one may be asked, with a POST too.
+        // A node that is full, shuts down or can't reach Redis answers 503 before it processes the
+        // request, so the proxy may send even a POST to the next node.
         ("proxy-next-upstream", "error timeout http_503 non_idempotent".into()),
-        // All nodes may be asked but no more than a few: with many, one is bound to take the client.
+        // Limits the attempts when there are many nodes.
         ("proxy-next-upstream-tries", "3".into()),
     ];
     match sticky.mode {
         StickyMode::Cookie => annotations.extend([
-            // The polls of a session have to reach the node that has it.
+            // All requests of a polling session must reach the node that holds it.
             ("affinity", "cookie".to_owned()),
-            // A client stays where it is when nodes are added; `balanced` would move some.
+            // Clients stay on their node when nodes are added; `balanced` would move some.
             ("affinity-mode", "persistent".into()),
             ("session-cookie-name", sticky.cookie_name.clone()),
-            // Both, since old browsers know only Expires.
+            // Both, because old browsers support only Expires.
             ("session-cookie-max-age", sticky.max_age_seconds.to_string()),
             ("session-cookie-expires", sticky.max_age_seconds.to_string()),
             ("session-cookie-path", "/".into()),
-            // The page and its sockets have one origin; nobody else's page needs the cookie.
+            // The page and its sockets share an origin; pages of other sites do not need the
+            // cookie.
             ("session-cookie-samesite", "Lax".into()),
-            // A certificate, and so a browser that keeps the cookie off plain HTTP.
+            // With TLS, browsers must not send the cookie over plain HTTP.
             ("session-cookie-secure", spec.tls.is_some().to_string()),
-            // A node that does not answer is given up for another, and the cookie changed. (Traefik does not
-            // know it: there a cookie holds until its pod is no longer an endpoint.)
+            // If a node does not answer, the client gets another node and a new cookie. Traefik
+            // ignores this annotation: there, a cookie is valid until its pod is removed from the
+            // endpoints.
             ("session-cookie-change-on-failure", "true".into()),
         ]),
         StickyMode::ClientIP => {
-            // Ketama: few clients move when a node comes or goes.
+            // Consistent hashing (ketama): few clients move when nodes come or go.
             annotations.push(("upstream-hash-by", "$remote_addr".into()));
         }
     }

@@ -1,14 +1,14 @@
-//! Names, labels and owners.
+//! Metadata of all objects.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// The annotation of a pod template that changes when what the pods read at their start has changed.
+/// Annotation of a pod template with the hash of what the pods read at start.
 pub(super) const CONFIG_HASH: &str = "chatcluster.dev/config-hash";
 
-/// The metadata of an object of the ChatCluster's own.
+/// Metadata of an object that the ChatCluster owns.
 pub(super) fn object(cluster: &ValidatedCluster, component: Component, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),

@@ -1,4 +1,4 @@
-//! What Prometheus and Grafana get to know of a chat.
+//! Objects for the Prometheus Operator and Grafana.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use crate::api::spec::monitoring::Installed;
 use crate::controller::names::{COMPONENT, Component, INSTANCE};
 use crate::controller::validate::ValidatedCluster;
 
-/// What is recorded and alerted, of any chat.
+/// Recording rules and alerts, for all ChatClusters.
 const RULES: &str = include_str!("../../../../charts/chat-operator/monitoring/chat.rules.yaml");
-/// What every selector in it has: any chat.
+/// The matcher of every selector in it.
 const ANY: &str = r#"chatcluster=~".+""#;
-/// The dashboards, of any chat.
+/// Dashboards, for all ChatClusters.
 const DASHBOARDS: [&str; 3] = [
     include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-users.json"),
     include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-node.json"),
     include_str!("../../../../charts/chat-operator/monitoring/dashboards/chat-redis.json"),
 ];
-/// The label by which Grafana's sidecar finds dashboards.
+/// Label by which Grafana's sidecar finds dashboards.
 const SIDECAR: &str = "grafana_dashboard";
 
 pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
@@ -36,8 +36,8 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
     }
 }
 
-/// How Prometheus finds the nodes. Its labels `namespace` and `pod` are the Prometheus Operator's own; `chatcluster` is the
-/// name of the ChatCluster.
+/// Scrapes the nodes. The Prometheus Operator adds the labels `namespace` and `pod`; `chatcluster`
+/// is the name of the ChatCluster.
 fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
     let wanted = cluster.monitoring.pod_monitor == Installed::Auto && cluster.installed.pod_monitor;
     wanted.then(|| PodMonitor {
@@ -58,10 +58,10 @@ fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
     })
 }
 
-/// What is recorded of this chat, and when somebody is woken.
+/// Recording rules and alerts, limited to this ChatCluster.
 fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
     let wanted = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.installed.prometheus_rule;
-    // A file of this repository that can't be read is found by a test.
+    // A test checks that the embedded file is valid.
     let rules: Value = wanted.then(|| serde_yaml::from_str(RULES).ok()).flatten()?;
     let own = format!(r#"namespace="{}",chatcluster="{}""#, cluster.namespace, cluster.owner.name);
     Some(PrometheusRule {
@@ -70,12 +70,12 @@ fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
     })
 }
 
-/// The dashboards, of this chat alone: Grafana wants each to have an id and a title of its own.
+/// Dashboards with this ChatCluster selected. Grafana requires a unique id and title for each.
 fn dashboards(cluster: &ValidatedCluster) -> Option<ConfigMap> {
     let wanted = cluster.monitoring.dashboards == Installed::Auto && cluster.installed.pod_monitor;
     wanted.then(|| {
         let (namespace, name) = (&cluster.namespace, &cluster.owner.name);
-        // Grafana's ids have at most 40 characters.
+        // Grafana limits ids to 40 characters.
         let own = ConfigHash::keyed(namespace.as_bytes()).add(name.as_bytes()).finish();
         let own = own.get(..12).unwrap_or_default();
         let each = DASHBOARDS.iter().filter_map(|text| {
@@ -105,7 +105,7 @@ fn metadata(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     meta::object(cluster, Component::Node, name)
 }
 
-/// The label of a pod, as Prometheus names it before it relabels.
+/// Name of a pod label in Prometheus before relabelling.
 fn label(name: &str) -> String {
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("__meta_kubernetes_pod_label_{name}")
@@ -118,7 +118,7 @@ fn fields(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The same, with selectors of this chat alone.
+/// Limits all selectors to this ChatCluster.
 fn narrowed(value: Value, own: &str) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace(ANY, own)),

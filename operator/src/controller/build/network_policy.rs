@@ -1,4 +1,4 @@
-//! Who may reach the pods, and whom they may reach. What is not here is refused.
+//! NetworkPolicies. They deny all traffic that they do not list.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -12,7 +12,8 @@ use crate::api::spec::NetworkPolicyMode;
 use crate::controller::names::{Component, MANAGER};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
-/// Of the nodes: clients in, the operator and Prometheus to the admin port, Redis, the traces' collector and DNS out.
+/// Nodes. Ingress: clients, and the operator and Prometheus on the admin port. Egress: Redis, the
+/// trace collector and DNS.
 pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     let from = Some(cluster.network_policy.ingress_from.clone()).filter(|peers| !peers.is_empty());
     let mut egress = vec![NetworkPolicyEgressRule { to: None, ports: Some(vec![port("UDP", 53), port("TCP", 53)]) }];
@@ -22,14 +23,15 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
             to: Some(vec![pods(cluster, Component::Redis)]),
             ports: Some(vec![port("TCP", service::REDIS_PORT)]),
         }),
-        // By its ports alone: a policy knows no names, and an address of a Service is not what a policy
-        // gets to see. They are the ports that Redis' own pods or machines listen on.
+        // By port only: a NetworkPolicy can't match host names, and it is evaluated after a
+        // Service's address is resolved to pods or machines. The ports are those that the Redis
+        // servers themselves listen on.
         ValidatedRedis::External(redis) => {
             let ports = redis.ports.iter().map(|number| port("TCP", i32::from(*number))).collect();
             egress.push(NetworkPolicyEgressRule { to: None, ports: Some(ports) });
         }
     }
-    // Likewise by its port alone.
+    // Also by port only.
     egress.extend(
         cluster
             .collector_port
@@ -50,7 +52,7 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     )
 }
 
-/// Of a managed Redis: the nodes in, nothing out.
+/// Managed Redis. Ingress: nodes. Egress: none.
 pub(super) fn redis(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     let nodes = NetworkPolicyIngressRule {
         from: Some(vec![pods(cluster, Component::Node)]),
@@ -101,7 +103,7 @@ fn operator(cluster: &ValidatedCluster) -> NetworkPolicyPeer {
     }
 }
 
-/// In any namespace, as the charts of Prometheus label it.
+/// Prometheus in any namespace, by the label of the common charts.
 fn prometheus() -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),

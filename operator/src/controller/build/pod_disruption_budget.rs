@@ -1,4 +1,4 @@
-//! What a drain of Kubernetes nodes may do.
+//! PodDisruptionBudget of the nodes.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -8,11 +8,13 @@ use super::resources::Scale;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// So many nodes at a time, and none while one is on its way out: the next eviction waits for it. A node
-/// that is not ready may go at any time, or it could hold up the drain of its machine for ever.
+/// Allows `maxUnavailable` evictions at a time, and none while a node drains: the next eviction
+/// waits for it. A node that is not ready can always be evicted; otherwise it could block the drain
+/// of its Kubernetes node forever.
 pub(super) fn build(cluster: &ValidatedCluster, scale: &Scale) -> PodDisruptionBudget {
     let ready = i32::try_from(scale.desired).unwrap_or(i32::MAX).saturating_sub(cluster.max_unavailable).max(0);
-    // Pods of two kinds are counted during a rollout: a share of them would be another number than is meant.
+    // An absolute number: during a rollout the budget counts pods of two revisions, so a percentage
+    // would be wrong.
     let (min_available, max_unavailable) = if scale.draining { (None, Some(0)) } else { (Some(ready), None) };
     PodDisruptionBudget {
         metadata: meta::object(cluster, Component::Node, cluster.names.node()),

@@ -1,4 +1,4 @@
-//! A single Redis with an append-only file.
+//! Managed Redis: a single instance with an append-only file.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,15 @@ use crate::controller::names::Component;
 use crate::controller::validate::{PASSWORD_KEY, ValidatedCluster};
 
 const PORT_NAME: &str = "redis";
-/// The user that the image has for it.
+/// User id of Redis in the image.
 const USER: i64 = 999;
 const CONFIG_FOLDER: &str = "/etc/redis";
 const AUTH_FOLDER: &str = "/etc/redis-auth";
 const CONFIG_FILE: &str = "redis.conf";
-/// How long Redis may take to write its file to the end.
+/// Time for Redis to flush its append-only file at shutdown.
 const GRACE_SECONDS: i64 = 60;
 
-/// All of it.
+/// All objects of a managed Redis.
 pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, configuration: &str, password: &[u8]) -> Redis {
     let hash = ConfigHash::keyed(password).add(configuration.as_bytes()).add(password).finish();
     Redis {
@@ -54,9 +54,10 @@ pub(super) fn build(cluster: &ValidatedCluster, spec: &Managed, configuration: &
     }
 }
 
-/// Every write is in the file before it is answered, and on the disk as well or a second later: a crash of
-/// Redis loses nothing, one of the machine that second. Out of memory Redis refuses writes, which
-/// clients see as `unavailable`, and never throws a message away.
+/// Redis answers a write after it is in the append-only file, which is flushed to disk with the
+/// write or within a second: a crash of Redis loses nothing, one of the machine at most that
+/// second. When its memory is full, Redis refuses writes, which clients see as `unavailable`; it
+/// never evicts.
 pub(super) fn configuration(max_memory: Option<i64>, fsync: &str) -> String {
     let mut lines = vec![
         format!("port {REDIS_PORT}"),
@@ -104,7 +105,7 @@ fn stateful_set(cluster: &ValidatedCluster, spec: &Managed, hash: String) -> Sta
 
 fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
     PodSpec {
-        // No rights and no token: the nodes' account has neither.
+        // This ServiceAccount has no permissions.
         service_account_name: Some(cluster.names.node()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -116,7 +117,7 @@ fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
             image_pull_policy: Some("IfNotPresent".into()),
             command: Some(vec!["redis-server".into(), format!("{CONFIG_FOLDER}/{CONFIG_FILE}")]),
             ports: Some(vec![port(PORT_NAME, REDIS_PORT)]),
-            // For redis-cli, in the probe and by hand.
+            // For redis-cli in the probe, and for manual use.
             env: Some(vec![env::secret("REDISCLI_AUTH", &cluster.names.redis(), PASSWORD_KEY)]),
             resources: Some(requirements(&spec.resources, [("cpu", "100m"), ("memory", "256Mi")])),
             volume_mounts: Some(vec![
@@ -124,10 +125,11 @@ fn pod(cluster: &ValidatedCluster, spec: &Managed) -> PodSpec {
                 mount("config", CONFIG_FOLDER, true),
                 mount("auth", AUTH_FOLDER, true),
             ]),
-            // A large file takes its time to be read.
+            // Loading a large file takes time.
             startup_probe: Some(probe(2, 900)),
             readiness_probe: Some(probe(2, 3)),
-            // Whether it answers at all: with a full disk it says so in place of PONG, and can be read.
+            // A TCP probe: with a full disk, Redis answers an error instead of PONG but still
+            // serves reads.
             liveness_probe: Some(Probe {
                 tcp_socket: Some(TCPSocketAction {
                     port: IntOrString::String(PORT_NAME.into()),
@@ -175,7 +177,7 @@ fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-/// While Redis reads its file it answers, but not PONG.
+/// While it loads its file, Redis answers but not with PONG.
 fn probe(period: i32, failures: i32) -> Probe {
     Probe {
         exec: Some(ExecAction {

@@ -1,4 +1,4 @@
-//! The nodes.
+//! ReplicaSet of the nodes.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +20,19 @@ use crate::api::spec::pod::Resources;
 use crate::controller::names::{Component, REVISION, VERSION};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
-/// The user that the image has for it.
+/// User id of the server in the image.
 const USER: i64 = 65_532;
-/// How long a pod that is to end goes on as if nothing were, so that whoever sends it new clients
-/// has heard of it.
+/// How long a terminating pod keeps serving, so that proxies and endpoints have been updated before
+/// it shuts down.
 const PRE_STOP_SECONDS: i64 = 5;
-/// What the server may need at its end beyond its time to drain (docs/configuration.md), and a little more.
+/// Time that the server may need at shutdown beyond its drain (docs/configuration.md), with a
+/// margin.
 const END_SECONDS: i64 = 15;
 
-/// The name of the nodes' container.
 const CONTAINER: &str = "chat-server";
 
-/// The ReplicaSet of the nodes of the asked-for kind. Those of former kinds are left to themselves until their nodes
-/// have drained: a Deployment would end them as soon as new ones are there.
+/// ReplicaSet of the desired revision. Old ReplicaSets are kept until their nodes have drained; a
+/// Deployment would scale them down as soon as the new nodes are ready.
 pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap, replicas: usize) -> ReplicaSet {
     let (revision, mut template) = template(cluster, config);
     let of_revision = [(REVISION.to_owned(), revision.clone())];
@@ -57,12 +57,12 @@ pub(super) fn build(cluster: &ValidatedCluster, config: &ConfigMap, replicas: us
     }
 }
 
-/// The kind of pods that is asked for.
+/// The desired revision.
 pub(super) fn revision(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
     template(cluster, config).0
 }
 
-/// The pods, and the name of their kind: it changes with everything about them.
+/// The pod template and its revision, which changes with everything in it.
 fn template(cluster: &ValidatedCluster, config: &ConfigMap) -> (String, PodTemplateSpec) {
     let mut labels = cluster.pod.labels.clone();
     labels.extend(cluster.names.labels(Component::Node));
@@ -71,18 +71,18 @@ fn template(cluster: &ValidatedCluster, config: &ConfigMap) -> (String, PodTempl
     annotations.insert(meta::CONFIG_HASH.into(), config_hash(cluster, config));
     let metadata = ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() };
     let template = PodTemplateSpec { metadata: Some(metadata), spec: Some(pod(cluster)) };
-    // Its keys are in order, so that the same pods have the same name.
+    // Keys are sorted, so that equal templates have equal revisions.
     let text = serde_json::to_value(&template).map(|value| value.to_string()).unwrap_or_default();
     let hash = Sha256::digest(text);
     (hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect(), template)
 }
 
-/// A label may have at most 63 characters, and a tag 128.
+/// A label value has at most 63 characters, a tag 128.
 fn version(image: &Image) -> String {
     image.tag.chars().take(63).collect::<String>().trim_matches(['-', '_', '.']).to_owned()
 }
 
-/// Everything that a node reads at its start.
+/// Hash of everything that a node reads at start.
 fn config_hash(cluster: &ValidatedCluster, config: &ConfigMap) -> String {
     let mut hash = ConfigHash::keyed(&cluster.session_keys).add(&cluster.session_keys).add(&cluster.admin_token);
     for (name, value) in config.data.iter().flatten() {
@@ -115,7 +115,8 @@ fn pod(cluster: &ValidatedCluster) -> PodSpec {
     PodSpec {
         service_account_name: Some(cluster.names.node()),
         automount_service_account_token: Some(false),
-        // A Service named chat would set CHAT_PORT and more: the server reads CHAT_ variables.
+        // A Service named `chat` would set CHAT_PORT and others, which the server would read as
+        // options.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(PRE_STOP_SECONDS + cluster.drain_seconds + END_SECONDS),
         security_context: Some(security::pod(USER)),
@@ -155,8 +156,8 @@ fn container(cluster: &ValidatedCluster) -> Container {
         env: Some(env::build(cluster)),
         resources: Some(requirements(&cluster.pod.resources, [("cpu", "250m"), ("memory", "256Mi")])),
         volume_mounts: Some(std::iter::once(admin).chain(certificates).collect()),
-        // Two minutes to start; then a node that takes no clients is out of the Service within six
-        // seconds, and one that does not answer at all is started anew after half a minute.
+        // Two minutes to start. After that, an unready node leaves the Service within 6 s, and a
+        // node that does not answer is restarted after 30 s.
         startup_probe: Some(probe("/livez", 1, 120)),
         readiness_probe: Some(probe("/readyz", 2, 3)),
         liveness_probe: Some(probe("/livez", 10, 3)),
@@ -173,7 +174,7 @@ fn container(cluster: &ValidatedCluster) -> Container {
     }
 }
 
-/// The whole name of an image.
+/// Image reference with tag or digest.
 fn reference(image: &Image) -> String {
     if image.digest.is_empty() {
         format!("{}:{}", image.repository, image.tag)
@@ -196,7 +197,7 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// A port of a container.
+/// A container port.
 pub(super) fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort {
         name: Some(name.into()),
@@ -206,11 +207,11 @@ pub(super) fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-/// What a container asks for, with defaults for what is not said.
+/// Requests and limits of a container, with default requests.
 pub(super) fn requirements<const N: usize>(asked: &Resources, defaults: [(&str, &str); N]) -> ResourceRequirements {
     let mut requests: BTreeMap<String, Quantity> = BTreeMap::new();
     for (name, amount) in defaults {
-        // A limit without a request is the request.
+        // A limit without a request is also the request.
         if !asked.limits.contains_key(name) {
             requests.insert(name.into(), Quantity(amount.into()));
         }
@@ -225,7 +226,7 @@ pub(super) fn requirements<const N: usize>(asked: &Resources, defaults: [(&str, 
     }
 }
 
-/// Over zones and machines, each generation of pods by itself.
+/// Spreads pods over zones and Kubernetes nodes, each revision by itself.
 fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
     if !cluster.pod.topology_spread_constraints.is_empty() {
         return cluster.pod.topology_spread_constraints.clone();

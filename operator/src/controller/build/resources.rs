@@ -10,83 +10,83 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::api::prometheus::{InstalledKinds, PodMonitor, PrometheusRule};
 
-/// As built: what should be.
+/// Stage of objects as built: the desired state.
 #[derive(Debug)]
 pub struct Desired;
 
-/// As the API server has it: what is.
+/// Stage of objects as the API server returned them.
 #[derive(Debug)]
 pub struct Applied;
 
-/// The objects of one ChatCluster, at a stage. Whoever takes them apart names every field, so that
+/// All objects of one ChatCluster at a stage. Code that destructures it names every field, so that
 /// a new one can't be forgotten.
 #[derive(Debug)]
 pub struct Resources<Stage> {
-    /// Who the nodes are to the API server: nobody with any rights.
+    /// ServiceAccount of all pods, without permissions.
     pub service_account: ServiceAccount,
-    /// The keys that sign resume tokens.
+    /// Secret with the keys that sign resume tokens.
     pub session: Secret,
-    /// The token for the nodes' admin port.
+    /// Secret with the token of the nodes' admin port.
     pub admin: Secret,
-    /// The nodes' settings.
+    /// Settings of the nodes.
     pub config: ConfigMap,
-    /// Redis, if it is managed.
+    /// Managed Redis.
     pub redis: Option<Redis>,
-    /// Where clients find the nodes.
+    /// Service for clients.
     pub service: Service,
-    /// Where each node is found by itself.
+    /// Headless Service with the address of each node.
     pub nodes: Service,
-    /// The nodes of the asked-for kind.
+    /// Nodes of the desired revision.
     pub replica_set: ReplicaSet,
-    /// Who asks for nodes by their use of the CPU.
+    /// Autoscaler by CPU.
     pub autoscaler: Option<HorizontalPodAutoscaler>,
-    /// How many nodes may be evicted at a time.
+    /// PodDisruptionBudget of the nodes.
     pub disruption: PodDisruptionBudget,
-    /// Who may reach the nodes.
+    /// NetworkPolicy of the nodes.
     pub network_policy: Option<NetworkPolicy>,
-    /// The way in from outside.
+    /// Ingress for clients.
     pub ingress: Option<Ingress>,
-    /// For those who watch the chat.
+    /// Objects for Prometheus and Grafana.
     pub monitoring: Monitoring,
-    /// What stage this is.
+    /// The stage.
     pub stage: PhantomData<Stage>,
 }
 
 /// The objects of a managed Redis.
 #[derive(Debug)]
 pub struct Redis {
-    /// Its password.
+    /// Secret with the password.
     pub secret: Secret,
-    /// Its configuration.
+    /// Configuration file.
     pub config: ConfigMap,
-    /// Where the nodes find it.
+    /// Service for the nodes.
     pub service: Service,
-    /// Redis itself, and its volume.
+    /// StatefulSet with the volume.
     pub stateful_set: StatefulSet,
-    /// Who may reach it.
+    /// NetworkPolicy of Redis.
     pub network_policy: Option<NetworkPolicy>,
 }
 
-/// What Prometheus and Grafana get to know.
+/// Objects for Prometheus and Grafana.
 #[derive(Debug)]
 pub struct Monitoring {
-    /// Which of these kinds are installed.
+    /// Installed kinds.
     pub installed: InstalledKinds,
-    /// How the nodes are found.
+    /// Scrapes the nodes.
     pub pod_monitor: Option<PodMonitor>,
-    /// What is recorded and alerted.
+    /// Recording rules and alerts.
     pub prometheus_rule: Option<PrometheusRule>,
-    /// The dashboards.
+    /// ConfigMap with dashboards.
     pub dashboards: Option<ConfigMap>,
 }
 
-/// How many nodes there are to be.
+/// Numbers of nodes that objects depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// In the end.
+    /// Desired number of nodes.
     pub desired: usize,
-    /// Of the asked-for kind, now.
+    /// Number of pods of the desired revision at present.
     pub current_replicas: usize,
-    /// Whether a node is on its way out now.
+    /// Whether a node is cordoned or draining.
     pub draining: bool,
 }

@@ -1,4 +1,4 @@
-//! The Secrets that are made once. A value that is there is kept, whoever put it there.
+//! Secrets that are generated once. Existing values are kept, whoever set them.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use super::meta;
 use crate::controller::names::Component;
 use crate::controller::validate::{ADMIN_KEY, PASSWORD_KEY, SESSION_KEY, ValidatedCluster};
 
-/// The key of the part of Redis' configuration that has the password.
+/// Key of the configuration file with the password.
 pub(super) const AUTH_FILE: &str = "auth.conf";
 
-/// The keys that sign resume tokens.
+/// Secret with the keys that sign resume tokens.
 pub(super) fn session(cluster: &ValidatedCluster) -> Secret {
     secret(cluster, Component::Node, cluster.names.session(), [(SESSION_KEY, cluster.session_keys.clone())])
 }
 
-/// The token for the nodes' admin port.
+/// Secret with the token of the nodes' admin port.
 pub(super) fn admin(cluster: &ValidatedCluster) -> Secret {
     secret(cluster, Component::Node, cluster.names.admin(), [(ADMIN_KEY, cluster.admin_token.clone())])
 }
 
-/// The password of a managed Redis, and the line of its configuration that says so.
+/// Secret with the password of a managed Redis, also as a line of its configuration.
 pub(super) fn redis(cluster: &ValidatedCluster, password: &[u8]) -> Secret {
     let quoted = String::from_utf8_lossy(password).replace('\\', "\\\\").replace('"', "\\\"");
     let line = format!("requirepass \"{quoted}\"\n");

@@ -1,22 +1,22 @@
-//! What pods and containers may do: what pod security calls `restricted`, and no writable root.
+//! Security contexts: Pod Security level `restricted`, and a read-only root file system.
 
 use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
 
-/// Of a pod, run as this user and group.
+/// Security context of a pod that runs as this user and group.
 pub(super) fn pod(id: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(id),
         run_as_group: Some(id),
         fs_group: Some(id),
-        // Without it a large volume is gone through at every start.
+        // The default policy changes the owner of every file of a volume at each start.
         fs_group_change_policy: Some("OnRootMismatch".into()),
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }
 }
 
-/// Of a container.
+/// Security context of a container.
 pub(super) fn container() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),

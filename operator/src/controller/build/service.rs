@@ -1,4 +1,4 @@
-//! The nodes' Services.
+//! Services of the nodes.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -7,15 +7,15 @@ use super::meta;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// The name of the port for clients.
+/// Name of the clients' port.
 pub(super) const HTTP: &str = "http";
-/// The name of the port for health, metrics and drains.
+/// Name of the admin port.
 pub(super) const ADMIN: &str = "admin";
 
 /// Port of a managed Redis.
 pub(super) const REDIS_PORT: i32 = 6379;
 
-/// Where clients find the nodes, on port 80.
+/// Service for clients, on port 80.
 pub(super) fn public(cluster: &ValidatedCluster) -> Service {
     Service {
         metadata: meta::object(cluster, Component::Node, cluster.names.node()),
@@ -29,7 +29,7 @@ pub(super) fn public(cluster: &ValidatedCluster) -> Service {
     }
 }
 
-/// Where each node is found by itself, ready or not.
+/// Headless Service with the address of each node, ready or not.
 pub(super) fn nodes(cluster: &ValidatedCluster) -> Service {
     Service {
         metadata: meta::object(cluster, Component::Node, cluster.names.nodes()),
@@ -44,7 +44,7 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Service {
     }
 }
 
-/// A port that leads to the container's port of the same name.
+/// A port that targets the container port of the same name.
 pub(super) fn port(name: &str, number: i32) -> ServicePort {
     ServicePort {
         name: Some(name.into()),

@@ -1,4 +1,4 @@
-//! The nodes' ServiceAccount.
+//! ServiceAccount of the pods.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
@@ -6,7 +6,7 @@ use super::meta;
 use crate::controller::names::Component;
 use crate::controller::validate::ValidatedCluster;
 
-/// One of its own, without rights and without a token in the pods.
+/// A ServiceAccount without permissions, and without a token in the pods.
 pub(super) fn build(cluster: &ValidatedCluster) -> ServiceAccount {
     ServiceAccount {
         metadata: meta::object(cluster, Component::Node, cluster.names.node()),

@@ -39,17 +39,17 @@ fn the_same_spec_gives_the_same_objects() {
 }
 
 #[test]
-fn a_pod_has_the_time_to_hand_all_its_clients_over() {
+fn the_grace_period_covers_the_drain() {
     let pod =
         &replica_set(&built(json!({"replicas": 1, "drain": {"timeoutSeconds": 100}})))["spec"]["template"]["spec"];
     let (grace, before) =
         (&pod["terminationGracePeriodSeconds"], &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]);
-    // The server needs up to 10 s more than its time to drain (docs/configuration.md).
+    // The server needs up to 10 s beyond its drain (docs/configuration.md).
     assert!(grace.as_i64().unwrap() >= before.as_i64().unwrap() + 100 + 10);
 }
 
 #[test]
-fn nothing_that_can_never_change_follows_what_can() {
+fn immutable_fields_do_not_depend_on_mutable_ones() {
     let of = |tag: &str| built(json!({"redis": {"managed": {}}, "image": {"tag": tag}, "pod": {"labels": {"a": tag}}}));
     let (one, other) = (of("1"), of("2"));
     assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
@@ -60,7 +60,7 @@ fn nothing_that_can_never_change_follows_what_can() {
 }
 
 #[test]
-fn other_session_keys_replace_the_nodes_and_leave_redis_alone() {
+fn new_session_keys_replace_the_nodes_but_not_redis() {
     let of = |session: &str| built_with(json!({"redis": {"managed": {}}}), session);
     let (one, other) = (of("one"), of("other"));
     assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
@@ -69,7 +69,7 @@ fn other_session_keys_replace_the_nodes_and_leave_redis_alone() {
 }
 
 #[test]
-fn a_kind_of_pods_is_known_by_a_label_and_has_as_many_as_is_said() {
+fn a_replica_set_selects_its_revision_and_has_the_planned_replicas() {
     let set = replica_set(&built(json!({"redis": {"managed": {}}})));
     let revision = set["metadata"]["labels"]["pod-template-hash"].as_str().unwrap();
     assert_eq!(set["metadata"]["name"], format!("chat-{revision}"));
@@ -79,7 +79,7 @@ fn a_kind_of_pods_is_known_by_a_label_and_has_as_many_as_is_said() {
 }
 
 #[test]
-fn no_node_is_evicted_while_one_hands_its_clients_over() {
+fn no_eviction_is_allowed_while_a_node_drains() {
     let cluster: ChatCluster = serde_json::from_value(json!({
         "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
         "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": {"redis": {"managed": {}}},
@@ -96,7 +96,7 @@ fn no_node_is_evicted_while_one_hands_its_clients_over() {
 }
 
 #[test]
-fn an_autoscaler_of_kubernetes_is_there_for_the_cpu_only_and_asks_the_chat_itself() {
+fn a_horizontal_pod_autoscaler_exists_for_a_cpu_target_only() {
     let with = |target: Value| {
         let mut autoscaling = json!({"minReplicas": 2, "maxReplicas": 9});
         autoscaling.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
@@ -110,14 +110,14 @@ fn an_autoscaler_of_kubernetes_is_there_for_the_cpu_only_and_asks_the_chat_itsel
 }
 
 #[test]
-fn no_node_drains_faster_than_all_may_together() {
+fn a_node_drains_no_faster_than_the_whole_budget() {
     let drain = json!({"connectionsPerSecond": 100, "maxReconnectsPerSecond": 30});
     let config = built(json!({"redis": {"managed": {}}, "drain": drain})).config.data.unwrap();
     assert_eq!(config["CHAT_DRAIN_CONNECTIONS_PER_SECOND"], "30");
 }
 
 #[test]
-fn a_secret_is_in_secrets_only() {
+fn secrets_appear_in_secrets_only() {
     let mut resources = built(json!({"redis": {"managed": {}}, "exposure": {"ingress": {"hosts": ["a"]}}}));
     resources.session.data = None;
     resources.admin.data = None;
@@ -128,7 +128,7 @@ fn a_secret_is_in_secrets_only() {
 }
 
 #[test]
-fn an_ingress_by_the_clients_address_sets_no_cookie() {
+fn client_ip_stickiness_sets_no_cookie() {
     let ingress = json!({"hosts": ["a"], "sticky": {"mode": "ClientIP"}});
     let annotations =
         built(json!({"replicas": 1, "exposure": {"ingress": ingress}})).ingress.unwrap().metadata.annotations;
@@ -138,7 +138,7 @@ fn an_ingress_by_the_clients_address_sets_no_cookie() {
 }
 
 #[test]
-fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
+fn an_external_redis_gets_its_ports_and_certificates() {
     let external = json!({
         "mode": "Cluster", "endpoints": ["a:7000", "b:7000"], "serverPorts": [7001],
         "tls": {"caSecretRef": {"name": "ca", "key": "bundle"}, "clientCertificateSecretRef": {"name": "ours"}},
@@ -179,7 +179,7 @@ fn an_external_redis_is_reached_by_its_ports_and_with_its_certificates() {
 }
 
 #[test]
-fn redis_leaves_room_for_rewriting_its_file() {
+fn maxmemory_leaves_room_for_a_rewrite_of_the_file() {
     let resources = json!({"limits": {"memory": "1Gi"}});
     let redis = built(json!({"redis": {"managed": {"resources": resources}}})).redis.unwrap();
     let configuration = &redis.config.data.unwrap()["redis.conf"];
@@ -191,7 +191,7 @@ fn redis_leaves_room_for_rewriting_its_file() {
 }
 
 #[test]
-fn redis_writes_at_once_what_has_to_be_on_the_disk() {
+fn durability_aof_sets_appendfsync_always() {
     let of = |delivery: Value| {
         let resources = built(json!({"redis": {"managed": {}}, "delivery": delivery}));
         let configuration = resources.redis.unwrap().config.data.unwrap()["redis.conf"].clone();
@@ -202,7 +202,7 @@ fn redis_writes_at_once_what_has_to_be_on_the_disk() {
 }
 
 #[test]
-fn what_prometheus_is_told_of_a_chat_is_of_that_chat_alone() {
+fn monitoring_objects_select_their_own_chat_only() {
     let monitoring = built(json!({"replicas": 1})).monitoring;
     let monitor = serde_json::to_value(&monitoring.pod_monitor).unwrap();
     assert_eq!(monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"], "chat");
@@ -229,7 +229,7 @@ fn what_prometheus_is_told_of_a_chat_is_of_that_chat_alone() {
 }
 
 #[test]
-fn nothing_is_told_where_it_is_not_asked_for() {
+fn disabled_monitoring_objects_are_not_built() {
     let none = json!({"podMonitor": "Disabled", "prometheusRule": "Disabled", "dashboards": "Disabled"});
     let Monitoring { installed, pod_monitor, prometheus_rule, dashboards } =
         built(json!({"replicas": 1, "monitoring": none})).monitoring;

@@ -1,4 +1,4 @@
-//! How many nodes there are to be. Pure.
+//! Computes the desired number of nodes. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
@@ -9,19 +9,19 @@ use crate::api::spec::ChatClusterSpec;
 use crate::api::spec::autoscaling::Autoscaling;
 use crate::api::status::{ByConnections, Fewer};
 
-/// How many there are to be, and why not as many as are asked for.
+/// The desired number of nodes, and what limits it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredReplicas {
-    /// So many nodes.
+    /// Desired number of nodes.
     pub replicas: i32,
-    /// What the live sockets ask for; what is to be known of it next time.
+    /// State of autoscaling by sockets, for the next reconciliation.
     pub by_connections: Option<ByConnections>,
-    /// Why there may not be as many as are asked for; or why that is not so.
+    /// The limit that applies, or the reason why none does.
     pub limit: (Reason, String),
 }
 
 impl DesiredReplicas {
-    /// As many as the spec asks for: where nothing is known of the nodes.
+    /// The number in the spec, if nothing is known of the nodes.
     #[must_use]
     pub fn from_spec(spec: &ChatClusterSpec, previous: Option<&ByConnections>) -> Self {
         let limit = (Reason::Unknown, String::new());
@@ -29,7 +29,7 @@ impl DesiredReplicas {
     }
 }
 
-/// The most that spec.replicas and the live sockets ask for, within limits.
+/// The larger of `spec.replicas` and the number that the sockets require, within the limits.
 #[must_use]
 pub fn desired_replicas(
     spec: &ChatClusterSpec,
@@ -52,11 +52,11 @@ pub fn desired_replicas(
     DesiredReplicas { replicas, by_connections, limit }
 }
 
-/// The live sockets of a chat.
+/// Sockets of all nodes.
 struct Sockets {
-    /// Those that are known.
+    /// Reported sockets.
     known: u64,
-    /// The first node that should say how many it has and does not.
+    /// The first ready node without a report.
     unreported: Option<String>,
 }
 
@@ -67,15 +67,15 @@ impl Sockets {
         Self { known: reports.map(|report| report.sockets).sum(), unreported: unreported.map(|node| node.name.clone()) }
     }
 
-    /// How many nodes they need, each of which takes this share of the target, in percent.
+    /// Nodes required if each carries this percentage of the target.
     fn nodes_needed(&self, target: i32, percent: u64) -> i32 {
         let each = u64::try_from(target).unwrap_or(1).max(1) * percent;
         i32::try_from(self.known.saturating_mul(100).div_ceil(each)).unwrap_or(i32::MAX)
     }
 }
 
-/// More at once; fewer only after they were enough for a while, with a tenth to spare, and while all nodes say how
-/// many sockets they have and none is being replaced.
+/// Scales up at once. Scales down after fewer nodes, with a margin of 10 %, have been enough for
+/// the stabilization window, all ready nodes report, and no rollout is in progress.
 fn by_connections(
     autoscaling: &Autoscaling,
     target: i32,
@@ -87,7 +87,7 @@ fn by_connections(
 ) -> ByConnections {
     let (min, max) = (autoscaling.min_replicas, autoscaling.max_replicas.max(autoscaling.min_replicas));
     let running = i32::try_from(fleet.non_terminating().count()).unwrap_or(i32::MAX);
-    // Beyond the limits nothing has to be remembered.
+    // Values outside the limits need not be remembered.
     let kept = previous.map_or(running, |previous| previous.replicas).clamp(min, max);
     let needed = sockets.nodes_needed(target, 100);
     if needed > kept {

@@ -1,10 +1,10 @@
-//! Which nodes come and which go next. Pure, and a matter of what is there only: whoever looks again after
-//! an operator died in the middle comes to the same end.
+//! Plans which nodes are created, drained and removed next. Pure, and a function of the observed
+//! state only: after a crash of the operator, the next reconciliation reaches the same end.
 //!
-//! New nodes come first. Once they are ready the old ones are cordoned, all of them, so that whoever
-//! leaves one comes to a new one; only then are they drained, so many at a time as the budget allows. Nodes that
-//! are too many are drained without a cordon. A ReplicaSet is made smaller only by nodes that have drained,
-//! whose pods are marked as the first to go.
+//! In a rollout, new nodes come first. Once they are ready, all old nodes are cordoned, so that
+//! clients that leave one reach a new one. Only then are they drained, as many at a time as the
+//! reconnect budget allows. Surplus nodes are drained without a cordon. A ReplicaSet is scaled down
+//! only by drained nodes, whose pods it deletes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,59 +13,59 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::drain_budget::{DrainBudget, PodStates};
 use super::{Fleet, Node, Set, State};
 
-/// How long a node may take until it is cordoned and nobody polls it: a version that does not know how is
-/// drained all the same.
+/// How long a node may take until it is cordoned and has no polling clients. A version without
+/// cordons is drained after that.
 const CORDON_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
-/// How much longer than its time-out a drain may take: a node's last requests are answered, and it is asked
-/// from time to time only.
+/// Margin of a drain beyond its time-out, for a node's last requests and the interval of
+/// reconciliations.
 const DRAIN_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 
-/// What is asked for.
+/// The desired state.
 #[derive(Debug, Clone)]
 pub struct DesiredFleet {
-    /// The kind of pods.
+    /// Revision of the pods.
     pub revision: String,
-    /// How many nodes.
+    /// Number of nodes.
     pub replicas: usize,
-    /// How many pods beyond that while they are replaced.
+    /// Pods above that number during a rollout.
     pub max_surge: usize,
-    /// How many nodes may hand clients over at a time.
+    /// Nodes that may drain at a time.
     pub concurrent_drains: usize,
-    /// How long a node may take to.
+    /// Deadline of a drain.
     pub drain_timeout: SignedDuration,
-    /// Whether nobody is to wait for drains.
+    /// Whether drains are skipped.
     pub skip_drains: bool,
-    /// Whether there may never be two nodes: each would be a chat of its own.
+    /// Whether two nodes must never coexist, because each would be a chat of its own.
     pub single_node: bool,
 }
 
-/// What a node is to be told.
+/// A command to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Take no new clients.
+    /// Accept no new clients.
     Cordon,
-    /// Hand the clients over.
+    /// Hand all clients over.
     Drain,
 }
 
-/// What to do now. Another look follows when something of it has shown.
+/// What to do in this reconciliation. The next one continues when the effects show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// How many pods the ReplicaSet of the asked-for kind is to have.
+    /// Pods of the ReplicaSet of the desired revision.
     pub replicas: usize,
-    /// The others that are to have another number than they have.
+    /// Other ReplicaSets whose number of pods changes.
     pub resize: Vec<(String, usize)>,
-    /// The others that are no longer needed.
+    /// Other ReplicaSets to delete.
     pub delete: Vec<String>,
-    /// Pods that are to be marked with another state.
+    /// Pods whose state changes.
     pub states: BTreeMap<String, State>,
-    /// What nodes are to be told, once their pods are marked.
+    /// Commands to nodes, after their pods have the new state.
     pub commands: Vec<(String, Command)>,
-    /// Whether nodes are being replaced or taken away: no watch tells how far they have come.
+    /// Whether a rollout or drain is in progress. Its progress is not watched.
     pub in_progress: bool,
 }
 
-/// What to do now.
+/// Plans the next steps.
 #[must_use]
 pub fn plan(fleet: &Fleet, desired: &DesiredFleet, now: Timestamp) -> Plan {
     let (current, old): (Vec<&Node>, Vec<&Node>) =
@@ -110,19 +110,19 @@ pub fn plan(fleet: &Fleet, desired: &DesiredFleet, now: Timestamp) -> Plan {
     plan
 }
 
-/// How many nodes of the asked-for kind there may be now.
+/// Number of nodes of the desired revision that there may be now.
 fn surge_target(desired: &DesiredFleet, current: &[&Node], old: &[&Node]) -> usize {
     let left = old.iter().filter(|node| !node.state.drain_ended()).count();
     if left == 0 {
         return desired.replicas;
     }
     let room = (desired.replicas + desired.max_surge).saturating_sub(left).max(1);
-    // One that serves already is not taken away before the old ones are gone.
+    // A new node that already serves stays until the old ones are gone.
     let serving = current.iter().filter(|node| node.state == State::Serving).count();
     desired.replicas.min(room).max(serving)
 }
 
-/// Those that are asked for again take clients again; and states that were left over go.
+/// Nodes of the desired revision become serving again, and leftovers of earlier states are removed.
 fn uncordon(current: &[&Node], states: &mut PodStates) {
     for node in current {
         let stray = node.stale_state || node.reports_state("cordoned");
@@ -132,20 +132,20 @@ fn uncordon(current: &[&Node], states: &mut PodStates) {
     }
 }
 
-/// Those that have drained may go, and those whose time is over.
+/// Marks drained nodes, and nodes past their deadline.
 fn complete_drains(fleet: &Fleet, desired: &DesiredFleet, now: Timestamp, states: &mut PodStates) {
     for node in fleet.non_terminating() {
         let told = matches!(node.state, State::Serving | State::Cordoned) && node.reports_state("draining");
-        // Its process came only after it was taken for one without.
+        // Its process started after it was marked as drained.
         let back = node.state == State::Drained && node.reports_state("serving");
-        // Somebody else has told it to drain, and that is for good.
+        // A drain cannot be undone, whoever started it.
         if told || back {
             states.set(node, State::Draining);
         }
     }
     for node in fleet.non_terminating().filter(|node| node.state == State::Draining) {
-        // That it has none means something once it takes none. And as long as it is ready, its set would rather
-        // take away another one that is not.
+        // Having no sockets counts only once the node accepts none. While it is ready, its
+        // ReplicaSet would rather delete an unready pod.
         let told = !node.running
             || node.reports_state("draining")
             || node.report.as_ref().is_some_and(|it| it.state.is_none());
@@ -157,7 +157,7 @@ fn complete_drains(fleet: &Fleet, desired: &DesiredFleet, now: Timestamp, states
     }
 }
 
-/// The kinds of which pods are about to go: their set was made smaller, or will be.
+/// Revisions whose pods are about to be deleted: their ReplicaSet has been scaled down or will be.
 fn closing(fleet: &Fleet, states: &PodStates) -> BTreeSet<String> {
     let drained = fleet.non_terminating().filter(|node| states.of(node).drain_ended()).map(|node| &node.revision);
     let count = |set: &Set| fleet.non_terminating().filter(|node| node.revision == set.revision).count();
@@ -165,7 +165,7 @@ fn closing(fleet: &Fleet, states: &PodStates) -> BTreeSet<String> {
     drained.chain(smaller).cloned().collect()
 }
 
-/// Drains as many as there are too many: those first that serve nobody, then those with the fewest sockets.
+/// Drains surplus nodes: unready ones first, then those with the fewest sockets.
 fn scale_down(desired: &DesiredFleet, current: &[&Node], budget: &mut DrainBudget) {
     let mut serving: Vec<&Node> =
         current.iter().copied().filter(|node| budget.states().of(node) == State::Serving).collect();
@@ -176,7 +176,7 @@ fn scale_down(desired: &DesiredFleet, current: &[&Node], budget: &mut DrainBudge
     }
 }
 
-/// Puts nodes of the asked-for kind in the place of old ones.
+/// Replaces old nodes.
 fn roll_out(
     desired: &DesiredFleet,
     target: usize,
@@ -186,7 +186,7 @@ fn roll_out(
     budget: &mut DrainBudget,
 ) {
     let ready = current.iter().filter(|node| node.serves()).count();
-    // Those that never took anybody stand for nothing.
+    // Old nodes that never served anybody do not count.
     let (never_served, mut rest): (Vec<&Node>, Vec<&Node>) = old
         .iter()
         .filter(|node| matches!(budget.states().of(node), State::Serving | State::Cordoned))
@@ -195,7 +195,7 @@ fn roll_out(
         budget.start(node);
     }
     if ready == 0 && desired.replicas > 0 {
-        // The new ones came and went: somebody has to take clients.
+        // The new nodes are gone again, so the old ones must serve.
         let cordoned = rest.iter().filter(|node| node.state == State::Cordoned);
         cordoned.for_each(|node| budget.states_mut().set(node, State::Serving));
         return;
@@ -207,7 +207,7 @@ fn roll_out(
     serving.for_each(|node| budget.states_mut().set(node, State::Cordoned));
     let is_cordoned = |node: &&Node| {
         let late = now.duration_since(node.since) > CORDON_TIMEOUT;
-        // It stays ready as long as somebody polls it.
+        // A cordoned node stays ready while clients poll it.
         let clear = node.reports_state("cordoned") && !node.ready;
         node.state == State::Cordoned && (clear || !node.running || late || desired.skip_drains || node.skip_drain)
     };
@@ -217,7 +217,7 @@ fn roll_out(
     rest.sort_by_key(|node| (node.sockets(), node.name.clone()));
     let mut left = rest.len();
     for node in rest {
-        // While there is no room for all new ones, the old ones bear the rest.
+        // Until there is room for all new nodes, the old ones carry the rest.
         if ready + left <= desired.replicas && node.sockets() > 0 {
             break;
         }
@@ -228,8 +228,8 @@ fn roll_out(
     }
 }
 
-/// What a node has to be told that it does not say of itself already. That it may take clients again it is told
-/// before its mark goes.
+/// The command that brings a node into its state, unless it reports that state. Uncordoning is
+/// different: the node gets that command before its label changes.
 fn command(node: &Node, state: State) -> Option<Command> {
     match state {
         State::Cordoned if node.running && !node.reports_state("cordoned") && !node.reports_state("draining") => {
@@ -240,8 +240,8 @@ fn command(node: &Node, state: State) -> Option<Command> {
     }
 }
 
-/// How many pods a ReplicaSet is to have, so that it takes away those that may go and no other.
-/// PodStates that are only about to be made count where they hold a node, not where they let it go.
+/// Number of pods of a ReplicaSet, chosen such that it deletes drained pods and no others. States
+/// that are only planned count where they keep a node, not where they release it.
 fn replicas_of(set: Option<&Set>, wanted: usize, nodes: &[&Node], states: &PodStates) -> usize {
     let state = |node: &Node| if node.state.drain_ended() { states.of(node) } else { node.state };
     let gone = nodes.iter().filter(|node| state(node).drain_ended()).count();
@@ -250,7 +250,7 @@ fn replicas_of(set: Option<&Set>, wanted: usize, nodes: &[&Node], states: &PodSt
     let kept = wanted.max(serving) + draining;
     let all = kept + gone;
     let Some(set) = set else { return kept };
-    // Its controller knows of pods that are not to be seen yet.
+    // Its controller knows pods that are not in the cache yet.
     if !set.observed || set.existing > nodes.len() {
         return set.replicas.max(kept);
     }
@@ -258,11 +258,11 @@ fn replicas_of(set: Option<&Set>, wanted: usize, nodes: &[&Node], states: &PodSt
         return all;
     }
     if set.replicas >= all {
-        // It takes away exactly those that may go, if no pod is on its way.
+        // It deletes exactly the drained pods, if no pod is being created.
         return if set.existing == all { kept } else { set.replicas };
     }
-    // Made smaller already; or more nodes are asked for since, so that it sees no reason to take one away:
-    // then it gets one more first.
+    // It is scaled down already. Or more nodes are desired since, so that it would delete none:
+    // then it needs one more first.
     if nodes.len() <= set.replicas { all } else { set.replicas.max(kept) }
 }
 

@@ -1,4 +1,4 @@
-//! How the chat is reached.
+//! Condition ExposureReady, and the endpoint.
 
 use k8s_openapi::api::core::v1::Service;
 
@@ -7,7 +7,7 @@ use crate::api::reason::Reason;
 use crate::api::spec::exposure::ServiceType;
 use crate::controller::names::Names;
 
-/// Whether the chat is reached under its address.
+/// Whether the chat is reachable at its address.
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(service) = observed.service else {
         return Finding::new("Unknown", Reason::Unknown, "the Service does not exist yet");
@@ -39,7 +39,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     Finding::yes(Reason::ServiceReady, "")
 }
 
-/// Where the chat is reached.
+/// Address of the chat.
 pub(super) fn endpoint(observed: &Observed<'_>) -> Option<String> {
     let service = observed.service?;
     if let Some(spec) = &observed.cluster.spec.exposure.ingress {

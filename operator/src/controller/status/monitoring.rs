@@ -1,4 +1,4 @@
-//! Whether somebody can watch the chat.
+//! Condition Monitored.
 
 use super::observed::{Finding, Observed};
 use crate::api::prometheus::InstalledKinds;
@@ -11,7 +11,7 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let wanted = [
         (asked.pod_monitor, pod_monitor, "PodMonitor"),
         (asked.prometheus_rule, prometheus_rule, "PrometheusRule"),
-        // Dashboards without data would be of no use.
+        // Dashboards need the data of the PodMonitor.
         (asked.dashboards, pod_monitor, "PodMonitor"),
     ];
     let wanted: Vec<_> = wanted.into_iter().filter(|(asked, ..)| *asked == Installed::Auto).collect();

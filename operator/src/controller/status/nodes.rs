@@ -1,4 +1,4 @@
-//! How the nodes are.
+//! Conditions of the nodes.
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -8,22 +8,22 @@ use crate::controller::fleet::{Node, State};
 use crate::controller::names::VERSION;
 use crate::controller::pods;
 
-/// After how long without a new node that takes clients a rollout counts as stuck.
+/// Time without progress after which a rollout is stalled.
 const STALLED: SignedDuration = SignedDuration::from_mins(10);
 
-/// How many nodes there are.
+/// Numbers of nodes.
 pub(super) struct Counts {
-    /// That are asked for.
+    /// Desired.
     pub(super) desired: i32,
-    /// That are not on their way out.
+    /// Serving.
     pub(super) serving: i32,
-    /// Of them, those that take clients.
+    /// Serving and ready.
     pub(super) ready: i32,
-    /// Of the asked-for kind, and not on their way out.
+    /// Serving, of the desired revision.
     updated: i32,
-    /// Of earlier kinds.
+    /// Of other revisions.
     old: i32,
-    /// That hand their clients over, or have.
+    /// Of the desired revision, but not serving.
     draining: i32,
 }
 
@@ -45,26 +45,26 @@ impl Counts {
     }
 }
 
-/// Whether every pod is as asked for and counted on.
+/// Whether the rollout is complete.
 fn is_complete(observed: &Observed<'_>) -> bool {
     let Counts { desired, updated, old, draining, ready, .. } = Counts::of(observed);
-    // A node that fails later is missing, not a rollout.
+    // A node that fails after a complete rollout is missing, not a rollout.
     let through = ready >= desired || observed.previous.revision.as_deref() == Some(observed.revision);
     observed.replica_set.is_some() && updated == desired && old == 0 && draining == 0 && through
 }
 
-/// What all pods run, once a rollout is through.
+/// Version of all pods, once a rollout is complete.
 pub(super) fn version(observed: &Observed<'_>) -> Option<String> {
     let set = observed.replica_set.filter(|_| is_complete(observed))?;
     set.metadata.labels.as_ref()?.get(VERSION).cloned()
 }
 
-/// Of which kind all pods are, once a rollout is through.
+/// Revision of all pods, once a rollout is complete.
 pub(super) fn revision(observed: &Observed<'_>) -> Option<String> {
     is_complete(observed).then(|| observed.revision.to_owned())
 }
 
-/// Whether clients find a node; if not, the first of `why` that knows a reason gives it.
+/// Whether a node accepts clients. If not, the first of `why` with a cause gives the reason.
 pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding {
     let Counts { desired, ready, .. } = Counts::of(observed);
     let message = format!("{ready} of {desired} nodes accept clients");
@@ -90,7 +90,7 @@ pub(super) fn available(observed: &Observed<'_>, why: [&Finding; 3]) -> Finding 
     }
 }
 
-/// Whether a change is on its way.
+/// Whether a rollout or a change of scale is in progress.
 pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
     if observed.replica_set.is_none() {
         return Finding::new("Unknown", Reason::Unknown, "no pods exist yet");
@@ -108,7 +108,7 @@ pub(super) fn progressing(observed: &Observed<'_>) -> Finding {
     Finding::yes(Reason::RollingOut, message)
 }
 
-/// Whether no node has come for long, and none is about to make room for one.
+/// Whether no node has become ready for long and none drains.
 fn is_stalled(observed: &Observed<'_>) -> bool {
     let current = || observed.fleet.non_terminating().filter(|node| node.revision == observed.revision);
     let made = observed.fleet.sets.iter().find(|set| set.revision == observed.revision).map(|set| set.created);
@@ -117,7 +117,7 @@ fn is_stalled(observed: &Observed<'_>) -> bool {
     !drains && observed.now.0.duration_since(last) > STALLED
 }
 
-/// What is wrong, if anything.
+/// Whether something is wrong.
 pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     if let Some(error) = observed.apply_error {
         return Finding::yes(error.reason(), error.to_string());
@@ -144,7 +144,7 @@ pub(super) fn degraded(observed: &Observed<'_>) -> Finding {
     Finding::no(Reason::AsExpected, "")
 }
 
-/// Whether there may not be as many nodes as are asked for.
+/// Whether a limit applies to the number of nodes.
 pub(super) fn scaling_limited(observed: &Observed<'_>) -> Finding {
     let (reason, message) = observed.desired.limit.clone();
     match reason {
@@ -154,7 +154,7 @@ pub(super) fn scaling_limited(observed: &Observed<'_>) -> Finding {
     }
 }
 
-/// Whether a node goes that has not handed over all its clients.
+/// Whether a node is removed with clients left.
 pub(super) fn drain_stalled(observed: &Observed<'_>) -> Finding {
     match observed.fleet.nodes.iter().find(|node| node.state == State::TimedOut) {
         None => Finding::no(Reason::DrainsComplete, ""),

@@ -1,4 +1,4 @@
-//! What a reconciliation observed, and what one condition says of it.
+//! What a reconciliation observed, and the value of a condition.
 
 use std::sync::Arc;
 
@@ -16,54 +16,54 @@ use crate::controller::fleet::Fleet;
 use crate::controller::fleet::autoscale::DesiredReplicas;
 use crate::controller::validate::SpecError;
 
-/// Everything that was found.
+/// Everything that the status depends on.
 pub struct Observed<'a> {
     /// The ChatCluster.
     pub cluster: &'a ChatCluster,
-    /// What it said before.
+    /// Its previous status.
     pub previous: &'a ChatClusterStatus,
     /// The nodes.
     pub fleet: &'a Fleet,
-    /// The kind of them that is asked for.
+    /// The desired revision.
     pub revision: &'a str,
-    /// How many there are to be.
+    /// The desired number of nodes.
     pub desired: &'a DesiredReplicas,
-    /// The ReplicaSet of those.
+    /// ReplicaSet of the desired revision.
     pub replica_set: Option<&'a ReplicaSet>,
-    /// The managed Redis.
+    /// StatefulSet of a managed Redis.
     pub stateful_set: Option<&'a StatefulSet>,
-    /// The nodes' Service.
+    /// Service of the nodes.
     pub service: Option<&'a Service>,
-    /// The way in from outside.
+    /// Ingress of the nodes.
     pub ingress: Option<&'a Ingress>,
-    /// The nodes' pods.
+    /// Pods of the nodes.
     pub node_pods: &'a [Arc<Pod>],
-    /// Redis' pods.
+    /// Pods of a managed Redis.
     pub redis_pods: &'a [Arc<Pod>],
-    /// What nodes that are not ready say.
+    /// Responses of unready nodes to `GET /readyz`.
     pub node_messages: &'a [String],
-    /// What stands between the spec and a chat.
+    /// The first error in the spec.
     pub spec_error: Option<&'a SpecError>,
-    /// What could not be written.
+    /// Error of applying the objects.
     pub apply_error: Option<&'a Error>,
-    /// Whether the named StorageClass is there.
+    /// Whether the StorageClass exists.
     pub storage_class_exists: bool,
-    /// Whether the named certificate is there.
+    /// Whether the Ingress' certificate exists.
     pub certificate_exists: bool,
-    /// Which kinds of the Prometheus Operator are installed.
+    /// Installed kinds of the Prometheus Operator.
     pub installed: InstalledKinds,
-    /// The time, in whole seconds.
+    /// Current time, in whole seconds.
     pub now: Time,
 }
 
-/// What one condition says.
+/// The value of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// A sentence for people.
+    /// The message.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! How Redis is, as far as the operator can tell: by its pod, and by what the nodes say.
+//! Condition RedisReady, derived from the Redis pod and from what the nodes report.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use super::observed::{Finding, Observed};
 use crate::api::reason::Reason;
 use crate::controller::pods;
 
-/// How what a node says of Redis begins (chat-server/src/store/redis: link, shards, fit, durable), and what it
-/// means; what is more exact comes first.
+/// Beginnings of the nodes' messages about Redis (chat-server/src/store/redis: link, shards, fit,
+/// durable) and their reasons, the more specific first.
 const SYMPTOMS: [(&str, Reason); 11] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
     ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),
@@ -22,13 +22,13 @@ const SYMPTOMS: [(&str, Reason); 11] = [
     ("Redis can't be reached", Reason::RedisUnreachable),
 ];
 
-/// Whether the nodes can store.
+/// Whether the nodes can store messages.
 pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     let Some(redis) = &observed.cluster.spec.redis else {
         return Finding::yes(Reason::Embedded, "the chat is in the memory of its pod and is lost when the pod ends");
     };
     let symptom = symptom(&messages(observed));
-    // That a managed one is away shows better in its pod.
+    // For an unreachable managed Redis, its pod has the better reason.
     if let Some((reason, words)) = &symptom
         && (redis.managed.is_none() || *reason != Reason::RedisUnreachable)
     {
@@ -47,13 +47,13 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     }
 }
 
-/// What the nodes say: those that run but are not ready, and the last words of one that would not start.
+/// Messages of the nodes: of those that are not ready, and the last log lines of one that crashed.
 fn messages<'a>(observed: &Observed<'a>) -> Vec<Cow<'a, str>> {
     let crash = pods::failure(observed.node_pods, &observed.now).map(|(_, message)| Cow::Owned(message));
     observed.node_messages.iter().map(|message| Cow::Borrowed(message.as_str())).chain(crash).collect()
 }
 
-/// The first of these that a node says, and all that it says of it.
+/// The first known symptom, with the message from there on.
 fn symptom(messages: &[Cow<'_, str>]) -> Option<(Reason, String)> {
     SYMPTOMS.iter().find_map(|(prefix, reason)| {
         let found = messages.iter().find_map(|message| message.find(prefix).and_then(|at| message.get(at..)))?;

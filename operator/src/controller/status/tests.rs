@@ -11,7 +11,7 @@ use crate::api::spec::ChatCluster;
 use crate::controller::fleet::autoscale::DesiredReplicas;
 use crate::controller::fleet::{Fleet, Node, State};
 
-/// What was found, in JSON.
+/// What a reconciliation observed.
 struct Found {
     cluster: ChatCluster,
     fleet: Fleet,
@@ -72,7 +72,7 @@ fn external() -> Value {
     json!({"replicas": 2, "redis": {"external": {"endpoints": ["r:1"]}}})
 }
 
-/// Two nodes, of which so many take clients, and so many are as asked for.
+/// Two nodes, of which `ready` accept clients and `updated` have the desired revision.
 fn nodes(ready: usize, updated: usize) -> Fleet {
     let node = |number: usize| Node {
         name: format!("chat-{number}"),
@@ -96,7 +96,7 @@ fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
 }
 
 #[test]
-fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
+fn a_chat_with_ready_nodes_is_available_and_reports_its_version() {
     let status = Found::with(external(), nodes(2, 2)).assess(0);
     assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
     assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
@@ -106,7 +106,7 @@ fn a_chat_with_ready_nodes_is_available_and_runs_its_version() {
 }
 
 #[test]
-fn during_a_rollout_the_version_is_the_one_before() {
+fn during_a_rollout_the_previous_version_is_reported() {
     let mut found = Found::with(external(), nodes(2, 1));
     found.previous.version = Some("0.0.9".to_owned());
     let status = found.assess(0);
@@ -115,7 +115,7 @@ fn during_a_rollout_the_version_is_the_one_before() {
 }
 
 #[test]
-fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
+fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
     for (words, reason) in [
         (
             "waiting for the broker: the broker is unavailable: Redis refuses the user or the password\n",
@@ -140,7 +140,7 @@ fn what_the_nodes_say_of_redis_is_why_the_chat_is_not_available() {
 }
 
 #[test]
-fn what_a_node_that_will_not_start_says_of_redis_is_told_of_redis() {
+fn a_redis_problem_in_the_log_of_a_crashed_node_is_reported() {
     let words = "chat-server: Redis can't keep messages as --durability asks for: set appendonly to yes\n";
     let ended = json!({"terminated": {"exitCode": 1, "message": words, "finishedAt": "2027-01-15T07:59:00Z"}});
     let container = json!({
@@ -155,7 +155,7 @@ fn what_a_node_that_will_not_start_says_of_redis_is_told_of_redis() {
 }
 
 #[test]
-fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
+fn a_crash_loop_is_reported_between_crashes_too() {
     let ended =
         json!({"terminated": {"exitCode": 2, "message": "no such option\n", "finishedAt": "2027-01-15T07:59:00Z"}});
     for state in [json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"running": {}}), ended.clone()] {
@@ -172,7 +172,7 @@ fn a_container_that_ends_again_and_again_is_told_while_it_runs_too() {
 }
 
 #[test]
-fn a_node_that_fails_later_is_missing_and_no_rollout() {
+fn a_node_that_fails_after_the_rollout_is_missing() {
     let mut found = Found::with(external(), nodes(1, 2));
     found.previous.revision = Some("new".into());
     let status = found.assess(0);
@@ -182,7 +182,7 @@ fn a_node_that_fails_later_is_missing_and_no_rollout() {
 }
 
 #[test]
-fn a_rollout_without_a_new_node_for_long_is_stuck_unless_one_drains() {
+fn a_rollout_stalls_after_ten_minutes_without_progress_unless_a_node_drains() {
     let mut found = Found::with(external(), nodes(0, 2));
     assert_eq!(said(&found.assess(600), ConditionType::Progressing), ("True", "RollingOut"));
     assert_eq!(said(&found.assess(601), ConditionType::Progressing), ("False", "RolloutStalled"));
@@ -191,7 +191,7 @@ fn a_rollout_without_a_new_node_for_long_is_stuck_unless_one_drains() {
 }
 
 #[test]
-fn nodes_on_their_way_out_are_not_counted_and_one_that_ran_out_of_time_is_told() {
+fn draining_nodes_are_not_counted_and_a_timed_out_drain_is_reported() {
     let mut found = Found::with(external(), nodes(2, 2));
     found.previous = found.assess(0);
     found.fleet.nodes[0].state = State::TimedOut;
@@ -203,7 +203,7 @@ fn nodes_on_their_way_out_are_not_counted_and_one_that_ran_out_of_time_is_told()
 }
 
 #[test]
-fn the_same_again_is_the_same_status_whatever_the_time() {
+fn the_same_observation_gives_the_same_status_at_any_time() {
     let mut found = Found::with(external(), nodes(2, 2));
     found.previous = found.assess(0);
     assert_eq!(found.assess(60), found.previous);
@@ -211,7 +211,7 @@ fn the_same_again_is_the_same_status_whatever_the_time() {
 }
 
 #[test]
-fn an_event_tells_each_turn_once() {
+fn each_transition_is_published_once() {
     let mut found = Found::with(external(), nodes(0, 2));
     found.previous = found.assess(0);
     found.fleet = nodes(2, 2);

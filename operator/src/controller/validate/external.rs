@@ -1,13 +1,13 @@
-//! Of an external Redis: where it is and how it is reached.
+//! Validates an external Redis.
 
 use super::validated::{SpecError, ValidatedCredentials, ValidatedExternal, ValidatedRedis};
 use crate::api::reason::Reason;
 use crate::api::spec::redis::external::{CaCertificates, ClientCertificate, Credentials, External, Mode, Tls};
 use crate::controller::dereference::{Data, ExternalSecrets};
 
-/// The port of Redis that sentinels most often lead to.
+/// Usual port of the Redis servers behind sentinels.
 const PORT: u16 = 6379;
-/// The keys of a Secret of the type kubernetes.io/tls.
+/// Keys of a Secret of type kubernetes.io/tls.
 const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
 
 pub(super) fn external(spec: &External, secrets: &ExternalSecrets) -> Result<ValidatedRedis, SpecError> {
@@ -57,7 +57,7 @@ pub(super) fn external(spec: &External, secrets: &ExternalSecrets) -> Result<Val
     })))
 }
 
-/// What the schema's pattern lets through: a port that is none.
+/// The schema's pattern accepts numbers that are not ports.
 fn port(endpoint: &str) -> Result<u16, SpecError> {
     let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|port| *port > 0);
     port.ok_or_else(|| SpecError {
@@ -76,7 +76,7 @@ fn credentials(field: &str, spec: &Credentials, data: Option<&Data>) -> Result<V
     Ok(ValidatedCredentials { secret: spec.name.clone(), username, password })
 }
 
-/// What a Secret has under a key.
+/// The value of a key in a Secret.
 fn value(field: &str, data: Option<&Data>, secret: &str, key: &str) -> Result<Vec<u8>, SpecError> {
     let data = data.ok_or_else(|| SpecError {
         reason: Reason::SecretNotFound,

@@ -1,4 +1,4 @@
-//! A ChatCluster that can be built, and why one can't.
+//! A valid ChatCluster, and why one is invalid.
 
 use std::collections::BTreeMap;
 
@@ -17,122 +17,122 @@ use crate::api::spec::{Image, NetworkPolicy};
 use crate::controller::error::Error;
 use crate::controller::names::Names;
 
-/// What stands between a spec and a chat.
+/// An error in the spec or in what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
-    /// The word for it.
+    /// Reason for conditions.
     pub reason: Reason,
-    /// A sentence that says what is wrong.
+    /// Message for conditions.
     pub message: String,
 }
 
-/// A ChatCluster that can be built. Made once; inside, nobody asks again.
+/// A valid ChatCluster: the code that builds its objects checks nothing again.
 #[derive(Debug, Clone)]
 pub struct ValidatedCluster {
-    /// What its parts are called.
+    /// Names of its objects.
     pub names: Names,
-    /// Where they are.
+    /// Their namespace.
     pub namespace: String,
-    /// Who owns them.
+    /// Their owner reference.
     pub owner: OwnerReference,
-    /// The nodes' image.
+    /// Image of the nodes.
     pub image: Image,
-    /// Between how many nodes the chat moves, and by what.
+    /// Bounds and targets of autoscaling.
     pub autoscaling: Option<Autoscaling>,
-    /// The Redis behind them.
+    /// Redis of the nodes.
     pub redis: ValidatedRedis,
-    /// How the chat is reached.
+    /// Service and Ingress.
     pub exposure: Exposure,
-    /// The nodes' settings: environment variables.
+    /// Environment variables of the nodes.
     pub settings: BTreeMap<String, String>,
-    /// Within how many seconds a node hands its clients over.
+    /// Deadline of a drain, in seconds.
     pub drain_seconds: i64,
-    /// How many clients a second all nodes together hand over.
+    /// The reconnect budget, per second.
     pub max_reconnects_per_second: u32,
-    /// How many nodes do at a time.
+    /// Nodes that may drain at a time.
     pub concurrent_drains: usize,
-    /// How many pods there may be beyond those that are asked for, while they are replaced.
+    /// Pods above the desired number during a rollout.
     pub max_surge: Surge,
-    /// The largest request that a client may make, in bytes.
+    /// Largest request of a client, in bytes.
     pub max_request_bytes: i64,
-    /// What is said of the pods.
+    /// Settings of the pods.
     pub pod: Pod,
-    /// How many pods may be evicted at a time.
+    /// Pods that may be evicted at a time.
     pub max_unavailable: i32,
-    /// Who may reach the pods.
+    /// Settings of the NetworkPolicies.
     pub network_policy: NetworkPolicy,
-    /// What is made for those who watch the chat.
+    /// Which monitoring objects to create.
     pub monitoring: Monitoring,
-    /// Which kinds of the Prometheus Operator are installed.
+    /// Installed kinds of the Prometheus Operator.
     pub installed: InstalledKinds,
-    /// The port of the collector that is told of messages.
+    /// Port of the trace collector, if tracing is enabled.
     pub collector_port: Option<u16>,
-    /// The namespace that the operator's own pods are in.
+    /// Namespace of the operator's own pods.
     pub operator_namespace: String,
-    /// The keys that sign resume tokens.
+    /// Keys that sign resume tokens.
     pub session_keys: Vec<u8>,
-    /// The token for the admin port.
+    /// Token of the admin port.
     pub admin_token: Vec<u8>,
 }
 
-/// The Redis behind the nodes.
+/// Redis of the nodes.
 #[derive(Debug, Clone)]
 pub enum ValidatedRedis {
-    /// None: one node, its memory.
+    /// None: one node, with everything in memory.
     Embedded,
-    /// One that the operator runs.
+    /// Managed by the operator.
     Managed {
-        /// As asked for.
+        /// Its spec.
         spec: Managed,
-        /// How much memory Redis may use, in bytes. `None`: as much as there is.
+        /// Memory limit of Redis, in bytes; `None` for no limit.
         max_memory: Option<i64>,
-        /// Its `appendfsync`: when what it wrote is on the disk.
+        /// Value of `appendfsync`.
         fsync: &'static str,
-        /// Its password.
+        /// Password.
         password: Vec<u8>,
     },
-    /// One that is there.
+    /// External.
     External(Box<ValidatedExternal>),
 }
 
-/// Where a user and a password are, and what they are now.
+/// References to a user name and a password, with their values.
 #[derive(Debug, Clone)]
 pub struct ValidatedCredentials {
-    /// The Secret.
+    /// Name of the Secret.
     pub secret: String,
-    /// The key of the user, and the user.
+    /// Key and value of the user name.
     pub username: Option<(String, Vec<u8>)>,
-    /// The key of the password, and the password.
+    /// Key and value of the password.
     pub password: (String, Vec<u8>),
 }
 
-/// An external Redis that can be reached as it is asked for.
+/// A valid external Redis.
 #[derive(Debug, Clone)]
 pub struct ValidatedExternal {
-    /// Where it is and how it is run, as the nodes take it. No secret.
+    /// URL for the server's option `--redis-url`. Contains no secret.
     pub url: String,
-    /// The ports of all servers.
+    /// Ports of all servers.
     pub ports: Vec<u16>,
-    /// Where the user and the password are, and what they are now.
+    /// Credentials of Redis.
     pub credentials: Option<ValidatedCredentials>,
-    /// What the sentinels call the primary.
+    /// Name of the primary in the sentinels.
     pub sentinel_master: Option<String>,
-    /// The same of the sentinels' own.
+    /// Credentials of the sentinels.
     pub sentinel_credentials: Option<ValidatedCredentials>,
-    /// Where the CA certificates are.
+    /// Reference to the CA certificates.
     pub ca: Option<CaCertificates>,
-    /// Where the nodes' certificate is.
+    /// Reference to the client certificate.
     pub client_certificate: Option<ClientCertificate>,
-    /// What all names begin with.
+    /// Prefix of all keys and channels.
     pub key_prefix: String,
 }
 
-/// Why there is nothing to build.
+/// Why a ChatCluster can't be validated.
 #[derive(Debug)]
 pub enum ValidateError {
-    /// The user has to mend something.
+    /// The spec is invalid.
     Spec(SpecError),
-    /// Something is broken.
+    /// An internal error.
     Internal(Error),
 }
 

@@ -14,13 +14,13 @@ fn spec(autoscaling: Value) -> ChatClusterSpec {
     cluster.spec
 }
 
-/// By sockets: a hundred a node, from two to ten nodes, and fewer after a minute.
+/// 100 sockets per node, two to ten nodes, a window of one minute.
 fn by_sockets() -> ChatClusterSpec {
     let down = json!({"stabilizationSeconds": 60});
     spec(json!({"minReplicas": 2, "maxReplicas": 10, "targetConnectionsPerPod": 100, "scaleDown": down}))
 }
 
-/// Nodes that have so many sockets, or don't say.
+/// Nodes with these sockets; `None` does not report.
 fn fleet(sockets: &[Option<u64>]) -> Fleet {
     let node = |(number, sockets): (usize, &Option<u64>)| Node {
         name: format!("chat-{number}"),
@@ -47,26 +47,26 @@ fn remembered(replicas: i32) -> Option<ByConnections> {
 }
 
 #[test]
-fn without_autoscaling_the_spec_says_it() {
+fn without_autoscaling_the_spec_sets_the_number() {
     let size =
         desired_replicas(&ChatClusterSpec { autoscaling: None, ..by_sockets() }, None, &fleet(&[]), false, &at(0));
     assert_eq!((size.replicas, size.by_connections, size.limit.0), (2, None, Reason::NotAutoscaled));
 }
 
 #[test]
-fn more_sockets_ask_for_more_nodes_at_once() {
+fn more_sockets_scale_up_at_once() {
     let size = desired_replicas(&by_sockets(), remembered(2).as_ref(), &fleet(&[Some(150), Some(151)]), false, &at(0));
     assert_eq!((size.replicas, size.limit.0), (4, Reason::WithinLimits));
 }
 
 #[test]
-fn a_request_above_what_the_sockets_need_is_kept() {
+fn spec_replicas_above_the_required_number_apply() {
     let spec = ChatClusterSpec { replicas: 7, ..by_sockets() };
     assert_eq!(desired_replicas(&spec, remembered(2).as_ref(), &fleet(&[Some(1)]), false, &at(0)).replicas, 7);
 }
 
 #[test]
-fn no_more_than_the_maximum_and_no_fewer_than_the_minimum() {
+fn the_number_stays_within_the_limits() {
     let spec = by_sockets();
     let many = desired_replicas(&spec, remembered(2).as_ref(), &fleet(&[Some(5_000)]), false, &at(0));
     assert_eq!((many.replicas, many.limit.0), (10, Reason::AtMaxReplicas));
@@ -88,12 +88,12 @@ fn spec_of_cpu() -> ChatClusterSpec {
 }
 
 #[test]
-fn fewer_only_after_they_were_enough_for_long_whoever_looks() {
+fn scale_down_waits_for_the_stabilization_window_across_restarts() {
     let spec = by_sockets();
     let quiet = fleet(&[Some(100), Some(100)]);
     let first = desired_replicas(&spec, remembered(8).as_ref(), &quiet, false, &at(0));
     assert_eq!((first.replicas, first.limit.0), (8, Reason::Stabilizing));
-    // All that the next look knows is in the status: another operator may take it.
+    // All state is in the status, so another replica can continue.
     let peak = desired_replicas(&spec, first.by_connections.as_ref(), &fleet(&[Some(400)]), false, &at(30));
     assert_eq!(peak.replicas, 8);
     let last = desired_replicas(&spec, peak.by_connections.as_ref(), &quiet, false, &at(60));
@@ -102,7 +102,7 @@ fn fewer_only_after_they_were_enough_for_long_whoever_looks() {
 }
 
 #[test]
-fn a_load_that_comes_back_begins_the_wait_anew() {
+fn a_returning_load_restarts_the_stabilization_window() {
     let spec = by_sockets();
     let first = desired_replicas(&spec, remembered(4).as_ref(), &fleet(&[Some(100)]), false, &at(0));
     let back = desired_replicas(&spec, first.by_connections.as_ref(), &fleet(&[Some(399)]), false, &at(50));
@@ -112,13 +112,13 @@ fn a_load_that_comes_back_begins_the_wait_anew() {
 }
 
 #[test]
-fn a_load_on_the_border_is_no_reason_to_move() {
+fn a_load_at_the_threshold_does_not_scale_down() {
     let border = desired_replicas(&by_sockets(), remembered(4).as_ref(), &fleet(&[Some(295)]), false, &at(0));
     assert_eq!(border.by_connections, remembered(4), "three would bear it, with nothing to spare");
 }
 
 #[test]
-fn a_node_that_does_not_say_holds_all_and_still_lets_more_come() {
+fn a_node_without_a_report_blocks_scale_down_but_not_scale_up() {
     let spec = by_sockets();
     let silent = desired_replicas(&spec, remembered(5).as_ref(), &fleet(&[Some(10), None]), false, &at(0));
     assert_eq!((silent.replicas, silent.limit.0), (5, Reason::MetricsMissing));
@@ -128,7 +128,7 @@ fn a_node_that_does_not_say_holds_all_and_still_lets_more_come() {
 }
 
 #[test]
-fn during_a_rollout_none_is_taken_away() {
+fn a_rollout_blocks_scale_down() {
     let spec = by_sockets();
     let begun = desired_replicas(&spec, remembered(5).as_ref(), &fleet(&[Some(10)]), false, &at(0));
     let rolling = desired_replicas(&spec, begun.by_connections.as_ref(), &fleet(&[Some(10)]), true, &at(500));
@@ -136,7 +136,7 @@ fn during_a_rollout_none_is_taken_away() {
 }
 
 #[test]
-fn what_is_switched_on_begins_with_what_there_is() {
+fn autoscaling_starts_from_the_running_nodes() {
     let size = desired_replicas(&by_sockets(), None, &fleet(&[Some(1), Some(1), Some(1), Some(1)]), false, &at(0));
     assert_eq!(size.replicas, 4);
 }

@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-/// A node that takes clients and has so many.
+/// A serving node with this many sockets.
 fn node(name: &str, revision: &str, sockets: u64) -> Node {
     Node {
         name: name.into(),
@@ -38,7 +38,7 @@ fn node(name: &str, revision: &str, sockets: u64) -> Node {
     }
 }
 
-/// The same on its way out, as it says of itself.
+/// A node in another state, which it reports.
 fn leaving(name: &str, revision: &str, sockets: u64, state: State) -> Node {
     let word = state.label().map(str::to_owned);
     Node { state, ready: false, report: Some(Report { sockets, state: word }), ..node(name, revision, sockets) }
@@ -66,13 +66,13 @@ fn states(plan: &Plan) -> Vec<(&str, State)> {
 }
 
 #[test]
-fn at_rest_there_is_nothing_to_do() {
+fn a_settled_fleet_needs_no_action() {
     let plan = plan(&fleet(&[node("a", "new", 5), node("b", "new", 7)]), &desired(2), at(99));
     assert_eq!(plan, Plan { replicas: 2, ..Plan::default() });
 }
 
 #[test]
-fn of_too_many_the_one_with_the_fewest_sockets_drains_and_the_set_stays_as_it_is() {
+fn scale_down_drains_the_pod_with_the_fewest_sockets_first() {
     let fleet = fleet(&[node("a", "new", 5), node("b", "new", 2), node("c", "new", 7)]);
     let plan = plan(&fleet, &desired(1), at(9));
     assert_eq!(states(&plan), [("b", State::Draining)]);
@@ -81,7 +81,7 @@ fn of_too_many_the_one_with_the_fewest_sockets_drains_and_the_set_stays_as_it_is
 }
 
 #[test]
-fn a_budget_for_two_drains_two_at_a_time() {
+fn a_budget_for_two_drains_two_nodes_at_a_time() {
     let of = |name: &str, sockets| node(name, "new", sockets);
     let fleet = fleet(&[of("a", 5), of("b", 2), of("c", 7), of("d", 1)]);
     let plan = plan(&fleet, &DesiredFleet { concurrent_drains: 2, ..desired(1) }, at(9));
@@ -89,7 +89,7 @@ fn a_budget_for_two_drains_two_at_a_time() {
 }
 
 #[test]
-fn a_set_becomes_smaller_by_those_that_have_drained_only() {
+fn a_replica_set_is_scaled_down_by_drained_pods_only() {
     let drains = |sockets| fleet(&[node("a", "new", 5), leaving("b", "new", sockets, State::Draining)]);
     assert_eq!(states(&plan(&drains(3), &desired(1), at(9))), []);
     let done = plan(&drains(0), &desired(1), at(9));
@@ -99,7 +99,7 @@ fn a_set_becomes_smaller_by_those_that_have_drained_only() {
 }
 
 #[test]
-fn a_node_that_never_says_that_it_is_empty_goes_when_its_time_is_over() {
+fn a_drain_without_reports_times_out() {
     let fleet = fleet(&[node("a", "new", 5), Node { report: None, ..leaving("b", "new", 0, State::Draining) }]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(75))), []);
     assert_eq!(states(&plan(&fleet, &desired(1), at(76))), [("b", State::TimedOut)]);
@@ -108,7 +108,7 @@ fn a_node_that_never_says_that_it_is_empty_goes_when_its_time_is_over() {
 }
 
 #[test]
-fn former_nodes_go_on_until_all_new_ones_are_ready() {
+fn old_nodes_serve_until_all_new_ones_are_ready() {
     let old = [node("a", "old", 5), node("b", "old", 2)];
     let starting = Node { ready: false, ..node("c", "new", 0) };
     let begun = plan(&fleet(&old), &desired(2), at(9));
@@ -119,7 +119,7 @@ fn former_nodes_go_on_until_all_new_ones_are_ready() {
 }
 
 #[test]
-fn all_former_nodes_are_cordoned_before_one_drains() {
+fn all_old_nodes_are_cordoned_before_one_drains() {
     let new = [node("c", "new", 0), node("d", "new", 0)];
     let with = |old: [Node; 2]| fleet(&[old.as_slice(), new.as_slice()].concat());
     let first = plan(&with([node("a", "old", 5), node("b", "old", 2)]), &desired(2), at(9));
@@ -136,26 +136,26 @@ fn all_former_nodes_are_cordoned_before_one_drains() {
 }
 
 #[test]
-fn a_new_kind_that_fails_after_all_lets_the_former_nodes_take_clients_again() {
+fn old_nodes_are_uncordoned_if_the_new_revision_fails() {
     let fleet = fleet(&[leaving("a", "old", 5, State::Cordoned), Node { ready: false, ..node("c", "new", 0) }]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
 #[test]
-fn nodes_of_a_kind_that_is_asked_for_again_take_clients_again() {
+fn a_rollback_uncordons_nodes_of_the_desired_revision() {
     let fleet = fleet(&[leaving("a", "new", 5, State::Cordoned), node("c", "old", 1)]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
 #[test]
-fn a_former_node_that_never_took_anybody_does_not_hold_anything_up() {
+fn an_old_node_that_never_served_does_not_block_the_rollout() {
     let crashing = Node { ready: false, running: false, report: None, ..node("b", "old", 0) };
     let fleet = fleet(&[node("a", "older", 5), crashing]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("b", State::Drained)]);
 }
 
 #[test]
-fn with_little_room_new_nodes_come_as_former_ones_go() {
+fn a_small_surge_replaces_nodes_in_steps() {
     let little = DesiredFleet { max_surge: 1, ..desired(3) };
     let old = ["a", "b", "c"].map(|name| node(name, "old", 9));
     assert_eq!(plan(&fleet(&old), &little, at(9)).replicas, 1);
@@ -170,7 +170,7 @@ fn with_little_room_new_nodes_come_as_former_ones_go() {
 }
 
 #[test]
-fn a_drained_node_in_whose_place_another_is_asked_for_is_replaced() {
+fn a_drained_node_is_replaced_when_scaling_up_again() {
     let nodes = [node("a", "new", 5), leaving("b", "new", 0, State::Drained)];
     let first = plan(&fleet(&nodes), &desired(2), at(9));
     assert_eq!(first.replicas, 3, "its set takes none away while it has as many as it is to have");
@@ -179,7 +179,7 @@ fn a_drained_node_in_whose_place_another_is_asked_for_is_replaced() {
 }
 
 #[test]
-fn evicted_nodes_count_as_drains() {
+fn evicted_nodes_count_against_the_drain_budget() {
     let evicted = Node { deletion_deadline: Some(at(60)), ..leaving("c", "new", 5, State::Serving) };
     let fleet = fleet(&[node("a", "new", 5), node("b", "new", 2), evicted]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), []);
@@ -187,7 +187,7 @@ fn evicted_nodes_count_as_drains() {
 }
 
 #[test]
-fn a_chat_in_memory_has_never_two_nodes() {
+fn a_chat_in_memory_never_has_two_nodes() {
     let single = DesiredFleet { single_node: true, ..desired(1) };
     let old = plan(&fleet(&[node("a", "old", 5)]), &single, at(9));
     assert_eq!((old.replicas, old.resize), (0, vec![("chat-old".to_owned(), 0)]));
@@ -197,7 +197,7 @@ fn a_chat_in_memory_has_never_two_nodes() {
 }
 
 #[test]
-fn whatever_dies_and_whatever_is_seen_late_no_node_with_clients_is_taken_away() {
+fn no_node_with_clients_is_removed_despite_crashes_and_stale_caches() {
     for seed in 0..1_000 {
         World::new(seed).live();
     }

@@ -1,23 +1,24 @@
-//! A cluster in miniature: ReplicaSets that make and take away pods as Kubernetes' own controller does, nodes that
-//! drain, an operator that sees all of it late and dies between any two writes.
+//! A simulated cluster: ReplicaSets that create and delete pods like Kubernetes' own controller,
+//! nodes that drain, and an operator that sees everything late and may crash between any two
+//! writes.
 
 use super::*;
 
-/// How long people change their minds, in steps; then all has to come to rest.
+/// Steps during which the desired state changes. After them, everything must settle.
 const CHANGE_STEPS: u64 = 250;
-/// How long that may take.
+/// Steps for everything to settle.
 const SETTLE_STEPS: u64 = 4_000;
 
-/// A pod as it is, or as the operator saw it.
+/// A pod, actual or as observed by the operator.
 #[derive(Debug, Clone)]
 struct Pod {
     node: Node,
-    /// Whether it is the first of its set to go.
+    /// Whether its ReplicaSet deletes it first.
     first: bool,
-    /// Whether it was let go before its process ran. Clients that find it all the same, in the moment until its set
-    /// is made smaller, are handed over when it is told to end.
+    /// Whether it was released before its process ran. Clients that still find it, until its
+    /// ReplicaSet is scaled down, are handed over at its termination.
     early: bool,
-    /// When it was made: the later, the sooner it goes.
+    /// Step of its creation. Later pods are deleted first.
     born: u64,
     version: u64,
 }
@@ -28,7 +29,7 @@ struct Owner {
     version: u64,
 }
 
-/// Everything that is, and what the operator has heard of it.
+/// The actual state, and what the operator has observed.
 pub(super) struct World {
     random: u64,
     step: u64,
@@ -75,7 +76,7 @@ impl World {
         at(i64::try_from(self.step).unwrap())
     }
 
-    /// Until all is at rest, as it was asked for.
+    /// Runs until everything has settled in the desired state.
     pub(super) fn live(mut self) {
         loop {
             self.step += 1;
@@ -120,7 +121,8 @@ impl World {
         self.log.push(format!("{}: {} of {}", self.step, self.desired.replicas, self.desired.revision));
     }
 
-    /// Some of what happened reaches the operator; of one kind it may know more than of the other.
+    /// The operator observes some of the changes; it may be further behind for one kind than for
+    /// another.
     fn hear(&mut self) {
         if self.dice(3) > 0 {
             self.heard_pods = self.pods.clone();
@@ -130,9 +132,9 @@ impl World {
         }
     }
 
-    /// One look of the operator, which may die in the middle.
+    /// One reconciliation, which may crash midway.
     fn operate(&mut self) {
-        // What a node says is asked for at once; the rest was heard.
+        // Reports are current; everything else is as observed.
         let running = |name: &str| self.pods.get(name).filter(|pod| pod.node.running);
         let asked = |name: &str| running(name).and_then(|pod| pod.node.report.clone());
         let nodes = self.heard_pods.iter().map(|(name, pod)| Node { report: asked(name), ..pod.node.clone() });
@@ -170,7 +172,7 @@ impl World {
         }
     }
 
-    /// A write that makes a set smaller is refused if the set has changed since.
+    /// A scale-down is rejected if the ReplicaSet has changed since.
     fn resize(&mut self, revision: &str, replicas: usize) {
         let name = format!("chat-{revision}");
         let made = Owner { set: set(revision, 0, 0), version: 0 };
@@ -185,14 +187,14 @@ impl World {
         self.heard_owners.insert(name, owner.clone());
     }
 
-    /// A pod that has changed since is not marked.
+    /// A pod that has changed since is not patched.
     fn mark(&mut self, name: &str, state: State) -> bool {
         let heard = self.heard_pods.get(name).map(|pod| pod.version);
         let now = self.now();
         let Some(pod) = self.pods.get_mut(name) else { return false };
         if state == State::Serving {
             let report = pod.node.report.as_mut().unwrap();
-            // A drain is for good.
+            // A drain cannot be undone.
             if report.state.as_deref() == Some("draining") {
                 return false;
             }
@@ -219,7 +221,7 @@ impl World {
         }
     }
 
-    /// Kubernetes' controller looks at one set.
+    /// The ReplicaSet controller reconciles one ReplicaSet.
     fn control(&mut self) {
         if self.owners.is_empty() {
             return;
@@ -252,7 +254,7 @@ impl World {
         }
     }
 
-    /// Time passes on one node.
+    /// One node makes progress.
     fn serve(&mut self) {
         if self.pods.is_empty() {
             return;
@@ -271,7 +273,7 @@ impl World {
                 false
             }
             Some("cordoned") => false,
-            // Clients come to where it is ready.
+            // Clients connect to ready nodes.
             _ => {
                 report.sockets += if pod.node.ready { comes } else { 0 };
                 true
