@@ -2,12 +2,13 @@
 
 use std::hint::black_box;
 
+use chat_server::delivery::Event;
 use chat_server::domain::id::{RoomId, UserId};
 use chat_server::domain::json::Members;
 use chat_server::domain::position::{Epoch, Lineage, Offset, Position};
 use chat_server::store::redis::parsers::{committed, frames};
 use chat_server::store::{Entry, Slice};
-use chat_server::transport::socketio::event::Event;
+use chat_server::transport::socketio::encode;
 use chat_server::transport::socketio::parsers::message;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 
@@ -62,7 +63,7 @@ fn one_message(criterion: &mut Criterion, length: usize) {
     group.bench_function(id("an entry is rendered"), |bench| bench.iter(|| black_box(&entry).to_json(&room)));
     group.bench_function(id("an event becomes a frame"), |bench| {
         let input = || (event.clone(), rendered.clone());
-        bench.iter_batched(input, |(event, payload)| Event::new(event, payload), BatchSize::SmallInput);
+        bench.iter_batched(input, |(event, payload)| Event::new(event, payload, encode), BatchSize::SmallInput);
     });
     group.finish();
 }

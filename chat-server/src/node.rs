@@ -1,5 +1,12 @@
 //! One running chat-server: its configuration, how it starts, and how it stops.
 
+mod bus_events;
+mod clock;
 pub mod config;
+mod drain;
 pub mod lifecycle;
+mod ports;
+mod probe;
 pub mod server;
+mod services;
+mod startup;

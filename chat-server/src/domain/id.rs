@@ -13,6 +13,41 @@ pub const MAX_NONCE_CHARS: usize = 64;
 /// Longest topic of a room, in characters.
 pub const MAX_TOPIC_CHARS: usize = 256;
 
+/// Names one connection of a client on its node. Small and copied: an answer and a delivery make no new one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId([u8; CONNECTION_ID_BYTES]);
+
+const CONNECTION_ID_BYTES: usize = 16;
+
+impl ConnectionId {
+    /// Takes the 16 ASCII letters, digits, `-` or `_` that the transport gave the connection.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let bytes: [u8; CONNECTION_ID_BYTES] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(plain).then_some(Self(bytes))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Nothing else was taken in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a text is not an identifier or a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {

@@ -17,6 +17,7 @@ use crate::domain::rate_limit::Rate;
 use crate::service::identity::token::SigningKey;
 use crate::store::Retention;
 use crate::store::redis::RedisConfig;
+use crate::transport::socketio::handover::Pace;
 
 pub mod redis;
 #[cfg(test)]
@@ -172,8 +173,9 @@ impl Config {
 
     /// How fast sockets are handed over to other nodes: so many a second, within so long.
     #[must_use]
-    pub fn drain_pace(&self) -> (u32, Duration) {
-        (self.drain_connections_per_second, Duration::from_secs(self.drain_timeout_seconds.into()))
+    pub fn drain_pace(&self) -> Pace {
+        let at_most = Duration::from_secs(self.drain_timeout_seconds.into());
+        Pace { per_second: self.drain_connections_per_second, at_most }
     }
 
     /// How much of each log is kept.

@@ -1,13 +1,13 @@
-//! Where a node is in its life. Read by whoever decides to take on something new.
+//! Whether a node has started, is cordoned or drains, and whether its bus is healthy.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// Whom a node takes and whom it keeps, as far as that was asked of it.
+/// Which sockets a node takes and keeps, as its operator asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum NodeState {
     /// It takes sockets and keeps them.
     Serving,
     /// It takes no new sockets and keeps those that it has, but for those that poll.
@@ -16,11 +16,11 @@ pub enum State {
     Draining,
 }
 
-impl State {
+impl NodeState {
     /// Each of them.
     pub const ALL: [Self; 3] = [Self::Serving, Self::Cordoned, Self::Draining];
 
-    /// The word in metrics and answers.
+    /// How the state is written in metrics and responses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,14 +40,14 @@ pub struct Cordon {
     pub per_second: Option<u32>,
 }
 
-/// A [`State`], and how far it has come.
+/// A [`NodeState`], and how far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// `cleared`: nobody is left who would be cut off if proxies forgot the node.
+    /// `finished`: no socket is left that would be cut off if proxies forgot the node.
     Cordoned {
         cordon: Cordon,
-        cleared: bool,
+        finished: bool,
     },
     Draining,
 }
@@ -57,7 +57,7 @@ enum Stage {
 pub struct Lifecycle {
     started: AtomicBool,
     waiting: Mutex<String>,
-    deaf: AtomicBool,
+    bus_healthy: AtomicBool,
     stage: watch::Sender<Stage>,
     cordons: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl Default for Lifecycle {
         Self {
             started: AtomicBool::default(),
             waiting: Mutex::default(),
-            deaf: AtomicBool::default(),
+            bus_healthy: AtomicBool::new(true),
             stage: watch::Sender::new(Stage::Serving),
             cordons: AtomicU64::default(),
         }
@@ -80,21 +80,20 @@ impl Lifecycle {
         self.started.store(true, Ordering::Release);
     }
 
-    /// What the node waits for before [`Lifecycle::start`].
-    pub fn wait(&self, why: String) {
+    /// Sets what the node waits for before [`Lifecycle::start`].
+    pub fn set_waiting_for(&self, why: String) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// What [`Lifecycle::wait`] said last.
+    /// What the node waits for before [`Lifecycle::start`].
     #[must_use]
-    pub fn waits_for(&self) -> String {
+    pub fn waiting_for(&self) -> String {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the node can store but does not hear what is published: its sockets would miss
-    /// everything.
-    pub fn set_deaf(&self, deaf: bool) {
-        self.deaf.store(deaf, Ordering::Release);
+    /// Sets whether the node receives what is published. Otherwise its sockets would miss everything.
+    pub fn set_bus_healthy(&self, healthy: bool) {
+        self.bus_healthy.store(healthy, Ordering::Release);
     }
 
     /// The node takes no new sockets, hands over those that poll and keeps the others. One that is
@@ -104,7 +103,7 @@ impl Lifecycle {
             let serves = *stage == Stage::Serving;
             if serves {
                 let cordon = Cordon { number: self.cordons.fetch_add(1, Ordering::Relaxed), per_second };
-                *stage = Stage::Cordoned { cordon, cleared: false };
+                *stage = Stage::Cordoned { cordon, finished: false };
             }
             serves
         });
@@ -126,15 +125,15 @@ impl Lifecycle {
         self.stage.send_replace(Stage::Draining);
     }
 
-    /// Nobody polls this node any more, as far as that can be waited for. False if that cordon was
+    /// Notes that no socket polls any more, as far as that can be waited for. False if the cordon was
     /// taken back meanwhile, or the node drains.
-    pub fn clear(&self, cleared: Cordon) -> bool {
+    pub fn finish_cordon(&self, finished: Cordon) -> bool {
         self.stage.send_if_modified(|stage| {
-            let is_under = matches!(stage, Stage::Cordoned { cordon, .. } if *cordon == cleared);
-            if is_under {
-                *stage = Stage::Cordoned { cordon: cleared, cleared: true };
+            let holds = matches!(stage, Stage::Cordoned { cordon, .. } if *cordon == finished);
+            if holds {
+                *stage = Stage::Cordoned { cordon: finished, finished: true };
             }
-            is_under
+            holds
         })
     }
 
@@ -144,39 +143,39 @@ impl Lifecycle {
         self.started.load(Ordering::Acquire)
     }
 
-    /// What [`Lifecycle::set_deaf`] said last.
+    /// Whether the node receives what is published, as far as it is known.
     #[must_use]
-    pub fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Acquire)
+    pub fn is_bus_healthy(&self) -> bool {
+        self.bus_healthy.load(Ordering::Acquire)
     }
 
-    /// What was asked of the node last.
+    /// What the operator asked for last.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> NodeState {
         match *self.stage.borrow() {
-            Stage::Serving => State::Serving,
-            Stage::Cordoned { .. } => State::Cordoned,
-            Stage::Draining => State::Draining,
+            Stage::Serving => NodeState::Serving,
+            Stage::Cordoned { .. } => NodeState::Cordoned,
+            Stage::Draining => NodeState::Draining,
         }
     }
 
-    /// Whether the node is cordoned and [`Lifecycle::clear`] was called.
+    /// Whether the node is cordoned and [`Lifecycle::finish_cordon`] was called.
     #[must_use]
-    pub fn is_cleared(&self) -> bool {
-        matches!(*self.stage.borrow(), Stage::Cordoned { cleared: true, .. })
+    pub fn is_cordon_finished(&self) -> bool {
+        matches!(*self.stage.borrow(), Stage::Cordoned { finished: true, .. })
     }
 
-    /// Whether that cordon holds.
+    /// Whether this cordon holds.
     #[must_use]
-    pub fn is_under(&self, held: Cordon) -> bool {
+    pub fn holds(&self, held: Cordon) -> bool {
         matches!(*self.stage.borrow(), Stage::Cordoned { cordon, .. } if cordon == held)
     }
 
-    /// Waits for a cordon that is not cleared.
-    pub async fn cordon_begun(&self) -> Cordon {
+    /// Waits for a cordon that is not finished.
+    pub async fn wait_for_cordon(&self) -> Cordon {
         let mut stage = self.stage.subscribe();
         loop {
-            if let Stage::Cordoned { cordon, cleared: false } = *stage.borrow_and_update() {
+            if let Stage::Cordoned { cordon, finished: false } = *stage.borrow_and_update() {
                 return cordon;
             }
             // The sender lives as long as `self`.
@@ -185,7 +184,7 @@ impl Lifecycle {
     }
 
     /// Waits for [`Lifecycle::drain`].
-    pub async fn drain_begun(&self) {
+    pub async fn wait_for_drain(&self) {
         // The sender lives as long as `self`.
         let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Draining).await;
     }
@@ -199,44 +198,44 @@ mod tests {
     async fn a_cordon_is_asked_for_and_taken_back_as_often_as_one_likes() {
         let node = Lifecycle::default();
         assert!(node.uncordon());
-        assert_eq!(node.state(), State::Serving);
+        assert_eq!(node.state(), NodeState::Serving);
         node.cordon(None);
-        let cordon = node.cordon_begun().await;
+        let cordon = node.wait_for_cordon().await;
         node.cordon(None);
-        assert!(node.is_under(cordon), "asked for again, it is the same");
-        assert!(!node.is_cleared());
-        assert!(node.clear(cordon));
+        assert!(node.holds(cordon), "asked for again, it is the same");
+        assert!(!node.is_cordon_finished());
+        assert!(node.finish_cordon(cordon));
         node.cordon(None);
-        assert!(node.is_cleared());
-        assert_eq!(node.state(), State::Cordoned);
+        assert!(node.is_cordon_finished());
+        assert_eq!(node.state(), NodeState::Cordoned);
         assert!(node.uncordon());
-        assert_eq!(node.state(), State::Serving);
-        assert!(!node.is_cleared() && !node.is_under(cordon));
+        assert_eq!(node.state(), NodeState::Serving);
+        assert!(!node.is_cordon_finished() && !node.holds(cordon));
     }
 
     #[tokio::test]
     async fn what_was_begun_under_one_cordon_does_not_clear_the_next() {
         let node = Lifecycle::default();
         node.cordon(None);
-        let first = node.cordon_begun().await;
+        let first = node.wait_for_cordon().await;
         assert!(node.uncordon());
         node.cordon(None);
-        assert!(!node.clear(first));
-        assert!(!node.is_cleared());
-        let second = node.cordon_begun().await;
-        assert!(!node.is_under(first) && node.is_under(second));
+        assert!(!node.finish_cordon(first));
+        assert!(!node.is_cordon_finished());
+        let second = node.wait_for_cordon().await;
+        assert!(!node.holds(first) && node.holds(second));
     }
 
     #[tokio::test]
     async fn a_drain_is_for_good() {
         let node = Lifecycle::default();
         node.cordon(None);
-        let cordon = node.cordon_begun().await;
+        let cordon = node.wait_for_cordon().await;
         node.drain();
-        node.drain_begun().await;
+        node.wait_for_drain().await;
         node.cordon(None);
-        assert!(!node.clear(cordon) && !node.is_cleared());
+        assert!(!node.finish_cordon(cordon) && !node.is_cordon_finished());
         assert!(!node.uncordon());
-        assert_eq!(node.state(), State::Draining);
+        assert_eq!(node.state(), NodeState::Draining);
     }
 }

@@ -5,7 +5,7 @@
 use prometheus::{Counter, Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 
 use crate::domain::error::Code;
-use crate::node::lifecycle::State;
+use crate::node::lifecycle::NodeState;
 use histogram::Histogram;
 use maker::{Each, Maker};
 pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word};
@@ -38,7 +38,7 @@ impl Word for Version {
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     /// What the node was asked for last.
-    pub state: State,
+    pub state: NodeState,
     /// Whether the broker answers.
     pub broker_is_up: bool,
     /// Commands sent to Redis since the start.
@@ -94,7 +94,7 @@ pub struct Metrics {
     acks: Each<Request, Each<Option<Code>, IntCounter>>,
     handshakes_refused: Each<HandshakeRefusal, IntCounter>,
     handovers: Each<Transport, IntCounter>,
-    state: Each<State, IntGauge>,
+    state: Each<NodeState, IntGauge>,
     broker_up: IntGauge,
     redis_commands: IntCounter,
     redis_connects: IntCounter,
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn render(state: State) -> String {
+    fn render(state: NodeState) -> String {
         let now = Now { state, broker_is_up: true, redis_commands: 7, redis_connects: 2 };
         Metrics::new().unwrap().render(now).unwrap()
     }
@@ -215,14 +215,14 @@ mod tests {
             render(state).lines().filter_map(|line| line.strip_prefix("chat_node_state").map(str::to_owned)).collect()
         };
         let serving = [r#"{state="cordoned"} 0"#, r#"{state="draining"} 0"#, r#"{state="serving"} 1"#];
-        assert_eq!(states(State::Serving), serving);
+        assert_eq!(states(NodeState::Serving), serving);
         let cordoned = [r#"{state="cordoned"} 1"#, r#"{state="draining"} 0"#, r#"{state="serving"} 0"#];
-        assert_eq!(states(State::Cordoned), cordoned);
+        assert_eq!(states(NodeState::Cordoned), cordoned);
     }
 
     #[tokio::test]
     async fn every_series_of_the_catalogue_is_there_from_the_start_and_no_other() {
-        let text = render(State::Serving);
+        let text = render(NodeState::Serving);
         let there: BTreeSet<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let names: BTreeSet<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -241,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_redis_was_asked_is_told_as_it_stands() {
-        let text = render(State::Serving);
+        let text = render(NodeState::Serving);
         assert!(text.contains("chat_redis_commands_total 7\n") && text.contains("chat_redis_connects_total 2\n"));
     }
 }

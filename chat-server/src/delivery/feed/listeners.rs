@@ -1,122 +1,119 @@
-//! The sockets that a feed delivers to, in a row that can be gone through in parts.
+//! The outlets that a feed delivers to, in a list that can be gone through in parts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use socketioxide::socket::Sid;
-
-use super::super::Outlet;
+use crate::delivery::outlet::Outlet;
+use crate::domain::id::ConnectionId;
 use crate::domain::position::Offset;
 
-/// A socket, and how far it is.
+/// An outlet, and how far it is.
 pub(super) struct Listener {
     pub(super) outlet: Arc<dyn Outlet>,
-    pub(super) state: State,
-    /// Where the feed was when the socket was attached.
-    pub(super) attached: Offset,
+    pub(super) progress: Progress,
+    /// The feed's position when the outlet was attached.
+    pub(super) attached_at: Offset,
 }
 
-/// How far a socket is.
-pub(super) enum State {
-    /// Attached; waits for [`super::Mail::Ready`].
-    Waiting,
-    /// Has everything up to `has`, and is to get the rest. `undone`: it also has entries after `has`
-    /// which the log lost, and is told so.
-    Behind { has: Offset, undone: bool },
-    /// Has everything.
+/// How far an outlet is.
+pub(super) enum Progress {
+    /// It gets nothing before [`Message::Ready`](crate::delivery::mailbox::Message::Ready).
+    NotReady,
+    /// It has everything up to `received`, and is to get the rest. `rolled_back`: it also has entries after `received`
+    /// that the store lost, and gets a gap that says so.
+    CatchingUp { received: Offset, rolled_back: bool },
+    /// It has everything.
     Live,
 }
 
 impl Listener {
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.state, State::Live)
+        matches!(self.progress, Progress::Live)
     }
 
-    pub(super) fn is_behind(&self) -> bool {
-        matches!(self.state, State::Behind { .. })
+    pub(super) fn catches_up(&self) -> bool {
+        matches!(self.progress, Progress::CatchingUp { .. })
     }
 }
 
-/// So many are gone through to find one. Most rooms are small, and there are many of them.
-const FEW: usize = 16;
+/// Up to so many are searched one by one. Most rooms are small, and there are many of them.
+const SEARCHED: usize = 16;
 
-/// All of them.
 #[derive(Default)]
 pub(super) struct Listeners {
-    row: Vec<Listener>,
-    /// Where each is, once they are more than a few.
-    places: Option<HashMap<Sid, usize>>,
+    list: Vec<Listener>,
+    /// The index of each, where they are too many to be searched.
+    index: Option<HashMap<ConnectionId, usize>>,
 }
 
 impl Listeners {
     pub(super) fn len(&self) -> usize {
-        self.row.len()
+        self.list.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.row.is_empty()
+        self.list.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Listener> {
-        self.row.iter()
+        self.list.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Listener> {
-        self.row.iter_mut()
+        self.list.iter_mut()
     }
 
-    pub(super) fn at(&mut self, place: usize) -> Option<&mut Listener> {
-        self.row.get_mut(place)
+    pub(super) fn at(&mut self, index: usize) -> Option<&mut Listener> {
+        self.list.get_mut(index)
     }
 
-    pub(super) fn get(&self, socket: Sid) -> Option<&Listener> {
-        self.row.get(self.place(socket)?)
+    pub(super) fn get(&self, outlet: ConnectionId) -> Option<&Listener> {
+        self.list.get(self.find(outlet)?)
     }
 
-    pub(super) fn get_mut(&mut self, socket: Sid) -> Option<&mut Listener> {
-        let place = self.place(socket)?;
-        self.row.get_mut(place)
+    pub(super) fn get_mut(&mut self, outlet: ConnectionId) -> Option<&mut Listener> {
+        let at = self.find(outlet)?;
+        self.list.get_mut(at)
     }
 
-    fn place(&self, socket: Sid) -> Option<usize> {
-        match &self.places {
-            Some(places) => places.get(&socket).copied(),
-            None => self.row.iter().position(|listener| listener.outlet.id() == socket),
+    fn find(&self, outlet: ConnectionId) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(&outlet).copied(),
+            None => self.list.iter().position(|listener| listener.outlet.id() == outlet),
         }
     }
 
-    /// Takes in a socket, or begins anew with it.
-    pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>, attached: Offset) {
-        let (id, listener) = (outlet.id(), Listener { outlet, state: State::Waiting, attached });
+    /// Adds an outlet, or starts anew with one that is there.
+    pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>, attached_at: Offset) {
+        let (id, listener) = (outlet.id(), Listener { outlet, progress: Progress::NotReady, attached_at });
         if let Some(known) = self.get_mut(id) {
             *known = listener;
             return;
         }
-        if self.row.len() < FEW {
-            self.row.reserve_exact(1);
-        } else if self.places.is_none() {
-            let places = self.row.iter().enumerate().map(|(place, listener)| (listener.outlet.id(), place));
-            self.places = Some(places.collect());
+        if self.list.len() < SEARCHED {
+            self.list.reserve_exact(1);
+        } else if self.index.is_none() {
+            self.index = Some(self.list.iter().enumerate().map(|(at, listener)| (listener.outlet.id(), at)).collect());
         }
-        if let Some(places) = &mut self.places {
-            places.insert(id, self.row.len());
+        if let Some(index) = &mut self.index {
+            index.insert(id, self.list.len());
         }
-        self.row.push(listener);
+        self.list.push(listener);
     }
 
-    pub(super) fn remove(&mut self, socket: Sid) {
-        if let Some(place) = self.place(socket) {
-            self.remove_at(place);
+    pub(super) fn remove(&mut self, outlet: ConnectionId) {
+        if let Some(at) = self.find(outlet) {
+            self.remove_at(at);
         }
     }
 
-    /// Removes the one at a place, which the last one takes.
-    pub(super) fn remove_at(&mut self, place: usize) {
-        let gone = self.row.swap_remove(place);
-        if let Some(places) = &mut self.places {
-            places.remove(&gone.outlet.id());
-            if let Some(moved) = self.row.get(place) {
-                places.insert(moved.outlet.id(), place);
+    /// Removes the listener at an index, where the last one goes.
+    pub(super) fn remove_at(&mut self, at: usize) {
+        let removed = self.list.swap_remove(at);
+        if let Some(index) = &mut self.index {
+            index.remove(&removed.outlet.id());
+            if let Some(moved) = self.list.get(at) {
+                index.insert(moved.outlet.id(), at);
             }
         }
     }
@@ -125,21 +122,23 @@ impl Listeners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::NotQueued;
-    use crate::domain::id::UserId;
+    use crate::delivery::event::Event;
+    use crate::delivery::outlet::NotQueued;
+    use crate::domain::id::{RoomId, UserId};
     use crate::store::Signal;
-    use crate::transport::socketio::event::Event;
 
-    struct Nobody(Sid, UserId);
+    struct Silent(ConnectionId, UserId);
 
-    impl Outlet for Nobody {
-        fn id(&self) -> Sid {
+    impl Outlet for Silent {
+        fn id(&self) -> ConnectionId {
             self.0
         }
 
         fn user(&self) -> &UserId {
             &self.1
         }
+
+        fn attached_to(&self, _: &RoomId) {}
 
         fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
             (events.len(), None)
@@ -149,21 +148,21 @@ mod tests {
     }
 
     #[test]
-    fn each_is_found_however_many_come_and_go() {
+    fn a_listener_is_found_whatever_was_added_and_removed() {
         let mut listeners = Listeners::default();
-        let sids: Vec<_> = std::iter::repeat_with(Sid::new).take(3 * FEW).collect();
-        let come = |listeners: &mut Listeners, sid: Sid| {
-            listeners.insert(Arc::new(Nobody(sid, UserId::parse("u1").unwrap())), 0);
+        let ids: Vec<_> = (0..3 * SEARCHED).map(|n| ConnectionId::parse(&format!("{n:016}")).unwrap()).collect();
+        let add = |listeners: &mut Listeners, id: ConnectionId| {
+            listeners.insert(Arc::new(Silent(id, UserId::parse("u1").unwrap())), 0);
         };
-        for sid in &sids {
-            come(&mut listeners, *sid);
-            come(&mut listeners, *sid);
+        for id in &ids {
+            add(&mut listeners, *id);
+            add(&mut listeners, *id);
         }
-        assert_eq!(listeners.len(), sids.len(), "who comes again is one");
-        let (gone, here): (Vec<_>, Vec<_>) = sids.iter().enumerate().partition(|(number, _)| number % 3 > 0);
-        gone.iter().for_each(|(_, sid)| listeners.remove(**sid));
-        assert!(gone.iter().all(|(_, sid)| listeners.get(**sid).is_none()));
-        assert!(here.iter().all(|(_, sid)| listeners.get_mut(**sid).is_some_and(|found| found.outlet.id() == **sid)));
-        assert_eq!(listeners.len(), here.len());
+        assert_eq!(listeners.len(), ids.len(), "an outlet that is added again is one");
+        let (removed, left): (Vec<_>, Vec<_>) = ids.iter().enumerate().partition(|(number, _)| number % 3 > 0);
+        removed.iter().for_each(|(_, id)| listeners.remove(**id));
+        assert!(removed.iter().all(|(_, id)| listeners.get(**id).is_none()));
+        assert!(left.iter().all(|(_, id)| listeners.get_mut(**id).is_some_and(|found| found.outlet.id() == **id)));
+        assert_eq!(listeners.len(), left.len());
     }
 }

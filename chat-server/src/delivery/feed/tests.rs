@@ -1,49 +1,56 @@
-//! Whatever the bus loses, doubles or swaps, and whatever sockets stall: each gets every offset once,
-//! in order, or a gap that says which it did not get.
+//! Whatever the bus loses, doubles or swaps, and whatever outlets stall: each gets every offset once, in order, or a gap
+//! that says which it did not get.
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 
+use super::backlog::MAX_ENTRIES;
 use super::*;
-use crate::delivery::Outlet;
-use crate::domain::id::NodeId;
-use crate::domain::id::UserId;
+use crate::delivery::batching::Batching;
+use crate::delivery::event::Event;
+use crate::delivery::mailbox::{Attached, Attachment, IfAttached};
+use crate::delivery::outlet::{NotQueued, Outlet};
+use crate::domain::id::{ConnectionId, UserId};
 use crate::domain::json::Members;
-use crate::domain::rate_limit::Rate;
 use crate::observability::metrics::Metrics;
-use crate::observability::traces::Traces;
+use crate::observability::store_clock::StoreClock;
 use crate::store::memory::MemoryStore;
-use crate::store::{Append, BusEvent, Commit, LogStore, Retention, Signal, Stores};
+use crate::store::{Append, BusEvent, Commit, Entry, LogStore, Retention, Signal};
 
-/// A socket that has room for so many events, and checks what it gets.
-struct Probe {
-    id: Sid,
+/// An outlet that has room for so many events, and checks what it gets.
+struct Checker {
+    id: ConnectionId,
     user: UserId,
     room: AtomicUsize,
     at: Mutex<Offset>,
     missed: Mutex<u64>,
 }
 
-impl Probe {
+impl Checker {
     fn new() -> Arc<Self> {
+        static CREATED: AtomicUsize = AtomicUsize::new(0);
+        let id = ConnectionId::parse(&format!("{:016}", CREATED.fetch_add(1, Ordering::Relaxed))).unwrap();
         let user = UserId::parse("u1").unwrap();
         let (room, at, missed) = (AtomicUsize::new(0), Mutex::new(0), Mutex::new(0));
-        Arc::new(Self { id: Sid::new(), user, room, at, missed })
+        Arc::new(Self { id, user, room, at, missed })
     }
 }
 
-impl Outlet for Probe {
-    fn id(&self) -> Sid {
+impl Outlet for Checker {
+    fn id(&self) -> ConnectionId {
         self.id
     }
 
     fn user(&self) -> &UserId {
         &self.user
     }
+
+    fn attached_to(&self, _: &RoomId) {}
 
     fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         for (sent, event) in events.iter().enumerate() {
@@ -58,7 +65,7 @@ impl Outlet for Probe {
     fn emit_signal(&self, _: &Signal, _: &Event) {}
 }
 
-impl Probe {
+impl Checker {
     fn check(&self, event: &Event) {
         let payload: serde_json::Value = serde_json::from_str(event.payload().get()).unwrap();
         let mut at = self.at.lock().unwrap();
@@ -81,14 +88,14 @@ enum Step {
     Say(u8),
     /// The bus brings something for the second time, that many entries late.
     Repeat(usize),
-    /// A socket comes in, takes that many events, and stalls. Or it comes from another node, and has
+    /// An outlet comes in, takes that many events, and stalls. Or it comes from another node, and has
     /// all that is stored, whether or not the bus brought it here.
     Come(usize, bool),
-    /// A socket comes back that has all but the last so many, takes that many events, and stalls.
+    /// An outlet comes back that has all but the last so many, takes that many events, and stalls.
     Return(usize, Offset),
-    /// A socket can take that many more.
+    /// An outlet has room for that many more.
     Read(usize, usize),
-    /// Those who are behind are tried again.
+    /// Outlets that catch up are tried again.
     Retry,
     /// The feed compares itself with the log.
     Check,
@@ -111,41 +118,41 @@ struct Stage {
     feed: Feed,
     store: Arc<MemoryStore>,
     bus: mpsc::Receiver<BusEvent>,
-    heard: Vec<Entry>,
-    sockets: Vec<Arc<Probe>>,
+    entries: Vec<Entry>,
+    outlets: Vec<Arc<Checker>>,
 }
 
 impl Stage {
     async fn new() -> Self {
         let (store, bus) = MemoryStore::new(Retention::default());
         let store = Arc::new(store);
-        let rate = Rate { per_second: 0, burst: 0 };
-        let hub = Hub::new(
-            NodeId::parse("n1").unwrap(),
-            &Stores::new(store.clone()),
-            Metrics::new().unwrap(),
-            Traces::default(),
-            rate,
-        );
-        let (mail, _) = mpsc::channel(1);
-        let handle = Handle { mail, missed: Arc::default(), position: Arc::default() };
-        let mut feed = Feed::new(hub, RoomId::lobby(), handle);
+        let shared = Shared {
+            log: store.clone(),
+            bus: store.clone(),
+            metrics: Metrics::new().unwrap(),
+            clock: StoreClock::default(),
+            batching: Batching::default(),
+            encode: |_, payload| Bytes::copy_from_slice(payload.get().as_bytes()),
+        };
+        let (handle, _) = FeedHandle::new();
+        let mut feed = Feed::new(Arc::new(shared), Arc::default(), RoomId::lobby(), handle);
         feed.begin().await.unwrap();
-        Self { feed, store, bus, heard: Vec::new(), sockets: Vec::new() }
+        Self { feed, store, bus, entries: Vec::new(), outlets: Vec::new() }
     }
 
-    async fn attach(&mut self, probe: &Arc<Probe>, since: Option<Position>) -> Attached {
+    async fn attach(&mut self, outlet: &Arc<Checker>, since: Option<Position>) -> Attached {
         let (reply, answer) = oneshot::channel();
-        let arrival = Arrival { outlet: probe.clone(), at_least: 0, since, how: Attach::Anew };
-        self.feed.receive(Mail::Attach(Box::new((arrival, reply)))).await;
+        let if_attached = IfAttached::Restart;
+        let attachment = Attachment { outlet: outlet.clone(), at_least: 0, since, if_attached };
+        self.feed.receive(Message::Attach(Box::new((attachment, reply)))).await;
         answer.await.unwrap().unwrap().unwrap()
     }
 
-    async fn begin(&mut self, probe: Arc<Probe>, room: usize, position: Position) {
-        *probe.at.lock().unwrap() = position.offset;
-        probe.room.store(room, Ordering::Relaxed);
-        self.sockets.push(probe.clone());
-        self.feed.receive(Mail::Ready(Box::new((probe.id, position)))).await;
+    async fn begin(&mut self, outlet: Arc<Checker>, room: usize, position: Position) {
+        *outlet.at.lock().unwrap() = position.offset;
+        outlet.room.store(room, Ordering::Relaxed);
+        self.outlets.push(outlet.clone());
+        self.feed.receive(Message::Ready(Box::new((outlet.id, position)))).await;
     }
 
     async fn take(&mut self, step: Step) {
@@ -164,46 +171,46 @@ impl Stage {
                 self.store.commit(&self.feed.topic, commit).await.unwrap();
                 let Some(BusEvent::Entry(_, entry, _)) = self.bus.recv().await else { panic!("not heard") };
                 for _ in 0..times {
-                    self.feed.receive(Mail::Entry(Box::new((entry.clone(), None)))).await;
+                    self.feed.receive(Message::Entry(Box::new((entry.clone(), None)))).await;
                 }
                 // Some go together.
-                if self.heard.len().is_multiple_of(3) {
+                if self.entries.len().is_multiple_of(3) {
                     self.feed.deliver().await;
                 }
-                self.heard.push(entry);
+                self.entries.push(entry);
             }
             Step::Repeat(back) => {
-                if let Some(entry) = self.heard.iter().rev().nth(back).cloned() {
-                    self.feed.receive(Mail::Entry(Box::new((entry, None)))).await;
+                if let Some(entry) = self.entries.iter().rev().nth(back).cloned() {
+                    self.feed.receive(Message::Entry(Box::new((entry, None)))).await;
                 }
             }
             Step::Come(room, ahead) => {
-                let probe = Probe::new();
-                let mut position = self.attach(&probe, None).await.head;
-                if let Some(last) = self.heard.last().filter(|_| ahead) {
+                let outlet = Checker::new();
+                let mut position = self.attach(&outlet, None).await.head;
+                if let Some(last) = self.entries.last().filter(|_| ahead) {
                     position = last.position();
                 }
-                self.begin(probe, room, position).await;
+                self.begin(outlet, room, position).await;
             }
             Step::Return(room, lacks) => {
-                let offset = (self.heard.len() as Offset).saturating_sub(lacks);
-                let epoch = self.heard.last().map_or_else(Epoch::default, |last| last.epoch.clone());
+                let offset = (self.entries.len() as Offset).saturating_sub(lacks);
+                let epoch = self.entries.last().map_or_else(Epoch::default, |last| last.epoch.clone());
                 let since = Position { epoch, offset };
                 let known = self.feed.lineage.holds(&since) && offset <= self.feed.position.offset;
-                let probe = Probe::new();
-                assert_eq!(self.attach(&probe, Some(since.clone())).await.kept, known, "so few are kept");
-                self.begin(probe, room, since).await;
+                let outlet = Checker::new();
+                assert_eq!(self.attach(&outlet, Some(since.clone())).await.kept, known, "so few are kept");
+                self.begin(outlet, room, since).await;
             }
             Step::Read(socket, room) => {
-                if let Some(probe) = self.sockets.get(socket) {
-                    probe.room.fetch_add(room, Ordering::Relaxed);
+                if let Some(outlet) = self.outlets.get(socket) {
+                    outlet.room.fetch_add(room, Ordering::Relaxed);
                 }
             }
             Step::Retry => {
                 self.feed.deliver().await;
                 self.feed.catch_up_all();
             }
-            Step::Check => self.feed.receive(Mail::Check).await,
+            Step::Check => self.feed.receive(Message::Backfill).await,
         }
     }
 }
@@ -217,21 +224,21 @@ proptest! {
             for step in steps {
                 stage.take(step).await;
             }
-            let top = stage.heard.len() as Offset;
-            for probe in &stage.sockets {
-                probe.room.store(usize::MAX, Ordering::Relaxed);
+            let top = stage.entries.len() as Offset;
+            for outlet in &stage.outlets {
+                outlet.room.store(usize::MAX, Ordering::Relaxed);
             }
             stage.take(Step::Check).await;
             stage.take(Step::Retry).await;
-            for probe in &stage.sockets {
-                assert_eq!(*probe.at.lock().unwrap(), top, "not all came in the end");
-                assert_eq!(*probe.missed.lock().unwrap(), 0, "so few need no gap");
+            for outlet in &stage.outlets {
+                assert_eq!(*outlet.at.lock().unwrap(), top, "not all came in the end");
+                assert_eq!(*outlet.missed.lock().unwrap(), 0, "so few need no gap");
             }
         });
     }
 
     #[test]
-    fn one_gap_stands_for_more_than_is_kept(sleep in KEPT + 1..KEPT + 50, before in 0usize..10, after in 0usize..10) {
+    fn one_gap_stands_for_more_than_is_kept(sleep in MAX_ENTRIES + 1..MAX_ENTRIES + 50, before in 0usize..10, after in 0usize..10) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new().await;
@@ -245,9 +252,9 @@ proptest! {
                 stage.take(Step::Say(1)).await;
             }
             stage.feed.deliver().await;
-            let probe = &stage.sockets[0];
-            assert_eq!(*probe.at.lock().unwrap(), (before + sleep + after) as Offset);
-            assert_eq!(*probe.missed.lock().unwrap(), sleep as u64);
+            let outlet = &stage.outlets[0];
+            assert_eq!(*outlet.at.lock().unwrap(), (before + sleep + after) as Offset);
+            assert_eq!(*outlet.missed.lock().unwrap(), sleep as u64);
         });
     }
 }

@@ -4,7 +4,7 @@ use super::words::{
     BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
 };
 use crate::domain::error::Code;
-use crate::node::lifecycle::State;
+use crate::node::lifecycle::NodeState;
 
 /// What a metric is, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ catalogue! {
         "Handshakes refused, by reason.";
     SLOW_SOCKETS = "chat_slow_sockets_total", Kind::Counter, "gaps", [],
         "Times a socket was too slow and got a gap instead.";
-    NODE_STATE = "chat_node_state", Kind::Gauge, "", ["state": State],
+    NODE_STATE = "chat_node_state", Kind::Gauge, "", ["state": NodeState],
         "1 for what the node was asked for last, else 0.";
     HANDOVERS = "chat_handovers_total", Kind::Counter, "sockets", ["transport": Transport],
         "Sockets that were ended to go on with another node, by transport.";

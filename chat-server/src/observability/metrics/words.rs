@@ -1,7 +1,7 @@
 //! The closed sets that labels take their values from.
 
 use crate::domain::error::Code;
-use crate::node::lifecycle::State;
+use crate::node::lifecycle::NodeState;
 
 /// A value of a label, one of a set that never grows while a node runs.
 pub trait Word: Copy + PartialEq + 'static {
@@ -53,9 +53,9 @@ words! {
         /// The broker can't be reached.
         Unavailable => "unavailable",
         /// The node keeps the sockets that it has and takes no others.
-        Cordoned => State::Cordoned.as_str(),
+        Cordoned => NodeState::Cordoned.as_str(),
         /// The node is about to stop.
-        Draining => State::Draining.as_str(),
+        Draining => NodeState::Draining.as_str(),
         /// The node has all the sockets it takes.
         Full => "full",
         /// The page's origin is not allowed.
@@ -163,7 +163,7 @@ words! {
     }
 }
 
-impl Word for State {
+impl Word for NodeState {
     fn all() -> Vec<Self> {
         Self::ALL.to_vec()
     }
@@ -206,7 +206,7 @@ mod tests {
     fn each_word_is_where_its_place_says() {
         in_place::<HandshakeRefusal>();
         in_place::<Verb>();
-        in_place::<State>();
+        in_place::<NodeState>();
         in_place::<Option<Code>>();
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::node::lifecycle::{Lifecycle, State as NodeState};
+use crate::node::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
 use crate::store::Health;
 use crate::transport::socketio::connection::Connection;
@@ -56,7 +56,7 @@ impl Gate {
             Some(HandshakeRefusal::Draining)
         } else if state == NodeState::Cordoned {
             Some(HandshakeRefusal::Cordoned)
-        } else if !self.lifecycle.has_started() || self.lifecycle.is_deaf() || !self.health.is_available() {
+        } else if !self.lifecycle.has_started() || !self.lifecycle.is_bus_healthy() || !self.health.is_available() {
             Some(HandshakeRefusal::Unavailable)
         } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
             Some(HandshakeRefusal::Full)

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::node::lifecycle::{Lifecycle, State as NodeState};
+use crate::node::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{Metrics, Now};
 use crate::store::Health;
 
@@ -36,9 +36,9 @@ pub fn router(lifecycle: Arc<Lifecycle>, health: Arc<dyn Health>, metrics: Metri
 /// elsewhere, where their sessions are unknown. It cuts no WebSocket for that.
 async fn readyz(State(shared): State<Shared>) -> Response {
     let state = shared.lifecycle.state();
-    if state == NodeState::Draining || shared.lifecycle.is_cleared() {
+    if state == NodeState::Draining || shared.lifecycle.is_cordon_finished() {
         (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", state.as_str())).into_response()
-    } else if shared.lifecycle.is_deaf() {
+    } else if !shared.lifecycle.is_bus_healthy() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
         match shared.health.trouble() {
@@ -46,7 +46,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
             Some(why) => format!("ok, but {why}\n").into_response(),
         }
     } else {
-        let why = shared.lifecycle.waits_for();
+        let why = shared.lifecycle.waiting_for();
         (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the broker: {why}\n")).into_response()
     }
 }

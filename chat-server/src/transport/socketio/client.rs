@@ -1,4 +1,4 @@
-//! One connected socket: who is behind it, what waits for its worker, and the way out to it.
+//! One connected client: its user, the jobs that wait for its worker, and its way out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,112 +11,80 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::FromMessageParts;
-use socketioxide::socket::{Sid, Socket};
+use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError, TransportType};
 use socketioxide_core::Value;
 
-use crate::delivery::{NotQueued, Outlet};
-use crate::domain::id::{RoomId, UserId};
+use super::answers::Answers;
+use super::connection::{Closed, Connection};
+use super::event::{answer_frame, event, raw};
+use super::jobs::Jobs;
+use super::outbox::Outbox;
+use crate::delivery::{Event, NotQueued, Outlet};
+use crate::domain::id::{ConnectionId, RoomId, UserId};
 #[cfg(feature = "fault-injection")]
 use crate::fault_injection::{self, Fault};
 use crate::service::identity::Identity;
 #[cfg(feature = "fault-injection")]
 use crate::service::messages::send::MESSAGE_NEW;
 use crate::service::rooms::Access;
-use crate::store::{Notice, Signal};
-use crate::transport::socketio::connection::Connection;
-use crate::transport::socketio::connection::out::Gone;
-use crate::transport::socketio::event::{Event, answer_frame, raw};
-use crate::transport::socketio::jobs::{Job, Jobs, Needs};
-use crate::transport::socketio::outbox::Outbox;
-use crate::transport::socketio::protocol::Request;
-use crate::transport::socketio::{Context, worker};
+use crate::store::Signal;
 
-/// How soon a full socket is tried again by one who must not lose what it sends.
+/// How soon what must not be lost is sent again to a client whose queue is full.
 const FULL_RETRY: Duration = Duration::from_millis(20);
-/// Users whose last presence a socket remembers, so as not to tell it twice.
+/// Users whose last presence is remembered, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
 
-/// A connected socket.
-pub struct Client {
+/// A connected client.
+pub(crate) struct Client {
     pub(crate) identity: Identity,
-    pub(super) context: Arc<Context>,
-    id: Sid,
-    /// The transport's side, which holds this one: were each to hold the other, both would stay for ever.
+    pub(super) jobs: Jobs,
+    id: ConnectionId,
+    /// The transport's side, which holds this one: were each to hold the other, neither would ever be dropped.
     socket: Weak<Socket>,
     outbox: Arc<Outbox>,
-    pub(super) jobs: Jobs,
-    leaving: AtomicBool,
-    /// What is believed of the person's rights; a commit that uses them checks them.
+    answers: Answers,
+    handed_over: AtomicBool,
+    /// What is believed of the user's rights; a commit that uses them checks them.
     pub(crate) rights: Mutex<HashMap<RoomId, Box<Access>>>,
     presence: Mutex<HashMap<UserId, u64>>,
-    /// In their order; a set takes twice as much for the two that most have.
-    heard: Mutex<Vec<RoomId>>,
+    /// The rooms whose feeds may know the client, in their order; a set takes twice as much for the two that most have.
+    rooms: Mutex<Vec<RoomId>>,
 }
 
 impl Client {
-    pub(super) fn new(context: Arc<Context>, identity: Identity, socket: &Arc<Socket>, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        identity: Identity,
+        socket: &Arc<Socket>,
+        outbox: Arc<Outbox>,
+        answers: Answers,
+    ) -> Self {
         Self {
             identity,
-            context,
-            id: socket.id,
+            jobs: Jobs::default(),
+            id,
             socket: Arc::downgrade(socket),
             outbox,
-            jobs: Jobs::default(),
-            leaving: AtomicBool::new(false),
+            answers,
+            handed_over: AtomicBool::new(false),
             rights: Mutex::default(),
             presence: Mutex::default(),
-            heard: Mutex::default(),
+            rooms: Mutex::default(),
         }
     }
 
-    /// Queues a request; where too much waits already, it is answered so.
-    pub(super) fn enqueue(self: &Arc<Self>, request: Request, ack: Option<i64>, bytes: usize) {
-        self.context.hub.stir();
-        self.work(self.jobs.request(request, ack, bytes));
+    /// Takes the rooms whose feeds may know the client.
+    pub(crate) fn take_rooms(&self) -> Vec<RoomId> {
+        std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Queues a notice to the person behind the requests that wait.
-    pub(crate) fn notice(self: &Arc<Self>, notice: Notice) {
-        self.work(self.jobs.later(Job::Notice(notice)));
-    }
-
-    /// Has the worker look up the rooms of the person anew.
-    pub(crate) fn review(self: &Arc<Self>) {
-        self.work(self.jobs.later(Job::Review));
-    }
-
-    fn work(self: &Arc<Self>, needs: Option<Needs>) {
-        if let Some(needs) = needs {
-            tokio::spawn(worker::work(self.clone(), needs));
-        }
-    }
-
-    /// Notes that a room's feed knows the socket.
-    pub(crate) fn hears(&self, room: &RoomId) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(place) = heard.binary_search(room) {
-            heard.insert(place, room.clone());
-        }
-    }
-
-    /// The rooms whose feeds may know the socket.
-    pub(crate) fn heard(&self) -> Vec<RoomId> {
-        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes no more jobs: the worker does what waits and ends.
-    pub(super) fn close(self: &Arc<Self>) {
-        self.work(self.jobs.close());
-    }
-
-    /// Whether the transport is still there.
+    /// Whether the client is still connected.
     pub(crate) fn is_open(&self) -> bool {
         self.socket.upgrade().is_some_and(|socket| socket.connected())
     }
 
-    /// Whether all requests that were received are answered, and the answers fetched by one that
-    /// polls.
+    /// Whether all requests that were received are answered, and the answers are fetched if the client polls.
     pub(crate) fn is_idle(&self) -> bool {
         self.jobs.are_answered() && !(self.is_polling() && self.outbox.holds_something())
     }
@@ -126,14 +94,14 @@ impl Client {
         self.socket.upgrade().is_some_and(|socket| socket.transport_type() == TransportType::Polling)
     }
 
-    /// Notes that the socket is about to be handed over; false if that was noted before.
+    /// Notes that the client is about to be handed over; false if that was noted before.
     pub(crate) fn begin_hand_over(&self) -> bool {
-        !self.leaving.swap(true, Ordering::Relaxed)
+        !self.handed_over.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it was noted.
+    /// Whether [`Client::begin_hand_over`] was called.
     pub(crate) fn is_handed_over(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+        self.handed_over.load(Ordering::Relaxed)
     }
 
     /// Ends the transport in a way that makes the client connect anew.
@@ -141,8 +109,8 @@ impl Client {
         self.outbox.hand_over();
     }
 
-    /// Answers a request, with what comes to the socket in the next moment, or else by itself. Waits while too much waits
-    /// for the socket; an answer is never dropped while the socket is there.
+    /// Answers a request: along with the next event, or by itself a moment later. Waits while the client's queue is full;
+    /// an answer is never dropped while the client is connected.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
         let (Some(ack), Some(answer)) = (ack, raw(answer)) else { return };
         while self.try_ack(ack, &answer) == Err(NotQueued::Full) {
@@ -150,9 +118,9 @@ impl Client {
         }
     }
 
-    /// Sends an event, waiting while too much waits for the socket. False if the socket is gone.
-    pub(crate) async fn send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> bool {
-        let Some(event) = Event::of(event, payload) else { return true };
+    /// Sends an event, waiting while the client's queue is full. False if the client is gone.
+    pub(crate) async fn send<T: Serialize + ?Sized>(&self, name: &str, payload: &T) -> bool {
+        let Some(event) = event(name, payload) else { return true };
         loop {
             match self.emit_one(&event) {
                 Ok(()) => return true,
@@ -162,9 +130,9 @@ impl Client {
         }
     }
 
-    /// Sends an event that may be missed.
-    pub(crate) fn try_send<T: Serialize + ?Sized>(&self, event: &str, payload: &T) {
-        if let Some(event) = Event::of(event, payload) {
+    /// Sends an event that may be lost: it is dropped where the client's queue is full.
+    pub(crate) fn try_send<T: Serialize + ?Sized>(&self, name: &str, payload: &T) {
+        if let Some(event) = event(name, payload) {
             let _ = self.emit_one(&event);
         }
     }
@@ -173,11 +141,11 @@ impl Client {
         if let Some(connection) = self.direct() {
             return match connection.queue(answer_frame(ack, answer)) {
                 Ok(true) => {
-                    self.context.hub.flush_soon(connection);
+                    self.answers.flush_soon(connection);
                     Ok(())
                 }
                 Ok(false) => Err(NotQueued::Full),
-                Err(Gone) => Err(NotQueued::Closed),
+                Err(Closed) => Err(NotQueued::Closed),
             };
         }
         self.queue(answer.get().len(), |socket| {
@@ -199,7 +167,7 @@ impl Client {
     fn emit_all(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         if let Some(connection) = self.direct() {
             if let [event] = events
-                && let Some(sent) = whole_sent(connection.send_whole(event.frame()), 1)
+                && let Some(sent) = concatenated_sent(connection.send_concatenated(event.frame()), 1)
             {
                 return sent;
             }
@@ -233,9 +201,9 @@ impl Client {
         done
     }
 
-    /// As [`Outlet::emit`], with the bugs that are there on purpose.
+    /// As [`Outlet::emit`], with the injected faults.
     #[cfg(feature = "fault-injection")]
-    fn emit_planted(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
+    fn emit_with_faults(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         for (sent, event) in events.iter().enumerate() {
             let (message, me) = (event.name() == MESSAGE_NEW, self.id.as_str());
             if message
@@ -245,7 +213,7 @@ impl Client {
                 continue;
             }
             let held = if message { fault_injection::held_back(me) } else { None };
-            let held = held.map(|payload| Event::new(event.name().to_owned().into(), payload));
+            let held = held.map(|payload| Event::new(event.name().to_owned().into(), payload, super::event::encode));
             for event in [Some(event), held.as_ref()].into_iter().flatten() {
                 if let (_, Some(error)) = self.emit_all(std::slice::from_ref(event)) {
                     return (sent, Some(error));
@@ -256,26 +224,26 @@ impl Client {
     }
 }
 
-/// Whether a connection took so many frames that lie one behind the other, as an outlet says it; `None`: perhaps some.
-fn whole_sent(sent: Result<bool, Gone>, of: usize) -> Option<(usize, Option<NotQueued>)> {
+/// Whether a connection took `of` concatenated frames, in an outlet's terms; `None`: perhaps some.
+fn concatenated_sent(sent: Result<bool, Closed>, of: usize) -> Option<(usize, Option<NotQueued>)> {
     match sent {
         Ok(true) => Some((of, None)),
         Ok(false) => None,
-        Err(Gone) => Some((0, Some(NotQueued::Closed))),
+        Err(Closed) => Some((0, Some(NotQueued::Closed))),
     }
 }
 
-/// What a connection took of so many frames, as an outlet says it.
-fn all_sent(sent: Result<usize, Gone>, of: usize) -> (usize, Option<NotQueued>) {
+/// How many of `of` frames a connection took, in an outlet's terms.
+fn all_sent(sent: Result<usize, Closed>, of: usize) -> (usize, Option<NotQueued>) {
     match sent {
         Ok(sent) if sent == of => (sent, None),
         Ok(sent) => (sent, Some(NotQueued::Full)),
-        Err(Gone) => (0, Some(NotQueued::Closed)),
+        Err(Closed) => (0, Some(NotQueued::Closed)),
     }
 }
 
 impl Outlet for Client {
-    fn id(&self) -> Sid {
+    fn id(&self) -> ConnectionId {
         self.id
     }
 
@@ -283,16 +251,24 @@ impl Outlet for Client {
         &self.identity.user.id
     }
 
+    fn attached_to(&self, room: &RoomId) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(place) = rooms.binary_search(room) {
+            rooms.insert(place, room.clone());
+        }
+    }
+
     fn emit(&self, events: &[Event]) -> (usize, Option<NotQueued>) {
         #[cfg(feature = "fault-injection")]
-        return self.emit_planted(events);
+        return self.emit_with_faults(events);
         #[cfg(not(feature = "fault-injection"))]
         self.emit_all(events)
     }
 
     #[cfg(not(feature = "fault-injection"))]
-    fn emit_whole(&self, events: &[Event], whole: &Bytes) -> (usize, Option<NotQueued>) {
-        let sent = self.direct().and_then(|connection| whole_sent(connection.send_whole(whole), events.len()));
+    fn emit_concatenated(&self, events: &[Event], frames: &Bytes) -> (usize, Option<NotQueued>) {
+        let sent =
+            self.direct().and_then(|connection| concatenated_sent(connection.send_concatenated(frames), events.len()));
         sent.unwrap_or_else(|| self.emit_all(events))
     }
 
@@ -307,7 +283,7 @@ impl Outlet for Client {
             }
             seen.insert(about.clone(), version);
         }
-        // What passes may be missed: a socket that is full has other worries.
+        // A signal may be lost: a client whose queue is full has other worries.
         let _ = self.emit_one(event);
     }
 }

@@ -16,8 +16,8 @@ use crate::fault_injection::{self, Fault};
 use crate::observability::metrics::{Opened, Recovery};
 use crate::service::rooms::Access;
 use crate::store::{Keep, Range, StoreError, Topic};
-use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
+use crate::transport::socketio::context::Context;
 
 const AT_ONCE: usize = 16;
 const READ_AT_ONCE: usize = 100;

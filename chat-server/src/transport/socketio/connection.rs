@@ -1,31 +1,33 @@
-//! The TCP connections of clients, owned so far that a node can write to one, see what waits on it, and end it.
+//! The TCP connections of clients, owned so far that the node can write to one, see what waits on it, and end it.
 //!
 //! The transport of Socket.IO offers none of these: it queues, and can only say goodbye, which stock clients take as
 //! "do not come back".
+//!
+//! What goes out of a WebSocket are frames of the node's own, and among them those of the transport. An event for many is
+//! one frame, encoded once, that each of their connections only refers to; and whoever sends it also writes it. The
+//! transport's own way costs a copy, a queue and the waking of a task for each of them.
 
-use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use out::Out;
+use queue::WriteQueue;
 
-pub mod out;
+pub mod frame;
+pub mod listener;
+pub mod queue;
 pub mod wire;
 
-/// How much the kernel keeps for a client that does not read, in bytes.
-const SEND_BUFFER: usize = 256 * 1024;
+/// The connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
 
-/// A client's connection, as its requests see it.
+/// A client's connection. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Inner>);
 
@@ -33,172 +35,179 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     stream: TcpStream,
     address: SocketAddr,
-    /// What goes out of one that is a WebSocket.
-    out: Mutex<Out>,
+    /// What goes out, once the connection is a WebSocket.
+    queue: Mutex<WriteQueue>,
     begun: Instant,
-    /// When something came last, in milliseconds since it began.
-    heard: AtomicU64,
+    /// When something was received last, in milliseconds after `begun`.
+    received_at: AtomicU64,
 }
 
 impl Connection {
-    /// Who is at the other end: a client or a proxy.
+    fn new(stream: TcpStream, address: SocketAddr) -> Self {
+        let (queue, begun, received_at) = (Mutex::default(), Instant::now(), AtomicU64::new(0));
+        Self(Arc::new(Inner { stream, address, queue, begun, received_at }))
+    }
+
+    fn stream(&self) -> &TcpStream {
+        &self.0.stream
+    }
+
+    /// The address of the other end: a client or a proxy.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// How long nothing has come from the other end.
+    /// How long nothing has been received.
     #[must_use]
     pub fn silent_for(&self) -> Duration {
-        self.0.begun.elapsed().saturating_sub(Duration::from_millis(self.0.heard.load(Ordering::Relaxed)))
+        self.0.begun.elapsed().saturating_sub(Duration::from_millis(self.0.received_at.load(Ordering::Relaxed)))
     }
 
-    fn heard(&self) {
+    fn note_received(&self) {
         let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.heard.store(now, Ordering::Relaxed);
+        self.0.received_at.store(now, Ordering::Relaxed);
     }
 
     /// Ends the connection as a network would: what the kernel takes is still sent, and a client
     /// takes it as a reason to connect anew.
     pub fn end(&self) {
         self.flush();
-        // A connection that is gone already is what was wanted.
+        // A connection that is closed already is what was wanted.
         let _ = SockRef::from(&self.0.stream).shutdown(Shutdown::Both);
     }
-}
 
-impl Connected<IncomingStream<'_, Connections>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        stream.io().0.clone()
+    fn queue_lock(&self) -> MutexGuard<'_, WriteQueue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Takes connections.
-pub struct Connections {
-    listener: TcpListener,
-    /// After how long without a word from the other end's kernel a connection is given up.
-    user_timeout: Duration,
-}
+    /// Sends frames, each after the one before it, until one finds no room. Answers how many found it; never waits.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub fn send<'a>(&self, frames: impl IntoIterator<Item = &'a Bytes>) -> Result<usize, Closed> {
+        let mut frames = frames.into_iter().peekable();
+        let mut sent = 0;
+        let mut queue = self.queue_lock();
+        while !queue.is_closed() {
+            while queue.has_room()
+                && let Some(frame) = frames.next()
+            {
+                queue.push(frame.clone());
+                sent += 1;
+            }
+            if !self.write(&mut queue) || frames.peek().is_none() {
+                break;
+            }
+        }
+        if queue.is_closed() { Err(Closed) } else { Ok(sent) }
+    }
 
-impl Connections {
-    /// Those that come to `listener`. What is written and not confirmed for `user_timeout` ends a
-    /// connection: the heartbeat can't, where the write of it is what hangs.
+    /// Sends concatenated frames: all of them, or none where there may not be room for all. What the kernel takes at once,
+    /// as it mostly does, is not queued for that.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub fn send_concatenated(&self, frames: &Bytes) -> Result<bool, Closed> {
+        let mut queue = self.queue_lock();
+        if queue.is_closed() {
+            return Err(Closed);
+        }
+        let mut written = 0;
+        if queue.is_empty() {
+            // An error shows below, too.
+            written = self.0.stream.try_write(frames).unwrap_or(0);
+        } else if !queue.has_room_for(frames.len()) {
+            return Ok(false);
+        }
+        if written < frames.len() {
+            queue.push(frames.slice(written..));
+            self.write(&mut queue);
+        }
+        if queue.is_closed() { Err(Closed) } else { Ok(true) }
+    }
+
+    /// Queues a frame, to be written with the next or by [`Connection::flush`]; false if it finds no room.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub fn queue(&self, frame: Bytes) -> Result<bool, Closed> {
+        let mut queue = self.queue_lock();
+        let room = queue.has_room();
+        if room {
+            queue.push(frame);
+        }
+        if queue.is_closed() { Err(Closed) } else { Ok(room) }
+    }
+
+    /// Whether something is queued that no task writes.
     #[must_use]
-    pub fn new(listener: TcpListener, user_timeout: Duration) -> Self {
-        Self { listener, user_timeout }
+    pub fn wants_flush(&self) -> bool {
+        let queue = self.queue_lock();
+        !queue.awaited && !queue.is_empty()
     }
 
-    fn tune(&self, stream: &TcpStream) -> io::Result<()> {
-        let socket = SockRef::from(stream);
-        socket.set_tcp_nodelay(true)?;
-        socket.set_send_buffer_size(SEND_BUFFER)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(self.user_timeout))?;
-        Ok(())
+    /// Writes what is queued.
+    pub fn flush(&self) {
+        self.write(&mut self.queue_lock());
     }
-}
 
-impl Listener for Connections {
-    type Io = Io;
-    type Addr = SocketAddr;
+    /// How many packets of Socket.IO the transport has written since the connection is a WebSocket.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.queue_lock().passed
+    }
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // axum's own listener knows which errors pass.
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        if let Err(error) = self.tune(&stream) {
-            tracing::debug!(%error, "a connection could not be tuned");
+    /// Whether a frame finds room. Frames do not wait for ever: the kernel ends a connection that takes nothing.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue_lock().has_room()
+    }
+
+    /// Writes what the kernel takes; false if it does not take all for now. A task writes the rest when it does.
+    fn write(&self, queue: &mut WriteQueue) -> bool {
+        if queue.awaited || queue.write(&self.0.stream) {
+            return !queue.awaited;
         }
-        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
-        (Io(Connection(Arc::new(Inner { stream, address, out: Mutex::default(), begun, heard }))), address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-/// The bytes of a connection that speaks HTTP.
-#[derive(Debug)]
-pub struct Io(Connection);
-
-impl Io {
-    fn stream(&self) -> &TcpStream {
-        &self.0.0.stream
-    }
-
-    /// Reads what is there. Where that is less than there is space for, nothing is left: the kernel says when more is
-    /// there, and is not asked before.
-    fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
-        let mut some = None;
-        let read = self.stream().try_io(Interest::READABLE, || {
-            let read = self.stream().try_read(space)?;
-            some = Some(read);
-            if 0 < read && read < space.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(read) }
-        });
-        some.map_or(read, Ok)
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.stream().poll_read_ready(cx))?;
-            match self.try_read(buffer.initialize_unfilled()) {
-                Ok(read) => {
-                    self.0.heard();
-                    buffer.advance(read);
-                    return Poll::Ready(Ok(()));
+        queue.awaited = true;
+        let connection = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let broken = connection.0.stream.writable().await.is_err();
+                let mut queue = connection.queue_lock();
+                if queue.write(&connection.0.stream) || broken {
+                    queue.awaited = false;
+                    if let Some(waker) = queue.waker.take() {
+                        waker.wake();
+                    }
+                    return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
             }
-        }
+        });
+        false
     }
 }
 
-impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream().poll_write_ready(cx))?;
-            match self.stream().try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written is with the kernel already.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match SockRef::from(self.stream()).shutdown(Shutdown::Write) {
-            // The other end was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            done => Poll::Ready(done),
-        }
-    }
-}
-
-/// A connection, and its client.
 #[cfg(test)]
-pub(crate) async fn pair() -> (Connection, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut connections = Connections::new(listener, Duration::from_secs(30));
-    let address = Listener::local_addr(&connections).unwrap();
-    let ((Io(ours), _), theirs) = tokio::join!(connections.accept(), TcpStream::connect(address));
-    (ours, theirs.unwrap())
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::transport::socketio::connection::listener::pair;
+
+    #[tokio::test]
+    async fn frames_that_the_kernel_does_not_take_at_once_follow_in_their_order() {
+        const SIZE: usize = 60_000;
+        let (ours, mut theirs) = pair().await;
+        let frames = |number: u8| Bytes::from(vec![number; SIZE]);
+        // Nobody reads yet.
+        let sent = (0..u8::MAX).take_while(|number| ours.send_concatenated(&frames(*number)) == Ok(true)).count();
+        assert!((1..usize::from(u8::MAX)).contains(&sent), "there is an end to what is kept: {sent}");
+        let mut got = vec![0; SIZE];
+        for number in 0..sent {
+            theirs.read_exact(&mut got).await.unwrap();
+            assert!(got.iter().all(|byte| usize::from(*byte) == number), "the frame of number {number}");
+        }
+        assert_eq!(ours.send_concatenated(&frames(7)), Ok(true), "there is room again");
+    }
 }

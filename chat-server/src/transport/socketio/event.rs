@@ -1,60 +1,31 @@
-//! What is sent, made once for all who get it.
-
-use std::borrow::Cow;
+//! Events and answers of Socket.IO, as frames of a WebSocket.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::transport::socketio::connection::wire::frame;
+use super::connection::frame::frame;
+use crate::delivery::Event;
 
-/// An event of Socket.IO.
-#[derive(Debug, Clone)]
-pub struct Event {
-    name: Cow<'static, str>,
-    payload: Box<RawValue>,
-    frame: Bytes,
+/// Encodes an event: the [`Encoder`](crate::delivery::Encoder) of this transport.
+#[must_use]
+pub fn encode(name: &str, payload: &RawValue) -> Bytes {
+    // Names have no characters that JSON escapes: they are from a closed list.
+    frame(&["42[\"", name, "\",", payload.get(), "]"])
 }
 
-impl Event {
-    /// An event with one argument.
-    #[must_use]
-    pub fn new(name: Cow<'static, str>, payload: Box<RawValue>) -> Self {
-        // Names have no characters that JSON escapes: they are from a closed list.
-        let frame = frame(&["42[\"", &name, "\",", payload.get(), "]"]);
-        Self { name, payload, frame }
-    }
-
-    /// The same of what can be written as JSON. What can't is logged, and `None`.
-    pub(crate) fn of<T: Serialize + ?Sized>(name: &str, payload: &T) -> Option<Self> {
-        raw(payload).map(|payload| Self::new(name.to_owned().into(), payload))
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its argument.
-    #[must_use]
-    pub fn payload(&self) -> &RawValue {
-        &self.payload
-    }
-
-    /// It, as a WebSocket has it.
-    #[must_use]
-    pub fn frame(&self) -> &Bytes {
-        &self.frame
-    }
+/// An event whose payload is anything that serializes. A payload that does not is logged, and gives `None`.
+pub(super) fn event<T: Serialize + ?Sized>(name: &str, payload: &T) -> Option<Event> {
+    Event::of(name, payload, encode)
 }
 
-/// An answer to a request, as a WebSocket has it.
+/// Encodes the answer to a request.
 pub(super) fn answer_frame(ack: i64, answer: &RawValue) -> Bytes {
     frame(&["43", &ack.to_string(), "[", answer.get(), "]"])
 }
 
+/// Anything as JSON. What does not serialize is logged, and gives `None`.
 pub(super) fn raw<T: Serialize + ?Sized>(value: &T) -> Option<Box<RawValue>> {
     let raw = serde_json::value::to_raw_value(value);
-    raw.inspect_err(|error| tracing::error!(%error, "something could not be written as JSON")).ok()
+    raw.inspect_err(|error| tracing::error!(%error, "an answer could not be written as JSON")).ok()
 }

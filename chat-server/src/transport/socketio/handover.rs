@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Context;
 use super::client::Client;
+use super::context::Context;
 
 /// How long after the time that a client was told its transport is ended: one that connects
 /// elsewhere first and leaves then has gone by itself.
@@ -59,7 +59,7 @@ pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() 
     let end = Instant::now() + pace.at_most;
     let mut finishing = JoinSet::new();
     'rounds: loop {
-        let mut clients: Vec<Arc<Client>> = context.hub.clients();
+        let mut clients: Vec<Arc<Client>> = context.clients.all();
         clients.retain(|client| which.includes(client) && !client.is_handed_over());
         if clients.is_empty() || !wanted() {
             break;
@@ -90,7 +90,7 @@ pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() 
     // What was begun is brought to its end, whatever is wanted now: nobody else would.
     while finishing.join_next().await.is_some() {}
     let gone = async {
-        while wanted() && context.hub.clients().iter().any(|client| which.includes(client)) {
+        while wanted() && context.clients.all().iter().any(|client| which.includes(client)) {
             sleep(LOOK).await;
         }
     };

@@ -13,8 +13,8 @@ use crate::domain::trace::Traceparent;
 use crate::service::messages::history::{From, Log};
 use crate::service::messages::send::Sent;
 use crate::store::Notice;
-use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
+use crate::transport::socketio::context::Context;
 use crate::transport::socketio::protocol::{Answer, GetHistory, GetLog, MarkRead, Request, bad_request};
 use crate::transport::socketio::rooms::page;
 

@@ -10,15 +10,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use socketioxide::socket::Sid;
 use tokio::sync::Notify;
 
-use crate::transport::socketio::connection::Connection;
-use crate::transport::socketio::connection::out::{BYTES, FRAMES};
+use super::connection::Connection;
+use super::connection::queue::{MAX_BYTES, MAX_FRAMES};
+use crate::domain::id::ConnectionId;
 
 /// Packets that the transport's queue has room for: more than an outbox ever admits, as there are pings too.
 /// Costs nothing while empty.
-pub(super) const TRANSPORT_QUEUE: usize = 2 * FRAMES;
+pub(super) const TRANSPORT_QUEUE: usize = 2 * MAX_FRAMES;
 
 /// How often it is looked for connections on which nothing comes any more.
 const SILENCE_CHECK: Duration = Duration::from_secs(5);
@@ -28,12 +28,12 @@ const SILENCE_CHECK: Duration = Duration::from_secs(5);
 pub struct Outbox {
     /// The connection, once everything goes there.
     direct: OnceLock<Connection>,
-    state: Mutex<State>,
+    waiting: Mutex<Waiting>,
     over: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Waiting {
     /// The WebSocket that the client has, or is about to have.
     connection: Option<Connection>,
     /// What it had passed when that was last looked at.
@@ -44,7 +44,7 @@ struct State {
     handed_over: bool,
 }
 
-impl State {
+impl Waiting {
     /// Counts off what came out of the transport.
     fn took(&mut self, packets: usize) {
         self.packets = self.packets.saturating_sub(packets);
@@ -63,15 +63,15 @@ impl State {
 }
 
 impl Outbox {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The transport writes to this connection from now on, or will as soon as the client has changed to it.
     pub(super) fn connected(&self, connection: Connection) {
-        let mut state = self.state();
-        state.passed = connection.passed();
-        state.connection = Some(connection);
+        let mut waiting = self.waiting();
+        waiting.passed = connection.passed();
+        waiting.connection = Some(connection);
     }
 
     /// The connection to which everything goes, if that is so by now; `polls`: the client has no WebSocket yet.
@@ -79,42 +79,42 @@ impl Outbox {
         if let Some(connection) = self.direct.get() {
             return Some(connection);
         }
-        let mut state = self.state();
-        state.settle();
-        if state.packets > 0 || polls() {
+        let mut waiting = self.waiting();
+        waiting.settle();
+        if waiting.packets > 0 || polls() {
             return None;
         }
-        let connection = state.connection.clone()?;
+        let connection = waiting.connection.clone()?;
         Some(self.direct.get_or_init(|| connection))
     }
 
     /// Takes in a packet that is about to be given to the transport; false if too much waits. One that is larger
     /// than all that may wait is let through when nothing waits.
     pub(super) fn admit(&self, bytes: usize) -> bool {
-        let mut state = self.state();
-        state.settle();
-        let behind = state.connection.as_ref().is_some_and(|connection| !connection.has_room());
-        let room = !behind && (state.packets == 0 || (state.packets < FRAMES && state.bytes < BYTES));
+        let mut waiting = self.waiting();
+        waiting.settle();
+        let behind = waiting.connection.as_ref().is_some_and(|connection| !connection.has_room());
+        let room = !behind && (waiting.packets == 0 || (waiting.packets < MAX_FRAMES && waiting.bytes < MAX_BYTES));
         if room {
-            state.packets += 1;
-            state.bytes += bytes;
+            waiting.packets += 1;
+            waiting.bytes += bytes;
         }
         room
     }
 
     /// Polls took so many packets; or the transport did not take one that was admitted.
     pub(super) fn took(&self, packets: usize) {
-        self.state().took(packets);
+        self.waiting().took(packets);
     }
 
     /// Ends the transport in a way that makes the client connect anew.
     pub(super) fn hand_over(&self) {
-        let mut state = self.state();
-        state.handed_over = true;
-        if let Some(connection) = &state.connection {
+        let mut waiting = self.waiting();
+        waiting.handed_over = true;
+        if let Some(connection) = &waiting.connection {
             connection.end();
         }
-        drop(state);
+        drop(waiting);
         self.over.notify_waiters();
     }
 
@@ -130,38 +130,38 @@ impl Outbox {
 
     /// Whether something waits for a client that polls.
     pub(super) fn holds_something(&self) -> bool {
-        self.state().packets > 0
+        self.waiting().packets > 0
     }
 
     /// Ends a connection on which nothing came for longer than this. The transport's own heartbeat can't,
     /// while its writer hangs on a client that does not read.
     fn end_if_silent(&self, limit: Duration) {
-        let state = self.state();
-        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.silent_for() > limit) {
+        let waiting = self.waiting();
+        if let Some(connection) = waiting.connection.as_ref().filter(|connection| connection.silent_for() > limit) {
             connection.end();
         }
     }
 
     /// Whether [`Outbox::hand_over`] was called: polls are refused from then on.
     pub(super) fn is_handed_over(&self) -> bool {
-        self.state().handed_over
+        self.waiting().handed_over
     }
 }
 
 /// The outboxes of all sessions of a node, by the session id of the transport. A session that
 /// upgrades may come here before its socket is let in, or after.
 #[derive(Clone, Default)]
-pub struct Outboxes(Arc<Mutex<HashMap<Sid, Arc<Outbox>>>>);
+pub struct Outboxes(Arc<Mutex<HashMap<ConnectionId, Arc<Outbox>>>>);
 
 impl Outboxes {
     /// The outbox of a session; a new one where there is none yet.
-    pub(super) fn of(&self, sid: Sid) -> Arc<Outbox> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(sid).or_default().clone()
+    pub(super) fn of(&self, id: ConnectionId) -> Arc<Outbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
     /// The outbox of a session, if there is one.
-    pub(super) fn get(&self, sid: Sid) -> Option<Arc<Outbox>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned()
+    pub(super) fn get(&self, id: ConnectionId) -> Option<Arc<Outbox>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// Ends, for ever, connections on which nothing came for longer than `limit`.
@@ -174,15 +174,15 @@ impl Outboxes {
     }
 
     /// The session is over.
-    pub(super) fn remove(&self, sid: Sid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sid);
+    pub(super) fn remove(&self, id: ConnectionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Forgets an outbox that nobody came for.
-    pub(super) fn remove_unused(&self, sid: Sid) {
+    pub(super) fn remove_unused(&self, id: ConnectionId) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.get(&sid).is_some_and(|outbox| Arc::strong_count(outbox) == 1) {
-            all.remove(&sid);
+        if all.get(&id).is_some_and(|outbox| Arc::strong_count(outbox) == 1) {
+            all.remove(&id);
         }
     }
 }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn many_small_packets_are_too_many_long_before_the_transport_is_full() {
         let outbox = Outbox::default();
-        assert_eq!(std::iter::repeat_with(|| outbox.admit(1)).take_while(|admitted| *admitted).count(), FRAMES);
-        const { assert!(FRAMES < TRANSPORT_QUEUE) };
+        assert_eq!(std::iter::repeat_with(|| outbox.admit(1)).take_while(|admitted| *admitted).count(), MAX_FRAMES);
+        const { assert!(MAX_FRAMES < TRANSPORT_QUEUE) };
     }
 }

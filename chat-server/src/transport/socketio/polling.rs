@@ -4,7 +4,6 @@
 //! transport puts all that waits into one answer. What is over is kept here for the next poll.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,11 +12,11 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use socketioxide::socket::Sid;
 
+use super::connection::Connection;
+use super::connection::frame::is_counted;
 use super::outbox::Outboxes;
-use crate::transport::socketio::connection::Connection;
-use crate::transport::socketio::connection::wire::is_counted;
+use crate::domain::id::ConnectionId;
 
 /// Most packets in an answer.
 const PACKETS: usize = 16;
@@ -122,7 +121,7 @@ impl Leftovers {
 pub async fn split_long_answers(State(polling): State<Polling>, request: Request, next: Next) -> Response {
     let Polling { leftovers, outboxes } = polling;
     let Some(sid) = query(request.uri(), "sid") else { return next.run(request).await };
-    let session = Sid::from_str(&sid).ok();
+    let session = ConnectionId::parse(&sid);
     if query(request.uri(), "transport").as_deref() == Some("websocket") {
         if let (Some(session), Some(ConnectInfo(connection))) = (session, request.extensions().get()) {
             outboxes.of(session).connected(Connection::clone(connection));
@@ -224,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_poll_takes_counts_though_it_waited_since_before_its_socket_was_let_in() {
-        let (sid, outboxes) = (Sid::new(), Outboxes::default());
+        let (sid, outboxes) = (ConnectionId::parse("0123456789abcdef").unwrap(), Outboxes::default());
         let in_transport = outboxes.clone();
         let let_in = move || async move {
             in_transport.of(sid).admit(1);

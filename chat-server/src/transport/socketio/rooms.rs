@@ -17,10 +17,10 @@ use crate::store::Notice;
 use crate::store::{Keep, Range, Topic};
 use crate::transport::socketio::client::Client;
 use crate::transport::socketio::connect::replay;
+use crate::transport::socketio::context::{After, Context, Then};
 use crate::transport::socketio::protocol::{
     AcceptInvite, Answer, InviteTo, JoinRoom, ListMembers, ListRooms, OneRoom, OpenDm, Request, bad_request, value,
 };
-use crate::transport::socketio::{After, Context, Then};
 
 const PAGE: usize = 50;
 const DAY_SECONDS: u64 = 86_400;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::domain::rate_limit::Bucket;
 use crate::store::Signal;
-use crate::transport::socketio::Context;
 use crate::transport::socketio::client::Client;
+use crate::transport::socketio::context::Context;
 use crate::transport::socketio::messages::allow;
 use crate::transport::socketio::protocol::{Answer, Request, SetTyping};
 

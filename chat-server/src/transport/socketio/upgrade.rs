@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -12,14 +13,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
+use socketioxide::service::SocketIoService;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::{Service, ServiceExt};
 
-use super::SocketService;
+use super::connection::Connection;
+use super::connection::listener::Io;
+use super::connection::wire::Wire;
 use super::polling::{ENGINE_CLOSE, query};
-use crate::transport::socketio::connection::wire::Wire;
-use crate::transport::socketio::connection::{Connection, Io};
+
+/// What serves `/socket.io/`.
+pub type SocketService = SocketIoService<Router>;
 
 /// How long the transport waits for a session that polls to change to its WebSocket.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

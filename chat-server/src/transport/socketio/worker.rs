@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::arrivals::Start;
 use super::client::Client;
+use super::context::{After, Context, Then};
 use super::jobs::{Job, Needs, Rest};
 use super::protocol::{Answer, Request, ack};
-use super::{After, Context, Then, connect, messages, rooms, typing};
+use super::{connect, messages, rooms, typing};
 use crate::delivery::Outlet;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
@@ -25,22 +27,31 @@ const MESSAGE_SEND: &str = "message:send";
 /// How soon a broker that is away is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
-/// What a worker begins with.
-pub(super) struct Start {
-    pub(super) client: Arc<Client>,
-    pub(super) positions: Option<HashMap<String, Position>>,
-    /// The token with which to come back; the socket does not keep it.
-    pub(super) resume: String,
+/// Starts a worker, if the client needs one.
+pub(super) fn wake(context: &Arc<Context>, client: &Arc<Client>, needs: Option<Needs>) {
+    if let Some(needs) = needs {
+        tokio::spawn(work(context.clone(), client.clone(), needs));
+    }
+}
+
+/// Ends a client: its worker serves what waits.
+pub(super) fn close(context: &Arc<Context>, client: &Arc<Client>, why: Ended) {
+    wake(context, client, client.jobs.close());
+    context.outboxes.remove(client.id());
+    if context.clients.remove(client) {
+        context.metrics.sockets_ended.of(why).inc();
+        context.presence.went(&client.identity.user.id);
+    }
 }
 
 /// Opens the session, and does what the socket asked for meanwhile. What it asks for later begins a worker of its own.
-pub(super) async fn run(context: &Context, Start { client, positions, resume }: Start) {
+pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resume }: Start) {
     context.presence.came(&client.identity.user);
     context.analytics.came(&client.identity.user.id);
-    let needs = context.hub.add(&client, context.now());
+    let needs = context.clients.add(&client, context.now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
-        super::closed(&client, Ended::Closed);
+        close(context, &client, Ended::Closed);
     }
     while let Err(error) = open(context, &client, positions.clone(), &resume).await {
         if !client.is_open() {
@@ -49,7 +60,7 @@ pub(super) async fn run(context: &Context, Start { client, positions, resume }: 
         tracing::warn!(%error, "a session could not be opened yet");
         tokio::time::sleep(RETRY).await;
     }
-    work(client, needs).await;
+    work(context.clone(), client, needs).await;
 }
 
 async fn open(
@@ -58,13 +69,13 @@ async fn open(
     positions: Option<HashMap<String, Position>>,
     resume: &str,
 ) -> Result<(), StoreError> {
-    context.hub.hear(&client.identity.user.id).await?;
+    context.clients.subscribe(&client.identity.user.id).await?;
     connect::open(context, client, positions, resume).await
 }
 
 /// Does what the socket asks for until nothing is left; requests that were received before it closed are still done.
-pub(super) async fn work(client: Arc<Client>, needs: Needs) {
-    let context = &*client.context;
+async fn work(context: Arc<Context>, client: Arc<Client>, needs: Needs) {
+    let context = &*context;
     loop {
         if let Some(job) = client.jobs.next() {
             perform(context, &client, &needs, job).await;
@@ -76,7 +87,7 @@ pub(super) async fn work(client: Arc<Client>, needs: Needs) {
             }
         }
     }
-    for room in client.heard() {
+    for room in client.take_rooms() {
         context.hub.detach(&client, &room).await;
     }
 }
