@@ -1,11 +1,29 @@
-//! What goes on in the chat, as its script takes and gives it.
+//! [`ActivityStore`] on Redis.
 
-use super::answers::number;
+use async_trait::async_trait;
+
+use super::replies::number;
+use super::store::RedisStore;
 use crate::domain::activity::{Activity, CONNECTIONS_LIVE_MS, DAY_MS, Day, HOUR_MS, Hour, Report};
-use crate::store::StoreError;
+use crate::store::{ActivityStore, StoreError};
 
-/// The arguments that add to it.
-pub(super) fn added(activity: &Activity) -> Vec<String> {
+#[async_trait]
+impl ActivityStore for RedisStore {
+    async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
+        let _: Vec<String> =
+            self.run(&self.scripts.activity, vec![self.keyspace.activity()], arguments(activity)).await?;
+        Ok(())
+    }
+
+    async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
+        let args = vec!["get".to_owned(), hours.to_string(), days.to_string()];
+        let reply: Vec<String> = self.run(&self.scripts.activity, vec![self.keyspace.activity()], args).await?;
+        report(&reply, hours)
+    }
+}
+
+/// The arguments of the script that adds.
+fn arguments(activity: &Activity) -> Vec<String> {
     let Activity { node, connections, messages, users, rooms } = activity;
     let numbers = [*connections, CONNECTIONS_LIVE_MS, *messages, users.len() as u64].map(|number| number.to_string());
     let mut args = vec!["add".to_owned(), node.to_string()];
@@ -15,9 +33,9 @@ pub(super) fn added(activity: &Activity) -> Vec<String> {
     args
 }
 
-/// What it answers: the time, so many hours, and days.
-pub(super) fn report(answer: &[String], hours: u32) -> Result<Report, StoreError> {
-    let (at, rest) = answer.split_first().ok_or_else(corrupt)?;
+/// Parses the reply: the time, so many hours, and days.
+fn report(reply: &[String], hours: u32) -> Result<Report, StoreError> {
+    let (at, rest) = reply.split_first().ok_or_else(corrupt)?;
     let (hours, days) = rest.split_at_checked(hours as usize).ok_or_else(corrupt)?;
     let at = number(at)?;
     let start = |length: u64, place: usize, of: usize| {
@@ -44,5 +62,5 @@ fn numbers<const N: usize>(text: &str) -> Result<[u64; N], StoreError> {
 }
 
 fn corrupt() -> StoreError {
-    StoreError::Corrupt("the activity script answered what it never should".to_owned())
+    StoreError::Corrupt("the reply of the activity script can't be read".to_owned())
 }

@@ -1,82 +1,85 @@
-//! Where things are in Redis. `chat:` is the prefix unless another one is asked for.
+//! The keys and channels in Redis. They begin with `chat:` unless another prefix is configured.
 //!
-//! Each topic has four keys and a channel under one hash tag, so that a script can touch them all,
-//! whichever shard of a Redis Cluster has them:
+//! To add a key: describe it in a table below, and name it in [`Keyspace`]. A script takes every key that it
+//! touches in `KEYS`; `scripts.rs` says how to add one.
 //!
-//! | key | type | what |
+//! Each topic has four keys and a channel with one hash tag, so that they are on one shard of a Redis Cluster
+//! and one script can touch all of them:
+//!
+//! | key | type | content |
 //! |---|---|---|
-//! | `chat:{room:ID}:f` | hash | the fields; and, each with the byte 255 before it, which no field's name has, `h`, the head of the log; `e`, where earlier lives of it ended (see `life.lua`); `a:USER`, how many counted entries are of an author; `m:USER`, a mark |
-//! | `chat:{room:ID}:x` | sorted set | the fields' names, all of score 0: their order |
+//! | `chat:{room:ID}:f` | hash | the fields; and, each after the byte 255, which no field's name holds: `h`, the head of the log; `e`, where its earlier epochs ended (see `epoch.lua`); `a:USER`, the number of counted entries by an author; `m:USER`, a read mark |
+//! | `chat:{room:ID}:x` | sorted set | the names of the fields, all with score 0: their order |
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
-//! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, `b` and many of these, or `s` and a signal; before an entry that is followed a line of `t` and a traceparent |
+//! | `chat:{room:ID}`, in database 3 `chat:{room:ID}@3` | channel | `e` and an entry, `b` and many of these, or `s` and a signal; a traced entry has a line of `t` and a traceparent before it |
 //!
-//! A field is written with its name in the index, an entry of the log with the head, and with `a:AUTHOR` if it
-//! is counted. An entry is `e` event, `t` time, `b` author, `n` `=` and nonce (or nothing), `c` `1`
-//! if counted, `p` payload, `l` the epoch it was born in, `s` an offset after which no counted entry lies before
-//! it, always in this order. In `:n` a name is `AUTHOR=NONCE`. A mark is
-//! `OFFSET:SEEN`: how many of the counted entries of others were at or before it. What is unread is
-//! the count of all counted entries less `a:USER` less `SEEN`: no log has to be read for it.
+//! A field is written together with its name in the index; an entry together with the head, and with `a:AUTHOR`
+//! if it is counted. An entry holds, always in this order: `e` event, `t` time, `b` author, `n` `=` and nonce (or
+//! nothing), `c` `1` if counted, `p` payload, `l` the epoch in which it was stored, `s` the offset of the last
+//! counted entry before it, or a later one. A name in `:n` is `AUTHOR=NONCE`. A read mark is `OFFSET:SEEN`, where
+//! `SEEN` counts the counted entries by others up to `OFFSET`. The number of unread entries is the number of
+//! counted entries less `a:USER` less `SEEN`: the log is not read for it.
 //!
-//! All keys of a topic live equally long, but for log and nonces of a topic whose entries have an age:
-//! these live no longer than the last entry and a minute.
+//! All keys of a topic expire together, with one exception: where retention has a maximum age, log and nonces
+//! expire at most a minute after the last entry passes that age.
 //!
-//! The head is read and written with each commit, and so is one value (`head.lua`): eight numbers, eight bytes each, and
-//! two texts that end with a zero byte. The last offset; the last time; the offset after which there is no counted entry;
-//! how many are counted; the offset and the time of the first entry when it was last looked at (the log begins there or
-//! later); up to when log and nonces live (0: as long as the topic); whether there were nonces, and live as long as they
-//! should (1 or 0); the epoch; the server (see `life.lua`).
+//! Each commit reads and writes the head, so it is one value (`head.lua`): eight numbers of eight bytes, and two texts
+//! that end with a zero byte. These are the last offset; the last time; the offset of the last counted entry, or a later
+//! one; the number of counted entries; the offset and the time of the first entry when the log was last examined (the log
+//! begins there or later); when log and nonces expire (0: with the topic); whether there are nonces whose expiry is set
+//! (1 or 0); the epoch; the server (see `epoch.lua`).
 //!
-//! Presence is under one tag of its own:
+//! Presence has one tag of its own:
 //!
-//! | key | type | what |
+//! | key | type | content |
 //! |---|---|---|
-//! | `chat:{presence}:nodes` | sorted set | node → until when it lives, by the clock of Redis |
-//! | `chat:{presence}:online` | sorted set | users, all of score 0: their order |
+//! | `chat:{presence}:nodes` | sorted set | node → when its heartbeat expires, by the clock of Redis |
+//! | `chat:{presence}:online` | sorted set | users, all with score 0: their order |
 //! | `chat:{presence}:cards` | hash | `USER NODE` → card |
-//! | `chat:{presence}:users` | sorted set | `USER NODE`, all of score 0: on which nodes a user is |
-//! | `chat:{presence}:at` | sorted set | `NODE USER`, all of score 0: who is on a node |
+//! | `chat:{presence}:users` | sorted set | `USER NODE`, all with score 0: the nodes of a user |
+//! | `chat:{presence}:at` | sorted set | `NODE USER`, all with score 0: the users of a node |
 //!
-//! What goes on in the chat is under one more, `chat:{activity}`; its keys are in `activity.lua`, named by hour and day.
+//! Usage analytics have the tag `chat:{activity}`; `activity.lua` names their keys by hour and day.
 //!
-//! That there is no key a user is what lets the scripts name all their keys.
+//! Presence has no key for each user: so its script can name all its keys.
 
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::store::Topic;
 
 /// The keys of a topic, in the order in which the scripts take them.
-pub(super) struct Keys {
+pub(super) struct TopicKeys {
     pub(super) fields: String,
     pub(super) index: String,
     pub(super) log: String,
     pub(super) nonces: String,
 }
 
-impl Keys {
+impl TopicKeys {
     pub(super) fn all(self) -> Vec<String> {
         let Self { fields, index, log, nonces } = self;
         vec![fields, index, log, nonces]
     }
 }
 
-/// What the keys and channels of one chat are called.
+/// The names of the keys and channels of one chat.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct Keyspace {
     prefix: String,
-    /// Keys are apart by database, but channels are not: those of other databases than the first
-    /// end with its number.
+    /// Redis separates keys by database, but not channels: the channels of a database other than 0 end with
+    /// its number.
     suffix: String,
 }
 
-impl Names {
+impl Keyspace {
     pub(super) fn new(prefix: String, database: u8) -> Self {
         Self { prefix, suffix: if database == 0 { String::new() } else { format!("@{database}") } }
     }
 
-    pub(super) fn keys(&self, topic: &Topic) -> Keys {
+    pub(super) fn keys(&self, topic: &Topic) -> TopicKeys {
         let tag = self.tag(topic);
         let key = |suffix: &str| format!("{tag}:{suffix}");
-        Keys { fields: key("f"), index: key("x"), log: key("l"), nonces: key("n") }
+        TopicKeys { fields: key("f"), index: key("x"), log: key("l"), nonces: key("n") }
     }
 
     /// The keys of presence, in the order in which its script takes them.
@@ -84,7 +87,7 @@ impl Names {
         ["nodes", "online", "cards", "users", "at"].map(|what| format!("{}{{presence}}:{what}", self.prefix)).to_vec()
     }
 
-    /// What the keys of what goes on begin with.
+    /// The prefix of the keys of usage analytics.
     pub(super) fn activity(&self) -> String {
         format!("{}{{activity}}", self.prefix)
     }
@@ -97,7 +100,7 @@ impl Names {
         topic(channel.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?)
     }
 
-    /// What all names of a topic begin with.
+    /// The prefix of all names of a topic.
     fn tag(&self, topic: &Topic) -> String {
         let prefix = &self.prefix;
         match topic {
@@ -143,9 +146,9 @@ mod tests {
             Topic::Node(NodeId::parse("n1").unwrap(), 7),
         ] {
             for (prefix, database) in [("chat:", 0), ("chat:", 3), ("other:", 0)] {
-                let names = Names::new(prefix.to_owned(), database);
-                assert_eq!(names.topic(&names.channel(&there)), Some(there.clone()));
-                assert_eq!(Names::new("chat:".to_owned(), 9).topic(&names.channel(&there)), None);
+                let keyspace = Keyspace::new(prefix.to_owned(), database);
+                assert_eq!(keyspace.topic(&keyspace.channel(&there)), Some(there.clone()));
+                assert_eq!(Keyspace::new("chat:".to_owned(), 9).topic(&keyspace.channel(&there)), None);
             }
         }
         assert_eq!(topic("{room:a b}"), None);

@@ -1,56 +1,66 @@
-//! The scripts, each with what goes before it.
+//! The Lua scripts: one for each call of a store, so that nobody sees half of a change.
+//!
+//! To add a script:
+//! 1. Write `scripts/NAME.lua`. Its first comment says what it does, its `KEYS`, its `ARGV` and its reply.
+//!    A command that no script used before also goes into `scripts/acl_check.lua` and into the ACL rules of
+//!    `docs/redis.md`.
+//! 2. Add a line to the list below. The libraries in brackets go before the script, in this order.
+//!
+//! The method that runs it calls `self.run(&self.scripts.NAME, keys, args)`. What a reply holds is parsed by
+//! `replies.rs`. Names of keys come from `keys.rs`, which also describes each key.
 
 use fred::types::scripts::Script;
 
 use crate::fault_injection::{self, Fault};
 
-/// What goes before the scripts that append.
-const APPENDING: &str = concat!(include_str!("trim.lua"), include_str!("entry.lua"));
+/// The head of a log: where it is, and its layout.
+const HEAD: &str = include_str!("scripts/lib/head.lua");
+/// The epoch of a log: a new one begins when Redis may have lost entries.
+const EPOCH: &str = include_str!("scripts/lib/epoch.lua");
+/// Retention.
+const TRIM: &str = include_str!("scripts/lib/trim.lua");
+/// An entry in the log and on the bus.
+const ENTRY: &str = include_str!("scripts/lib/entry.lua");
+/// Tells which permissions the user lacks. `server_check.rs` runs it on each server.
+pub(super) const ACL_CHECK: &str = include_str!("scripts/acl_check.lua");
 
-/// One a verb, but for the commits, which have two.
-pub(super) struct Scripts {
-    pub(super) commit: Script,
-    pub(super) append: Script,
-    pub(super) read: Script,
-    pub(super) top: Script,
-    pub(super) nonce: Script,
-    pub(super) fields: Script,
-    pub(super) list: Script,
-    pub(super) mark: Script,
-    pub(super) unread: Script,
-    pub(super) touch: Script,
-    pub(super) presence: Script,
-    pub(super) activity: Script,
+macro_rules! scripts {
+    ($($name:ident: [$($library:ident),*],)*) => {
+        /// All scripts but `acl_check`, each with its libraries.
+        pub(super) struct Scripts {
+            $(pub(super) $name: Script,)*
+        }
+
+        impl Scripts {
+            /// The scripts for a Redis Cluster (`sharded`), or for a single Redis.
+            pub(super) fn new(sharded: bool) -> Self {
+                let script = |libraries: &[&str], text: &str| {
+                    let mut all = libraries.concat() + text;
+                    if fault_injection::is_injected(Fault::KeepEpoch) {
+                        all = all.replace("server_id() ~= server", "false");
+                    }
+                    // In a Redis Cluster a PUBLISH goes to every server of it.
+                    Script::from_lua(if sharded { all.replace("'PUBLISH'", "'SPUBLISH'") } else { all })
+                };
+                Self {
+                    $($name: script(&[$($library),*], include_str!(concat!("scripts/", stringify!($name), ".lua"))),)*
+                }
+            }
+        }
+    };
 }
 
-impl Scripts {
-    /// Those of a Redis Cluster (`sharded`), or of a Redis by itself.
-    pub(super) fn new(sharded: bool) -> Self {
-        let headed = |script: &str| Script::from_lua(include_str!("head.lua").to_owned() + script);
-        let living = |script: &str| {
-            let life = include_str!("life.lua");
-            let life = if fault_injection::is_injected(Fault::KeepEpoch) {
-                life.replace("server_id() ~= server", "false")
-            } else {
-                life.to_owned()
-            };
-            let script = include_str!("head.lua").to_owned() + &life + script;
-            // In a Redis Cluster a PUBLISH goes to every server of it.
-            Script::from_lua(if sharded { script.replace("'PUBLISH'", "'SPUBLISH'") } else { script })
-        };
-        Self {
-            commit: living(&[APPENDING, include_str!("commit.lua")].concat()),
-            append: living(&[APPENDING, include_str!("append.lua")].concat()),
-            read: living(include_str!("read.lua")),
-            top: headed(include_str!("top.lua")),
-            nonce: Script::from_lua(include_str!("nonce.lua")),
-            fields: Script::from_lua(include_str!("fields.lua")),
-            list: Script::from_lua(include_str!("list.lua")),
-            mark: headed(include_str!("mark.lua")),
-            unread: headed(include_str!("unread.lua")),
-            touch: Script::from_lua(include_str!("touch.lua")),
-            presence: Script::from_lua(include_str!("presence.lua")),
-            activity: Script::from_lua(include_str!("activity.lua")),
-        }
-    }
+scripts! {
+    commit: [HEAD, EPOCH, TRIM, ENTRY],
+    append: [HEAD, EPOCH, TRIM, ENTRY],
+    read_log: [HEAD, EPOCH],
+    last_position: [HEAD],
+    find_nonce: [],
+    read_fields: [],
+    list_fields: [],
+    touch: [],
+    mark_read: [HEAD],
+    unread: [HEAD],
+    presence: [],
+    activity: [],
 }

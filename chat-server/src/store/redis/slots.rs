@@ -1,4 +1,4 @@
-//! What a Redis Cluster says of its slots.
+//! The slots of a Redis Cluster: `CLUSTER SLOTS`, and redirections.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,6 @@ use fred::util::redis_keyslot;
 
 use crate::store::StoreError;
 
-/// How many there are.
 pub(super) const SLOTS: usize = 16_384;
 
 /// The slot of a key or a channel.
@@ -22,15 +21,14 @@ pub(super) struct Owned {
     pub(super) at: (String, u16),
 }
 
-/// Reads the answer to `CLUSTER SLOTS`. A server that does not know its own name is at the `host` at
-/// which it was asked.
+/// Parses the reply to `CLUSTER SLOTS`. A server that does not know its own name is at the `host` at which it was asked.
 pub(super) fn read(answer: Value, host: &str) -> Result<Vec<Owned>, StoreError> {
     let unreadable = || StoreError::Corrupt("what Redis says of its slots can't be read".to_owned());
     let Value::Array(ranges) = answer else { return Err(unreadable()) };
     ranges.into_iter().map(|range| read_range(range, host).ok_or_else(unreadable)).collect()
 }
 
-/// First, last, and the primary: where it is, and more that is of no use here.
+/// Parses first, last, and the address of the primary; the rest is not used.
 fn read_range(range: Value, host: &str) -> Option<Owned> {
     let [first, last, primary, ..] = &range.into_array()[..] else { return None };
     let [name, port, ..] = &primary.clone().into_array()[..] else { return None };
@@ -39,19 +37,19 @@ fn read_range(range: Value, host: &str) -> Option<Owned> {
     Some(Owned { slots: number(first)?..=number(last)?, at: (named.unwrap_or_else(|| host.to_owned()), number(port)?) })
 }
 
-/// Where else, or when, a command has to be asked for. Nothing was done of it.
+/// Where, or when, a command has to be sent again. Redis has run nothing of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Redirect {
-    /// Another server has the slot; an empty host is that of the one that says so.
+    /// Another server owns the slot. An empty host stands for that of the server that says so.
     Moved(String, u16),
-    /// Another server is about to have it, and has the keys already.
+    /// The slot is being moved to another server, which already has the keys.
     Ask(String, u16),
-    /// Some of the keys are on their way.
+    /// Some of the keys are being moved.
     Later,
 }
 
 impl Redirect {
-    /// Reads what Redis says of why it did not do something.
+    /// Parses an error of Redis.
     pub(super) fn read(error: &str) -> Option<Self> {
         let mut words = error.split_whitespace();
         let kind = words.next()?;
@@ -83,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_those_of_their_primaries() {
+    fn each_range_of_slots_has_its_primary() {
         let answer = Value::Array(vec![
             range(0, 5_460, vec![server("10.0.0.1".into(), 7_000), server("10.0.0.2".into(), 7_001)]),
             range(5_461, 16_383, vec![server("redis.example".into(), 7_002)]),
@@ -94,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_a_name_is_where_it_was_asked() {
+    fn a_server_without_a_name_is_at_the_host_that_was_asked() {
         for name in [Value::Null, "".into(), "?".into()] {
             let owned = read(Value::Array(vec![range(0, 1, vec![server(name, 7_000)])]), "seed").unwrap();
             assert_eq!(owned[0].at, ("seed".to_owned(), 7_000));
@@ -102,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn a_malformed_reply_is_refused() {
         for answer in [Value::Null, Value::Array(vec![Value::Null]), Value::Array(vec![range(0, 70_000, vec![])])] {
             assert!(read(answer, "seed").is_err());
         }
     }
 
     #[test]
-    fn a_redirection_says_where_to_or_when() {
+    fn redirections_are_parsed() {
         let at = |host: &str| (host.to_owned(), 7_000);
         let moved = |host| Some(Redirect::Moved(at(host).0, 7_000));
         assert_eq!(Redirect::read("MOVED 3999 10.0.0.1:7000"), moved("10.0.0.1"));

@@ -6,8 +6,8 @@ use super::observed::{Finding, Observed};
 use crate::api::reason::Reason;
 use crate::controller::pods;
 
-/// Beginnings of the nodes' messages about Redis (chat-server/src/store/redis: link, shards, fit,
-/// durable) and their reasons, the more specific first.
+/// How the errors of a node about Redis begin, and their reasons; the more specific come first. They are defined in
+/// chat-server/src/store/redis: connect/connection.rs, cluster/, server_check.rs, durability.rs.
 const SYMPTOMS: [(&str, Reason); 11] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
     ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),

@@ -1,8 +1,0 @@
--- Fields as they are, and the time. KEYS: fields. ARGV: the names
-local clock = redis.call('TIME')
-local values = {string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))}
-for i, name in ipairs(ARGV) do
-  local value = redis.call('HGET', KEYS[1], name)
-  values[i + 1] = value and '1' .. value or '0'
-end
-return values

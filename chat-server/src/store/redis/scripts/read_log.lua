@@ -1,0 +1,64 @@
+-- Reads a part of a log, and which offsets the log holds.
+-- KEYS: fields, log
+-- ARGV: after, before or '', limit, 'oldest' or 'counted' (the newest of these), oldest age in ms (0: any),
+--       an epoch, in case a new one begins
+local top, _, _, _, _, _, _, _, epoch = open_log(KEYS[1], redis.call('HGET', KEYS[1], HEAD), ARGV[6])
+local ended = redis.call('HGET', KEYS[1], ENDED) or ''
+if not epoch then epoch, top = '', 0 end
+local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
+local text = function(number) return string.format('%d', number) end
+local at = function(offset)
+  return redis.call('XRANGE', KEYS[2], text(offset) .. '-0', '+', 'COUNT', 1)[1]
+end
+
+local first = top + 1
+local head = at(0)
+if head then
+  first = tonumber(string.match(head[1], '^%d+'))
+  if max_age > 0 then
+    local clock = redis.call('TIME')
+    local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - max_age
+    if tonumber(head[2][4]) < oldest then
+      -- Times rise with offsets: halve until the first entry that is young enough is found.
+      local low, high = first, top + 1
+      while low < high do
+        local middle = math.floor((low + high) / 2)
+        local entry = at(middle)
+        if entry and tonumber(entry[2][4]) < oldest then low = middle + 1 else high = middle end
+      end
+      first = low
+    end
+  end
+end
+
+local from, to = math.max(after + 1, first), top
+if ARGV[2] ~= '' then to = math.min(top, tonumber(ARGV[2]) - 1) end
+local entries = {}
+local add = function(entry)
+  local values = entry[2]
+  entries[#entries + 1] = {values[14], string.match(entry[1], '^%d+'), values[4], values[2], values[6], values[12]}
+end
+if ARGV[4] == 'oldest' then
+  if from <= to and limit > 0 then
+    local page = redis.call('XRANGE', KEYS[2], text(from) .. '-0', text(to) .. '-0', 'COUNT', limit)
+    for _, entry in ipairs(page) do add(entry) end
+  end
+else
+  -- Each entry names the last counted one before it, so each page begins at one.
+  local many = limit
+  while from <= to and #entries < limit do
+    local had = #entries
+    local page = redis.call('XREVRANGE', KEYS[2], text(to) .. '-0', text(from) .. '-0', 'COUNT', many)
+    for _, entry in ipairs(page) do
+      if entry[2][10] == '1' and #entries < limit then add(entry) end
+    end
+    if #page < many then break end
+    local last = page[#page]
+    to = tonumber(last[2][16] or string.match(last[1], '^%d+') - 1)
+    many = math.max(4, math.min(limit, 2 * (#entries - had)))
+  end
+  for i = 1, math.floor(#entries / 2) do
+    entries[i], entries[#entries + 1 - i] = entries[#entries + 1 - i], entries[i]
+  end
+end
+return {epoch, ended, text(top), text(first), entries}
