@@ -85,7 +85,7 @@ impl Watch {
 }
 
 #[test]
-fn redis_that_is_killed_is_told_of_by_the_nodes_and_by_what_people_feel() {
+fn a_killed_redis_fires_node_and_user_alerts() {
     run(async {
         let mut cluster = Plan::on(Bus::Redis).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
@@ -118,7 +118,7 @@ fn redis_that_is_killed_is_told_of_by_the_nodes_and_by_what_people_feel() {
 }
 
 #[test]
-fn a_subscriber_that_is_wedged_is_told_of() {
+fn a_wedged_subscriber_fires_an_alert() {
     run(async {
         let cluster = Plan::on(Bus::Redis).with_bus_proxy().start().await;
         let _ann = Client::guest(cluster.node(0), "Ann").await;
@@ -133,7 +133,7 @@ fn a_subscriber_that_is_wedged_is_told_of() {
 }
 
 #[test]
-fn a_node_that_ends_again_and_again_is_told_of() {
+fn a_crash_looping_node_fires_an_alert() {
     run(async {
         let mut cluster = Plan::on(Bus::Redis).start().await;
         let watch = Watch::over(&cluster).await;
@@ -155,7 +155,7 @@ fn a_node_that_ends_again_and_again_is_told_of() {
 }
 
 #[test]
-fn a_node_that_drains_and_keeps_its_sockets_is_told_of() {
+fn a_stuck_drain_fires_an_alert() {
     run(async {
         let mut file = NamedTempFile::new().expect("a file");
         writeln!(file, "{TOKEN}").expect("to write the token");
@@ -184,7 +184,7 @@ fn a_node_that_drains_and_keeps_its_sockets_is_told_of() {
 }
 
 #[test]
-fn sockets_that_do_not_keep_up_are_told_of() {
+fn slow_sockets_fire_an_alert() {
     run(async {
         let cluster = Plan::on(Bus::Redis).nodes(1).start().await;
         let node = cluster.node(0);

@@ -77,7 +77,7 @@ fn compose_hands_in_what_prometheus_and_grafana_read() {
 }
 
 #[test]
-fn every_alert_fires_on_its_cause_and_on_nothing_else() {
+fn every_alert_fires_on_its_cause_only() {
     promtool(&["test", "rules"], CASES.map(cases));
     for (rules, cases) in RULES.iter().zip(CASES.map(cases)) {
         let cases = yaml(&cases);
@@ -95,7 +95,7 @@ fn every_alert_fires_on_its_cause_and_on_nothing_else() {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_and_where_to_read_on() {
+fn every_alert_has_a_severity_and_a_runbook() {
     let mut pages = BTreeSet::new();
     for alert in RULES.iter().flat_map(|name| alerts(name)) {
         let name = text(&alert, &["alert"]);

@@ -112,7 +112,7 @@ fn the_server_reads_what_the_operator_writes() {
 }
 
 #[test]
-fn the_credentials_of_an_external_redis_come_as_they_are() {
+fn credentials_of_an_external_redis_are_passed_unchanged() {
     let spec = "{redis: {external: {endpoints: ['redis.example:6380'], \
         credentialsSecretRef: {name: theirs, usernameKey: user}}}}";
     let config = read(&variables(&built(spec)));
@@ -122,7 +122,7 @@ fn the_credentials_of_an_external_redis_come_as_they_are() {
 }
 
 #[test]
-fn redis_behind_sentinels_is_reached_as_the_spec_says() {
+fn sentinel_settings_reach_the_server() {
     let resources = built(SENTINELS);
     let config = read(&variables(&resources));
     assert_eq!(config.redis.url.as_deref(), Some("rediss-sentinel://s1:26379,s2:26379/3"));
@@ -144,13 +144,13 @@ fn redis_behind_sentinels_is_reached_as_the_spec_says() {
 }
 
 #[test]
-fn a_cluster_is_reached_by_some_of_its_servers() {
+fn redis_cluster_settings_reach_the_server() {
     let config = read(&variables(&built("{redis: {external: {mode: Cluster, endpoints: ['a:7000', 'b:7000']}}}")));
     assert_eq!(config.redis.url.as_deref(), Some("redis-cluster://a:7000,b:7000"));
 }
 
 #[test]
-fn traces_go_where_the_spec_says_and_the_policy_lets_them_out() {
+fn tracing_settings_reach_the_server_and_the_network_policy() {
     let resources = built("{replicas: 1, tracing: {otlpEndpoint: 'http://otel.monitoring:4317', sampleRatio: '0.5'}}");
     let variables = variables(&resources);
     let telemetry = read(&variables).telemetry;
@@ -165,7 +165,7 @@ fn traces_go_where_the_spec_says_and_the_policy_lets_them_out() {
 }
 
 #[test]
-fn what_a_message_survives_is_what_the_server_waits_for() {
+fn durability_settings_reach_the_server() {
     let of = |spec: &str| {
         let options = read(&variables(&built(spec))).redis;
         (options.durability, options.durability_replicas)
@@ -177,7 +177,7 @@ fn what_a_message_survives_is_what_the_server_waits_for() {
 }
 
 #[test]
-fn a_chat_in_memory_knows_no_redis() {
+fn a_chat_in_memory_has_no_redis_settings() {
     let config = read(&variables(&built("{replicas: 1}")));
     assert_eq!((config.redis.url, config.redis.password), (None, None));
 }
@@ -195,7 +195,7 @@ fn every_option_of_the_server_is_set_by_the_operator_or_known_not_to_be() {
 }
 
 #[test]
-fn the_admin_token_is_where_the_server_looks_for_it() {
+fn the_admin_token_is_mounted_where_the_server_reads_it() {
     let resources = built("{replicas: 1}");
     let file = read(&variables(&resources)).admin_token_file.expect("a file");
     let pod = resources.replica_set.spec.and_then(|spec| spec.template?.spec).expect("a pod");

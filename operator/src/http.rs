@@ -22,20 +22,20 @@ impl Default for Readiness {
 
 impl Readiness {
     /// Sets the operator ready.
-    pub fn ready(&self) {
+    pub fn set_ready(&self) {
         self.set(None);
     }
 
     /// Sets the operator not ready, with a reason.
-    pub fn unready(&self, why: impl Into<String>) {
-        self.set(Some(why.into()));
+    pub fn set_not_ready(&self, reason: impl Into<String>) {
+        self.set(Some(reason.into()));
     }
 
-    fn set(&self, why: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    fn why(&self) -> Option<String> {
+    fn reason(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -50,9 +50,9 @@ pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
-    match readiness.why() {
+    match readiness.reason() {
         None => "ok\n".into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }
 

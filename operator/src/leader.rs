@@ -52,10 +52,10 @@ impl Election {
     pub async fn acquire(&mut self) {
         let mut logged = String::new();
         loop {
-            let asked = Instant::now();
+            let requested_at = Instant::now();
             match self.attempt().await {
                 Ok(Attempt::Held) => {
-                    self.renewed = asked;
+                    self.renewed = requested_at;
                     return;
                 }
                 Ok(Attempt::Other(holder)) => {
@@ -79,9 +79,9 @@ impl Election {
             let left = DEADLINE.saturating_sub(self.renewed.elapsed());
             // The time of the request, not of the response: others count from when the Lease was
             // written.
-            let asked = Instant::now();
+            let requested_at = Instant::now();
             match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(Attempt::Held)) => self.renewed = asked,
+                Ok(Ok(Attempt::Held)) => self.renewed = requested_at,
                 // A conflict with another write, such as an annotation.
                 Ok(Ok(Attempt::Other(holder))) if holder.is_empty() => {}
                 Ok(Ok(Attempt::Other(holder))) => {

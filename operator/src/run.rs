@@ -154,15 +154,15 @@ async fn run_elected(
 /// Waits until the installed CRD is compatible with this operator.
 async fn wait_for_crd(client: &Client, readiness: &Readiness) {
     let mut logged = String::new();
-    while let Err(why) = crd_check::check(client).await {
-        if logged != why {
-            tracing::error!("{why}");
-            readiness.unready(&why);
-            logged = why;
+    while let Err(reason) = crd_check::check(client).await {
+        if logged != reason {
+            tracing::error!("{reason}");
+            readiness.set_not_ready(&reason);
+            logged = reason;
         }
         tokio::time::sleep(CRD_CHECK_INTERVAL).await;
     }
-    readiness.ready();
+    readiness.set_ready();
 }
 
 async fn client(metrics: &Metrics) -> Result<Client, Error> {

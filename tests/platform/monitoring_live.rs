@@ -47,7 +47,7 @@ fn filled_in(expression: &str) -> String {
 }
 
 #[test]
-fn every_panel_says_what_it_shows_and_in_which_unit() {
+fn every_panel_has_a_description_and_a_unit() {
     let mut ids = BTreeSet::new();
     for file in dashboards() {
         let text = fs::read_to_string(&file).expect("a dashboard");

@@ -128,7 +128,7 @@ const TABLE: &[Row] = &[
 ];
 
 #[test]
-fn every_rule_takes_what_is_right_and_says_what_is_wrong() {
+fn every_validation_rule_accepts_valid_specs_and_explains_invalid_ones() {
     run(async |cluster| {
         install(&cluster).await;
         let namespace = cluster.namespace("admission").await;
@@ -152,7 +152,7 @@ fn every_rule_takes_what_is_right_and_says_what_is_wrong() {
 }
 
 #[test]
-fn what_would_lose_messages_cannot_be_changed() {
+fn changes_that_would_lose_messages_are_rejected() {
     run(async |cluster| {
         install(&cluster).await;
         let namespace = cluster.namespace("admission").await;
@@ -189,7 +189,7 @@ async fn update(kubectl: &Kubectl, manifest: &str) -> String {
 }
 
 #[test]
-fn a_chat_in_memory_cannot_be_scaled_and_one_over_redis_can() {
+fn a_chat_with_redis_can_be_scaled_and_one_in_memory_cannot() {
     run(async |cluster| {
         install(&cluster).await;
         let namespace = cluster.namespace("admission").await;
@@ -206,7 +206,7 @@ async fn scale(cluster: &Cluster, namespace: &str, name: &str) -> crate::harness
 }
 
 #[test]
-fn every_sample_is_taken() {
+fn every_sample_is_admitted() {
     run(async |cluster| {
         install(&cluster).await;
         let namespace = cluster.namespace("samples").await;

@@ -77,7 +77,7 @@ fn the_chart_is_clean_and_of_the_version_of_the_workspace() {
 }
 
 #[test]
-fn the_chart_and_the_manifests_say_the_same() {
+fn the_chart_and_the_manifests_are_equivalent() {
     run(async |cluster| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s");
         let mut manifests = objects(&cluster.kubectl(&["kustomize", path(&folder)]).await.expect_ok());
@@ -113,7 +113,7 @@ fn values() -> Vec<(String, Value, String)> {
 }
 
 #[test]
-fn the_schema_the_defaults_and_the_readme_tell_of_the_same_values() {
+fn schema_defaults_and_readme_list_the_same_values() {
     let values = values();
     let defaults = file("values.yaml");
     let mut table = String::from("| value | default | description |\n|---|---|---|\n");
@@ -134,7 +134,7 @@ fn the_schema_the_defaults_and_the_readme_tell_of_the_same_values() {
 }
 
 #[test]
-fn each_value_reaches_what_it_is_for() {
+fn each_chart_value_takes_effect() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     let pinned = format!("image: \"ghcr.io/chatcluster/operator@{digest}\"");
     let affinity = r#"affinity={"nodeAffinity": {}}"#;
@@ -193,7 +193,7 @@ fn each_value_reaches_what_it_is_for() {
 }
 
 #[test]
-fn nonsense_is_refused_with_a_message_that_names_the_value() {
+fn invalid_values_are_rejected_by_name() {
     let cases = [
         ("replicas=0", "at '/replicas': minimum: got 0, want 1"),
         ("replicas=\"two\"", "at '/replicas': got string, want integer"),
@@ -227,7 +227,7 @@ fn nonsense_is_refused_with_a_message_that_names_the_value() {
 }
 
 #[test]
-fn another_chart_may_depend_on_it() {
+fn the_chart_works_as_a_dependency() {
     crate::harness::run(async {
         let umbrella = tempfile::tempdir().expect("a folder");
         std::fs::write(umbrella.path().join("Chart.yaml"), "{apiVersion: v2, name: all, version: 1.0.0}\n")
@@ -283,7 +283,7 @@ async fn pods_of_chat(cluster: &Cluster, namespace: &str) -> BTreeMap<String, Op
 }
 
 #[test]
-fn the_chats_live_on_when_the_operator_is_upgraded_uninstalled_and_installed_again() {
+fn chats_survive_upgrade_uninstall_and_reinstall_of_the_operator() {
     run_alone(async |cluster| {
         let helm = Helm::of(&cluster);
         let own = ["-n", "chat-system"];
@@ -387,7 +387,7 @@ fn the_chats_live_on_when_the_operator_is_upgraded_uninstalled_and_installed_aga
 }
 
 #[test]
-fn an_operator_for_one_namespace_has_its_rights_there_alone() {
+fn an_operator_for_one_namespace_has_permissions_there_only() {
     run_alone(async |cluster| {
         let helm = Helm::of(&cluster);
         let chart = chart();
@@ -427,7 +427,7 @@ fn an_operator_for_one_namespace_has_its_rights_there_alone() {
 }
 
 #[test]
-fn what_the_manifests_made_becomes_a_release() {
+fn an_installation_by_manifests_becomes_a_release() {
     run_alone(async |cluster| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s");
         cluster.kubectl(&["apply", "--server-side", "-k", path(&folder)]).await.expect_ok();

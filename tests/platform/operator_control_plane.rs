@@ -30,7 +30,7 @@ fn kubectl_finds_ready_nodes_of_the_version_that_is_pinned() {
 }
 
 #[test]
-fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells_it() {
+fn rbac_limits_a_service_account_and_the_audit_log_records_it() {
     run(async |cluster| {
         let namespace = cluster.namespace("rbac").await;
         let client = cluster.client().await;
@@ -81,7 +81,7 @@ fn a_service_account_may_do_what_rbac_says_and_the_audit_log_tells_it() {
 }
 
 #[test]
-fn a_claim_is_bound_by_the_default_class_and_pending_in_an_unknown_one() {
+fn a_claim_is_bound_by_the_default_class_and_pending_with_an_unknown_one() {
     run(async |cluster| {
         let namespace = cluster.namespace("claims").await;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client().await, &namespace);
@@ -109,7 +109,7 @@ fn a_claim_is_bound_by_the_default_class_and_pending_in_an_unknown_one() {
 }
 
 #[test]
-fn a_cluster_of_its_own_is_there_again_after_its_api_server_restarts() {
+fn a_private_cluster_recovers_after_its_api_server_restarts() {
     let mut folder = None;
     run_alone(async |cluster| {
         folder = cluster.kubeconfig().parent().map(std::path::Path::to_owned);

@@ -82,7 +82,7 @@ fn the_next_eviction_waits_until_the_evicted_node_has_handed_its_clients_over() 
 }
 
 #[test]
-fn a_node_that_cannot_drain_goes_at_its_time_out_and_is_told() {
+fn a_node_that_cannot_drain_is_removed_at_its_deadline_and_reported() {
     run(async |cluster| {
         let namespace = cluster.namespace("stuck").await;
         let _operator = Operator::start(&cluster, &namespace).await;

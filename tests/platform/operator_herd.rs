@@ -153,7 +153,7 @@ fn report(herd: &[Member], victim: &str, died: Instant) {
 }
 
 #[test]
-fn a_herd_whose_node_dies_comes_back_and_has_missed_nothing() {
+fn clients_of_a_killed_node_reconnect_and_miss_nothing() {
     raise_the_limit_of_files();
     run_within(PATIENCE, async move |cluster| {
         let (herd, every) = size();

@@ -184,7 +184,7 @@ async fn talk(polling: &Polling, times: usize) {
 }
 
 #[test]
-fn a_cookie_of_traefik_holds_a_session_on_its_pod() {
+fn a_traefik_cookie_keeps_a_session_on_its_pod() {
     with_traefik(async |scene| {
         scene.chat("", "").await;
         scene.explain().await;
@@ -265,7 +265,7 @@ fn a_cookie_of_traefik_holds_a_session_on_its_pod() {
 }
 
 #[test]
-fn a_full_pod_is_passed_over_by_who_has_no_cookie_of_it() {
+fn a_full_pod_is_skipped_for_clients_without_its_cookie() {
     with_traefik(async |scene| {
         let pods = scene.chat("", ", limits: {maxConnectionsPerPod: 2}").await;
         let mut cookies: BTreeMap<String, String> = BTreeMap::new();
@@ -299,7 +299,7 @@ fn a_full_pod_is_passed_over_by_who_has_no_cookie_of_it() {
 }
 
 #[test]
-fn a_proxy_gives_up_a_silent_web_socket_after_its_read_timeout() {
+fn a_proxy_closes_an_idle_web_socket_after_its_read_timeout() {
     with_traefik(async |scene| {
         // Less than the 15 seconds between two pings of the server, where the operator says more.
         scene.chat(&format!(", annotations: {{'{PREFIX}proxy-read-timeout': '2'}}"), "").await;
@@ -313,7 +313,7 @@ fn a_proxy_gives_up_a_silent_web_socket_after_its_read_timeout() {
 }
 
 #[test]
-fn an_address_holds_a_session_on_its_pod_in_traefik() {
+fn a_client_address_keeps_a_session_on_its_pod_in_traefik() {
     with_traefik(async |scene| {
         scene.chat(", sticky: {mode: ClientIP}", "").await;
         scene.explain().await;

@@ -21,7 +21,7 @@ fn k8s(path: &str) -> PathBuf {
 }
 
 #[test]
-fn the_manifests_make_an_operator_and_a_sample_makes_a_chat() {
+fn the_manifests_install_an_operator_and_a_sample_creates_a_chat() {
     run_alone(async |cluster| {
         let mark = cluster.audit_mark();
         let folder = k8s("");

@@ -98,7 +98,7 @@ async fn named(cluster: &Cluster, namespace: &str, name: &str) -> String {
 }
 
 #[test]
-fn an_object_that_is_deleted_is_made_again() {
+fn a_deleted_object_is_created_again() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let operator = Operator::start(&cluster, &namespace).await;
@@ -127,7 +127,7 @@ fn an_object_that_is_deleted_is_made_again() {
 }
 
 #[test]
-fn an_edit_by_hand_is_put_back() {
+fn a_manual_edit_is_reverted() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let operator = Operator::start(&cluster, &namespace).await;
@@ -168,7 +168,7 @@ fn an_edit_by_hand_is_put_back() {
 }
 
 #[test]
-fn a_secret_that_is_there_is_kept_whoever_takes_its_label_off() {
+fn an_existing_secret_is_kept_without_its_label() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let mut operator = Operator::start(&cluster, &namespace).await;
@@ -199,7 +199,7 @@ fn a_secret_that_is_there_is_kept_whoever_takes_its_label_off() {
 }
 
 #[test]
-fn what_the_spec_no_longer_asks_for_is_removed() {
+fn objects_that_are_no_longer_desired_are_pruned() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -225,7 +225,7 @@ where
 }
 
 #[test]
-fn a_deleted_chat_takes_everything_along_but_the_volume_of_its_redis() {
+fn deleting_a_chat_keeps_only_the_redis_volume() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -244,7 +244,7 @@ fn a_deleted_chat_takes_everything_along_but_the_volume_of_its_redis() {
 }
 
 #[test]
-fn the_volume_goes_too_where_that_was_asked_for() {
+fn the_volume_is_deleted_if_the_spec_says_so() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -262,7 +262,7 @@ fn the_volume_goes_too_where_that_was_asked_for() {
 }
 
 #[test]
-fn a_name_that_belongs_to_somebody_else_is_left_alone_and_told() {
+fn an_object_of_another_owner_is_kept_and_reported() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let theirs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: chat}, data: {mine: yours}}";
@@ -284,7 +284,7 @@ fn a_name_that_belongs_to_somebody_else_is_left_alone_and_told() {
 }
 
 #[test]
-fn when_the_one_that_works_is_killed_another_takes_over() {
+fn another_replica_takes_over_when_the_leader_is_killed() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let mut first = Operator::start(&cluster, &namespace).await;

@@ -42,7 +42,7 @@ fn writes(cluster: &Cluster, operator: &Operator, mark: &AuditMark) -> Vec<Audit
 }
 
 #[test]
-fn at_rest_nothing_is_written_and_a_change_of_the_spec_only_where_it_matters() {
+fn no_writes_at_rest_and_only_the_needed_ones_for_a_change() {
     run(async |cluster| {
         let namespace = faked(&cluster).await;
         let mut operator = Operator::start(&cluster, &namespace).await;
@@ -129,7 +129,7 @@ fn at_rest_nothing_is_written_and_a_change_of_the_spec_only_where_it_matters() {
 }
 
 #[test]
-fn many_chats_at_once_stand_soon_and_cost_a_bounded_number_of_calls() {
+fn many_chats_at_once_are_ready_soon_with_bounded_api_calls() {
     let count = if is_full("REST_FULL") { 200 } else { 20 };
     run_within(Duration::from_secs(600), async |cluster| {
         let namespace = faked(&cluster).await;

@@ -41,7 +41,7 @@ async fn end(scene: Scene) {
 }
 
 #[test]
-fn more_nodes_and_then_fewer_by_kubectl_scale_lose_nothing() {
+fn scaling_up_and_down_by_kubectl_loses_nothing() {
     run_within(PATIENCE, async move |cluster| {
         let (mut scene, people) = scene(&cluster, "scale", 2, "").await;
         scene.come(people / 2).await;
@@ -58,7 +58,7 @@ fn more_nodes_and_then_fewer_by_kubectl_scale_lose_nothing() {
 }
 
 #[test]
-fn the_number_of_nodes_follows_the_sockets_and_loses_nothing() {
+fn autoscaling_by_sockets_loses_nothing() {
     run_within(PATIENCE, async move |cluster| {
         let (people, ..) = size();
         let autoscaling = |target: u32| {
@@ -84,7 +84,7 @@ fn the_number_of_nodes_follows_the_sockets_and_loses_nothing() {
 }
 
 #[test]
-fn the_number_of_nodes_follows_their_use_of_the_cpu_and_loses_nothing() {
+fn autoscaling_by_cpu_loses_nothing() {
     run_within(PATIENCE, async move |cluster| {
         let beside = ", pod: {resources: {requests: {cpu: 20m}}}, autoscaling: {minReplicas: 2, maxReplicas: 5, \
             targetCPUUtilizationPercentage: 50, scaleDown: {stabilizationSeconds: 5}}";
@@ -102,7 +102,7 @@ fn the_number_of_nodes_follows_their_use_of_the_cpu_and_loses_nothing() {
 }
 
 #[test]
-fn a_rolling_update_moves_each_person_once_and_loses_nothing() {
+fn a_rolling_update_moves_each_client_once_and_loses_nothing() {
     run_within(PATIENCE, async move |cluster| {
         let (mut scene, people) = scene(&cluster, "roll", 5, "").await;
         scene.chat.found(5).await;
@@ -120,7 +120,7 @@ fn a_rolling_update_moves_each_person_once_and_loses_nothing() {
 }
 
 #[test]
-fn people_in_browsers_do_not_notice_a_rolling_update() {
+fn browser_users_do_not_notice_a_rolling_update() {
     run_within(PATIENCE, async move |cluster| {
         let chat = Chat::start(&cluster, "page", 3, size().2).await;
         play("rolling.mjs", &[&chat.url(), "3", "all"], async |what, which| match what {

@@ -51,7 +51,7 @@ async fn objects(cluster: &Cluster, namespace: &str, chat: &str) -> BTreeMap<Str
 }
 
 #[test]
-fn killed_after_any_write_of_a_creation_it_ends_at_the_same_objects() {
+fn a_crash_after_any_write_of_a_creation_leads_to_the_same_objects() {
     run_within(Duration::from_secs(900), async |cluster| {
         let namespace = cluster.namespace_with("sweep", &[("tests.chatcluster.dev/pods", "faked")]).await;
         let proxy = ApiProxy::start(&cluster).await;
@@ -206,7 +206,7 @@ async fn note_ends(client: kube::Client, namespace: String, ends: Arc<Mutex<Vec<
 }
 
 #[test]
-fn killed_after_any_write_of_a_scale_down_or_a_rollout_no_node_with_clients_is_taken_away() {
+fn a_crash_after_any_write_of_a_scale_down_or_rollout_removes_no_node_with_clients() {
     run_within(Duration::from_secs(1_800), async |cluster| {
         let mut hazard = Hazard::start(&cluster).await;
         let all = is_full("SWEEP_FULL");

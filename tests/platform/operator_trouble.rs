@@ -64,7 +64,7 @@ async fn available(cluster: &Cluster, namespace: &str, name: &str) {
 }
 
 #[test]
-fn a_secret_that_is_missing_or_lacks_the_key_or_has_a_wrong_password_is_told_and_mended() {
+fn a_missing_secret_or_key_or_a_wrong_password_is_reported_until_corrected() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let operator = Operator::start(&cluster, &namespace).await;
@@ -98,7 +98,7 @@ fn a_secret_that_is_missing_or_lacks_the_key_or_has_a_wrong_password_is_told_and
 }
 
 #[test]
-fn a_redis_that_cannot_keep_messages_as_asked_is_told_and_a_managed_one_can() {
+fn a_redis_without_the_requested_durability_is_reported_and_a_managed_one_has_it() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -144,7 +144,7 @@ fn a_changed_password_replaces_the_nodes_and_nothing_else_does() {
 }
 
 #[test]
-fn an_image_that_is_not_there_leaves_the_old_nodes_at_work() {
+fn a_missing_image_leaves_the_old_nodes_running() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -164,7 +164,7 @@ fn an_image_that_is_not_there_leaves_the_old_nodes_at_work() {
 }
 
 #[test]
-fn a_quota_that_is_exhausted_is_told_and_waited_for() {
+fn an_exhausted_quota_is_reported_until_raised() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -190,7 +190,7 @@ fn a_quota_that_is_exhausted_is_told_and_waited_for() {
 }
 
 #[test]
-fn a_storage_class_that_is_not_there_is_told_and_waited_for() {
+fn a_missing_storage_class_is_reported_until_created() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -212,7 +212,7 @@ fn a_storage_class_that_is_not_there_is_told_and_waited_for() {
 }
 
 #[test]
-fn a_variable_that_is_the_operators_own_and_one_of_nothing_are_told() {
+fn reserved_variables_and_dangling_references_are_reported() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -230,7 +230,7 @@ fn a_variable_that_is_the_operators_own_and_one_of_nothing_are_told() {
 }
 
 #[test]
-fn a_server_that_ends_at_once_is_told_with_its_last_words() {
+fn a_crashing_server_is_reported_with_its_last_log_lines() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -257,7 +257,7 @@ fn a_server_that_ends_at_once_is_told_with_its_last_words() {
 }
 
 #[test]
-fn while_it_is_paused_nothing_is_changed() {
+fn a_paused_chat_is_not_changed() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;
@@ -282,7 +282,7 @@ fn while_it_is_paused_nothing_is_changed() {
 }
 
 #[test]
-fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
+fn an_operator_newer_than_the_crd_reports_it_and_changes_nothing() {
     run_alone(async |cluster| {
         let older = include_str!("../../k8s/crd.yaml").replace("maxAgeSeconds:", "formerAgeSeconds:");
         install_definition(&cluster, &older).await;
@@ -308,7 +308,7 @@ fn under_an_older_definition_the_operator_says_so_and_touches_nothing() {
 }
 
 #[test]
-fn a_variable_that_is_there_twice_is_refused_at_once() {
+fn a_duplicate_variable_is_rejected_at_once() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         crate::harness::operator::install(&cluster).await;
@@ -321,7 +321,7 @@ fn a_variable_that_is_there_twice_is_refused_at_once() {
 }
 
 #[test]
-fn two_chats_that_want_one_name_are_told_apart() {
+fn two_chats_with_conflicting_names_do_not_share_objects() {
     run(async |cluster| {
         let namespace = cluster.namespace("trouble").await;
         let _operator = Operator::start(&cluster, &namespace).await;

@@ -53,8 +53,8 @@ fn an_external_redis_has_the_fields_of_its_mode_only() {
         (json!({"mode": "Cluster", "endpoints": ["a:1"], "sentinel": sentinel}), "no other mode has sentinel"),
         (json!({"mode": "Cluster", "endpoints": ["a:1"], "database": 1}), "database 0 only"),
     ] {
-        let said = of(refused).unwrap_or_default();
-        assert!(said.contains(why), "{said}");
+        let message = of(refused).unwrap_or_default();
+        assert!(message.contains(why), "{message}");
     }
 }
 
@@ -127,7 +127,7 @@ fn durability_must_be_supported_by_the_redis() {
         (&external, json!({"replicas": 2}), "only with the durability Replica"),
         (&external, json!({"durability": "Aof", "replicas": 2}), "only with the durability Replica"),
     ] {
-        let said = of(redis.clone(), delivery).unwrap_or_default();
-        assert!(said.contains(why), "{said}");
+        let message = of(redis.clone(), delivery).unwrap_or_default();
+        assert!(message.contains(why), "{message}");
     }
 }

@@ -39,8 +39,8 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Monitoring {
 /// Scrapes the nodes. The Prometheus Operator adds the labels `namespace` and `pod`; `chatcluster`
 /// is the name of the ChatCluster.
 fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
-    let wanted = cluster.monitoring.pod_monitor == Installed::Auto && cluster.installed.pod_monitor;
-    wanted.then(|| PodMonitor {
+    let enabled = cluster.monitoring.pod_monitor == Installed::Auto && cluster.installed.pod_monitor;
+    enabled.then(|| PodMonitor {
         metadata: metadata(cluster, cluster.names.node()),
         spec: PodMonitorSpec {
             fields: fields(json!({
@@ -60,9 +60,9 @@ fn pod_monitor(cluster: &ValidatedCluster) -> Option<PodMonitor> {
 
 /// Recording rules and alerts, limited to this ChatCluster.
 fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
-    let wanted = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.installed.prometheus_rule;
+    let enabled = cluster.monitoring.prometheus_rule == Installed::Auto && cluster.installed.prometheus_rule;
     // A test checks that the embedded file is valid.
-    let rules: Value = wanted.then(|| serde_yaml::from_str(RULES).ok()).flatten()?;
+    let rules: Value = enabled.then(|| serde_yaml::from_str(RULES).ok()).flatten()?;
     let own = format!(r#"namespace="{}",chatcluster="{}""#, cluster.namespace, cluster.owner.name);
     Some(PrometheusRule {
         metadata: metadata(cluster, cluster.names.node()),
@@ -72,8 +72,8 @@ fn rule(cluster: &ValidatedCluster) -> Option<PrometheusRule> {
 
 /// Dashboards with this ChatCluster selected. Grafana requires a unique id and title for each.
 fn dashboards(cluster: &ValidatedCluster) -> Option<ConfigMap> {
-    let wanted = cluster.monitoring.dashboards == Installed::Auto && cluster.installed.pod_monitor;
-    wanted.then(|| {
+    let enabled = cluster.monitoring.dashboards == Installed::Auto && cluster.installed.pod_monitor;
+    enabled.then(|| {
         let (namespace, name) = (&cluster.namespace, &cluster.owner.name);
         // Grafana limits ids to 40 characters.
         let own = ConfigHash::keyed(namespace.as_bytes()).add(name.as_bytes()).finish();

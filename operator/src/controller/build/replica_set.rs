@@ -208,17 +208,17 @@ pub(super) fn port(name: &str, number: i32) -> ContainerPort {
 }
 
 /// Requests and limits of a container, with default requests.
-pub(super) fn requirements<const N: usize>(asked: &Resources, defaults: [(&str, &str); N]) -> ResourceRequirements {
+pub(super) fn requirements<const N: usize>(resources: &Resources, defaults: [(&str, &str); N]) -> ResourceRequirements {
     let mut requests: BTreeMap<String, Quantity> = BTreeMap::new();
     for (name, amount) in defaults {
         // A limit without a request is also the request.
-        if !asked.limits.contains_key(name) {
+        if !resources.limits.contains_key(name) {
             requests.insert(name.into(), Quantity(amount.into()));
         }
     }
-    requests.extend(asked.requests.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))));
+    requests.extend(resources.requests.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))));
     let limits: BTreeMap<_, _> =
-        asked.limits.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect();
+        resources.limits.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect();
     ResourceRequirements {
         requests: (!requests.is_empty()).then_some(requests),
         limits: (!limits.is_empty()).then_some(limits),

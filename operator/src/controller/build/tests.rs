@@ -172,10 +172,10 @@ fn an_external_redis_gets_its_ports_and_certificates() {
         change(&mut secrets);
         format!("{:?}", with(secrets).unwrap_err())
     };
-    let said = missing(|secrets| secrets.ca = None);
-    assert!(said.contains("SecretNotFound") && said.contains("tls.caSecretRef: Secret ca does not exist"), "{said}");
-    let said = missing(|secrets| secrets.client_certificate = Some(Default::default()));
-    assert!(said.contains("SecretKeyNotFound") && said.contains("no value for key tls.crt"), "{said}");
+    let error = missing(|secrets| secrets.ca = None);
+    assert!(error.contains("SecretNotFound") && error.contains("tls.caSecretRef: Secret ca does not exist"), "{error}");
+    let error = missing(|secrets| secrets.client_certificate = Some(Default::default()));
+    assert!(error.contains("SecretKeyNotFound") && error.contains("no value for key tls.crt"), "{error}");
 }
 
 #[test]

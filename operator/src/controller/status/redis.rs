@@ -29,10 +29,10 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
     };
     let symptom = symptom(&messages(observed));
     // For an unreachable managed Redis, its pod has the better reason.
-    if let Some((reason, words)) = &symptom
+    if let Some((reason, message)) = &symptom
         && (redis.managed.is_none() || *reason != Reason::RedisUnreachable)
     {
-        return Finding::no(*reason, words.as_str());
+        return Finding::no(*reason, message.as_str());
     }
     if redis.managed.is_some() {
         return managed(
@@ -71,7 +71,7 @@ fn managed(observed: &Observed<'_>, class: Option<&str>) -> Finding {
         return Finding::no(Reason::StorageClassNotFound, format!("StorageClass {class} does not exist"));
     }
     match pods::failure(observed.redis_pods, &observed.now) {
-        Some((reason, words)) => Finding::no(reason, words),
+        Some((reason, message)) => Finding::no(reason, message),
         None => Finding::no(Reason::RedisStarting, "the Redis pod is not ready"),
     }
 }

@@ -90,7 +90,7 @@ fn nodes(ready: usize, updated: usize) -> Fleet {
     Fleet { nodes: (0..2).map(node).collect(), sets: Vec::new() }
 }
 
-fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
+fn condition_of(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
     let condition = status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).unwrap();
     (&condition.status, &condition.reason)
 }
@@ -98,9 +98,9 @@ fn said(status: &ChatClusterStatus, type_: ConditionType) -> (&str, &str) {
 #[test]
 fn a_chat_with_ready_nodes_is_available_and_reports_its_version() {
     let status = Found::with(external(), nodes(2, 2)).assess(0);
-    assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
-    assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
-    assert_eq!(said(&status, ConditionType::RedisReady), ("True", "RedisAnswers"));
+    assert_eq!(condition_of(&status, ConditionType::Available), ("True", "NodesReady"));
+    assert_eq!(condition_of(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
+    assert_eq!(condition_of(&status, ConditionType::RedisReady), ("True", "RedisAnswers"));
     assert_eq!(status.version.as_deref(), Some("0.1.0"));
     assert_eq!((status.observed_generation, status.replicas, status.ready_replicas), (Some(3), 2, 2));
 }
@@ -110,13 +110,13 @@ fn during_a_rollout_the_previous_version_is_reported() {
     let mut found = Found::with(external(), nodes(2, 1));
     found.previous.version = Some("0.0.9".to_owned());
     let status = found.assess(0);
-    assert_eq!(said(&status, ConditionType::Progressing), ("True", "RollingOut"));
+    assert_eq!(condition_of(&status, ConditionType::Progressing), ("True", "RollingOut"));
     assert_eq!(status.version.as_deref(), Some("0.0.9"));
 }
 
 #[test]
 fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
-    for (words, reason) in [
+    for (message, reason) in [
         (
             "waiting for the broker: the broker is unavailable: Redis refuses the user or the password\n",
             "RedisAuthenticationFailed",
@@ -129,11 +129,12 @@ fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
         ("waiting for the broker: Redis can't keep messages as --durability asks for: …\n", "RedisNotDurable"),
     ] {
         let mut found = Found::with(external(), nodes(0, 2));
-        found.node_messages = vec![words.to_owned()];
+        found.node_messages = vec![message.to_owned()];
         let status = found.assess(0);
-        assert_eq!(said(&status, ConditionType::RedisReady), ("False", reason));
-        assert_eq!(said(&status, ConditionType::Available), ("False", reason));
-        let warnings: Vec<_> = transitions(&found.previous, &status).into_iter().filter(|turn| turn.bad).collect();
+        assert_eq!(condition_of(&status, ConditionType::RedisReady), ("False", reason));
+        assert_eq!(condition_of(&status, ConditionType::Available), ("False", reason));
+        let warnings: Vec<_> =
+            transitions(&found.previous, &status).into_iter().filter(|transition| transition.bad).collect();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0].reason, reason);
     }
@@ -141,17 +142,17 @@ fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
 
 #[test]
 fn a_redis_problem_in_the_log_of_a_crashed_node_is_reported() {
-    let words = "chat-server: Redis can't keep messages as --durability asks for: set appendonly to yes\n";
-    let ended = json!({"terminated": {"exitCode": 1, "message": words, "finishedAt": "2027-01-15T07:59:00Z"}});
+    let message = "chat-server: Redis can't keep messages as --durability asks for: set appendonly to yes\n";
+    let ended = json!({"terminated": {"exitCode": 1, "message": message, "finishedAt": "2027-01-15T07:59:00Z"}});
     let container = json!({
         "name": "chat-server", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended,
     });
     let status = Found::with(external(), nodes(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
-    assert_eq!(said(&status, ConditionType::RedisReady), ("False", "RedisNotDurable"));
-    let told = status.conditions.iter().find(|condition| condition.type_ == "RedisReady").unwrap();
-    assert_eq!(told.message, "Redis can't keep messages as --durability asks for: set appendonly to yes");
-    assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
+    assert_eq!(condition_of(&status, ConditionType::RedisReady), ("False", "RedisNotDurable"));
+    let published = status.conditions.iter().find(|condition| condition.type_ == "RedisReady").unwrap();
+    assert_eq!(published.message, "Redis can't keep messages as --durability asks for: set appendonly to yes");
+    assert_eq!(condition_of(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
 }
 
 #[test]
@@ -164,8 +165,8 @@ fn a_crash_loop_is_reported_between_crashes_too() {
             "state": state, "lastState": ended,
         });
         let status = Found::with(external(), nodes(0, 2)).pod(json!({"containerStatuses": [container]})).assess(0);
-        assert_eq!(said(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
-        assert_eq!(said(&status, ConditionType::Available), ("False", "ContainerCrashing"));
+        assert_eq!(condition_of(&status, ConditionType::Degraded), ("True", "ContainerCrashing"));
+        assert_eq!(condition_of(&status, ConditionType::Available), ("False", "ContainerCrashing"));
         let message = &status.conditions[0].message;
         assert_eq!(message, "pod chat-x: container chat-server exited with code 2: no such option");
     }
@@ -176,18 +177,18 @@ fn a_node_that_fails_after_the_rollout_is_missing() {
     let mut found = Found::with(external(), nodes(1, 2));
     found.previous.revision = Some("new".into());
     let status = found.assess(0);
-    assert_eq!(said(&status, ConditionType::Degraded), ("True", "NodesMissing"));
-    assert_eq!(said(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
-    assert_eq!(said(&status, ConditionType::Available), ("True", "NodesReady"));
+    assert_eq!(condition_of(&status, ConditionType::Degraded), ("True", "NodesMissing"));
+    assert_eq!(condition_of(&status, ConditionType::Progressing), ("False", "RolloutComplete"));
+    assert_eq!(condition_of(&status, ConditionType::Available), ("True", "NodesReady"));
 }
 
 #[test]
 fn a_rollout_stalls_after_ten_minutes_without_progress_unless_a_node_drains() {
     let mut found = Found::with(external(), nodes(0, 2));
-    assert_eq!(said(&found.assess(600), ConditionType::Progressing), ("True", "RollingOut"));
-    assert_eq!(said(&found.assess(601), ConditionType::Progressing), ("False", "RolloutStalled"));
+    assert_eq!(condition_of(&found.assess(600), ConditionType::Progressing), ("True", "RollingOut"));
+    assert_eq!(condition_of(&found.assess(601), ConditionType::Progressing), ("False", "RolloutStalled"));
     found.fleet.nodes[0].state = State::Draining;
-    assert_eq!(said(&found.assess(601), ConditionType::Progressing), ("True", "RollingOut"));
+    assert_eq!(condition_of(&found.assess(601), ConditionType::Progressing), ("True", "RollingOut"));
 }
 
 #[test]
@@ -197,9 +198,12 @@ fn draining_nodes_are_not_counted_and_a_timed_out_drain_is_reported() {
     found.fleet.nodes[0].state = State::TimedOut;
     let status = found.assess(1);
     assert_eq!((status.replicas, status.ready_replicas), (1, 1));
-    assert_eq!(said(&status, ConditionType::DrainStalled), ("True", "DrainTimedOut"));
-    let told: Vec<_> = transitions(&found.previous, &status).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
-    assert_eq!(told, [(true, "DrainTimedOut".to_owned())]);
+    assert_eq!(condition_of(&status, ConditionType::DrainStalled), ("True", "DrainTimedOut"));
+    let published: Vec<_> = transitions(&found.previous, &status)
+        .into_iter()
+        .map(|transition| (transition.bad, transition.reason))
+        .collect();
+    assert_eq!(published, [(true, "DrainTimedOut".to_owned())]);
 }
 
 #[test]
@@ -216,8 +220,9 @@ fn each_transition_is_published_once() {
     found.previous = found.assess(0);
     found.fleet = nodes(2, 2);
     let well = found.assess(1);
-    let told: Vec<_> = transitions(&found.previous, &well).into_iter().map(|turn| (turn.bad, turn.reason)).collect();
-    assert_eq!(told, [(false, "NodesReady".to_owned())]);
+    let published: Vec<_> =
+        transitions(&found.previous, &well).into_iter().map(|transition| (transition.bad, transition.reason)).collect();
+    assert_eq!(published, [(false, "NodesReady".to_owned())]);
     found.previous = well;
     found.fleet = nodes(1, 2);
     assert_eq!(transitions(&found.previous, &found.assess(2)), [], "one of two nodes is no reason to warn");

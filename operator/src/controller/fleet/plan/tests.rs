@@ -39,7 +39,7 @@ fn node(name: &str, revision: &str, sockets: u64) -> Node {
 }
 
 /// A node in another state, which it reports.
-fn leaving(name: &str, revision: &str, sockets: u64, state: State) -> Node {
+fn node_in(name: &str, revision: &str, sockets: u64, state: State) -> Node {
     let word = state.label().map(str::to_owned);
     Node { state, ready: false, report: Some(Report { sockets, state: word }), ..node(name, revision, sockets) }
 }
@@ -90,17 +90,17 @@ fn a_budget_for_two_drains_two_nodes_at_a_time() {
 
 #[test]
 fn a_replica_set_is_scaled_down_by_drained_pods_only() {
-    let drains = |sockets| fleet(&[node("a", "new", 5), leaving("b", "new", sockets, State::Draining)]);
+    let drains = |sockets| fleet(&[node("a", "new", 5), node_in("b", "new", sockets, State::Draining)]);
     assert_eq!(states(&plan(&drains(3), &desired(1), at(9))), []);
     let done = plan(&drains(0), &desired(1), at(9));
     assert_eq!((states(&done), done.replicas), (vec![("b", State::Drained)], 2));
-    let gone = plan(&fleet(&[node("a", "new", 5), leaving("b", "new", 0, State::Drained)]), &desired(1), at(9));
+    let gone = plan(&fleet(&[node("a", "new", 5), node_in("b", "new", 0, State::Drained)]), &desired(1), at(9));
     assert_eq!(gone.replicas, 1);
 }
 
 #[test]
 fn a_drain_without_reports_times_out() {
-    let fleet = fleet(&[node("a", "new", 5), Node { report: None, ..leaving("b", "new", 0, State::Draining) }]);
+    let fleet = fleet(&[node("a", "new", 5), Node { report: None, ..node_in("b", "new", 0, State::Draining) }]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(75))), []);
     assert_eq!(states(&plan(&fleet, &desired(1), at(76))), [("b", State::TimedOut)]);
     let skip = DesiredFleet { skip_drains: true, ..desired(1) };
@@ -126,24 +126,24 @@ fn all_old_nodes_are_cordoned_before_one_drains() {
     assert_eq!(states(&first), [("a", State::Cordoned), ("b", State::Cordoned)]);
     assert_eq!(first.commands, [("a".to_owned(), Command::Cordon), ("b".to_owned(), Command::Cordon)]);
 
-    let cordoned = || leaving("a", "old", 5, State::Cordoned);
-    let polled = Node { ready: true, ..leaving("b", "old", 2, State::Cordoned) };
+    let cordoned = || node_in("a", "old", 5, State::Cordoned);
+    let polled = Node { ready: true, ..node_in("b", "old", 2, State::Cordoned) };
     let waits = with([cordoned(), polled]);
     assert_eq!(states(&plan(&waits, &desired(2), at(9))), []);
 
-    let last = plan(&with([cordoned(), leaving("b", "old", 2, State::Cordoned)]), &desired(2), at(9));
+    let last = plan(&with([cordoned(), node_in("b", "old", 2, State::Cordoned)]), &desired(2), at(9));
     assert_eq!(states(&last), [("b", State::Draining)], "one, as the budget allows");
 }
 
 #[test]
 fn old_nodes_are_uncordoned_if_the_new_revision_fails() {
-    let fleet = fleet(&[leaving("a", "old", 5, State::Cordoned), Node { ready: false, ..node("c", "new", 0) }]);
+    let fleet = fleet(&[node_in("a", "old", 5, State::Cordoned), Node { ready: false, ..node("c", "new", 0) }]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
 #[test]
 fn a_rollback_uncordons_nodes_of_the_desired_revision() {
-    let fleet = fleet(&[leaving("a", "new", 5, State::Cordoned), node("c", "old", 1)]);
+    let fleet = fleet(&[node_in("a", "new", 5, State::Cordoned), node("c", "old", 1)]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), [("a", State::Serving)]);
 }
 
@@ -159,11 +159,11 @@ fn a_small_surge_replaces_nodes_in_steps() {
     let little = DesiredFleet { max_surge: 1, ..desired(3) };
     let old = ["a", "b", "c"].map(|name| node(name, "old", 9));
     assert_eq!(plan(&fleet(&old), &little, at(9)).replicas, 1);
-    let cordoned = ["a", "b", "c"].map(|name| leaving(name, "old", 9, State::Cordoned));
+    let cordoned = ["a", "b", "c"].map(|name| node_in(name, "old", 9, State::Cordoned));
     let first = plan(&fleet(&[cordoned.as_slice(), &[node("d", "new", 0)]].concat()), &little, at(9));
     assert_eq!((states(&first), first.replicas), (vec![("a", State::Draining)], 1));
     let [_, b, c] = cordoned;
-    let gone = [leaving("a", "old", 0, State::Drained), b, c, node("d", "new", 9)];
+    let gone = [node_in("a", "old", 0, State::Drained), b, c, node("d", "new", 9)];
     let second = plan(&fleet(&gone), &little, at(9));
     assert_eq!((states(&second), second.replicas), (vec![], 2), "no other one before the next new one is there");
     assert_eq!(second.resize, [("chat-old".to_owned(), 2)]);
@@ -171,7 +171,7 @@ fn a_small_surge_replaces_nodes_in_steps() {
 
 #[test]
 fn a_drained_node_is_replaced_when_scaling_up_again() {
-    let nodes = [node("a", "new", 5), leaving("b", "new", 0, State::Drained)];
+    let nodes = [node("a", "new", 5), node_in("b", "new", 0, State::Drained)];
     let first = plan(&fleet(&nodes), &desired(2), at(9));
     assert_eq!(first.replicas, 3, "its set takes none away while it has as many as it is to have");
     let nodes = [nodes.as_slice(), &[node("c", "new", 0)]].concat();
@@ -180,7 +180,7 @@ fn a_drained_node_is_replaced_when_scaling_up_again() {
 
 #[test]
 fn evicted_nodes_count_against_the_drain_budget() {
-    let evicted = Node { deletion_deadline: Some(at(60)), ..leaving("c", "new", 5, State::Serving) };
+    let evicted = Node { deletion_deadline: Some(at(60)), ..node_in("c", "new", 5, State::Serving) };
     let fleet = fleet(&[node("a", "new", 5), node("b", "new", 2), evicted]);
     assert_eq!(states(&plan(&fleet, &desired(1), at(9))), []);
     assert_eq!(states(&plan(&fleet, &desired(1), at(61))), [("b", State::Draining)], "its machine is lost");
