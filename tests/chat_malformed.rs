@@ -1,5 +1,6 @@
 //! What is not as the protocol says: an ack with a code, the connection stays, nobody else notices.
 
+use chat_server::transport::socketio::requests::ALL;
 use serde_json::{Value, json};
 
 use crate::harness::client::nonce;
@@ -7,21 +8,7 @@ use crate::harness::{Client, Connect, Plan};
 
 /// Every request, with a payload that is well-formed.
 fn requests() -> Vec<(&'static str, Value)> {
-    vec![
-        ("room:create", json!({"name": "x", "kind": "public"})),
-        ("room:list", json!({})),
-        ("room:join", json!({"room": "lobby"})),
-        ("room:leave", json!({"room": "lobby"})),
-        ("room:members", json!({"room": "lobby"})),
-        ("room:invite", json!({"room": "lobby"})),
-        ("room:accept", json!({"invite": "x"})),
-        ("dm:open", json!({"user": "x"})),
-        ("message:send", json!({"room": "lobby", "nonce": "n", "text": "x"})),
-        ("history:get", json!({"room": "lobby"})),
-        ("log:get", json!({"room": "lobby", "epoch": "e", "after": 0})),
-        ("read:mark", json!({"room": "lobby", "offset": 0})),
-        ("typing:set", json!({"room": "lobby", "on": true})),
-    ]
+    ALL.iter().map(|request| (request.name, serde_json::from_str(request.example).unwrap())).collect()
 }
 
 async fn expect(client: &Client, packet: impl FnOnce(u64) -> String, code: &str) {

@@ -6,10 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_server::domain::id::{Name, Nonce, RoomId, UserId};
+use chat_server::domain::content::Content;
+use chat_server::domain::id::{Name, NodeId, Nonce, RoomId, UserId};
 use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
+use chat_server::observability::metrics::Metrics;
+use chat_server::service::actor::Actor;
+use chat_server::service::analytics::Analytics;
+use chat_server::service::messages::Messages;
 use chat_server::service::rooms::Rooms;
 use chat_server::store::Stores;
 use chat_server::store::redis::{Durability, RedisConfig, RedisStore};
@@ -92,12 +97,13 @@ async fn measured(case: Case, under_way: usize) -> String {
     let config = RedisConfig::new(&primary.url());
     // Who joins need not wait for what is measured.
     let (store, _received) = RedisStore::connect(config.clone()).await.unwrap();
-    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
+    let (rooms, _) = services(&Stores::new(Arc::new(store)));
     let mut talks = Vec::new();
     let mut ids = Vec::new();
     for number in 0..under_way {
         let id = UserId::parse(&format!("u{number:010}")).unwrap();
-        let person = User { id, name: Name::parse(&format!("Person {number}")).unwrap(), guest: false };
+        let person =
+            Actor::unlimited(User { id, name: Name::parse(&format!("Person {number}")).unwrap(), guest: false });
         if number < ROOMS {
             let name = Name::parse(&format!("Room {number}")).unwrap();
             let draft = NewRoom { name, kind: Kind::Public, topic: String::new() };
@@ -109,11 +115,11 @@ async fn measured(case: Case, under_way: usize) -> String {
     }
     let config = RedisConfig { durability: case.durability, durability_replicas: case.replicas.1, ..config };
     let (store, _received) = RedisStore::connect(config).await.unwrap();
-    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
-    talk(&rooms, &talks, FOR[0], "w").await;
+    let (_, messages) = services(&Stores::new(Arc::new(store)));
+    talk(&messages, &talks, FOR[0], "w").await;
     let cpu = || -> Vec<f64> { std::iter::once(&primary).chain(&replicas).map(cpu_seconds).collect() };
     let (before, begun) = (cpu(), Instant::now());
-    let mut took = talk(&rooms, &talks, FOR[1], "m").await;
+    let mut took = talk(&messages, &talks, FOR[1], "m").await;
     let (after, seconds) = (cpu(), begun.elapsed().as_secs_f64());
     took.sort_unstable();
     let each: Vec<f64> =
@@ -138,19 +144,31 @@ async fn measured(case: Case, under_way: usize) -> String {
     )
 }
 
+/// Messages and rooms as a node makes them.
+fn services(stores: &Stores) -> (Rooms, Messages) {
+    let rooms = Rooms::new(stores);
+    let analytics = Analytics::new(stores, NodeId::parse("bench").unwrap());
+    (rooms.clone(), Messages::new(stores, rooms, analytics, Metrics::new().unwrap(), 4096))
+}
+
 /// Each sends to its room, one message after the other, for so long; how long each took.
-async fn talk(rooms: &Rooms, talks: &[(User, RoomId)], at_most: Duration, nonce: &'static str) -> Vec<Duration> {
+async fn talk(messages: &Messages, talks: &[(Actor, RoomId)], at_most: Duration, nonce: &'static str) -> Vec<Duration> {
     let end = Instant::now() + at_most;
     let tasks = talks.iter().cloned().map(|(person, room)| {
-        let rooms = rooms.clone();
+        let messages = messages.clone();
         tokio::spawn(async move {
             let (mut rights, mut took) = (None, Vec::new());
             while Instant::now() < end {
                 let number = took.len();
                 let nonce = Nonce::parse(&format!("f3b0c9d2-77a1-{nonce}{number:08}")).unwrap();
-                let draft = Draft { room: room.clone(), nonce, text: format!("{number:060}"), reply_to: None };
+                let draft = Draft {
+                    room: room.clone(),
+                    nonce,
+                    content: Content::Text(format!("{number:060}")),
+                    reply_to: None,
+                };
                 let begun = Instant::now();
-                rooms.send(&person, &draft, &mut rights, None).await.unwrap();
+                messages.send(&person, &draft, &mut rights, None).await.unwrap();
                 took.push(begun.elapsed());
             }
             took

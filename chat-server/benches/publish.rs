@@ -8,11 +8,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chat_server::domain::id::{Name, Nonce, RoomId, UserId};
+use chat_server::domain::content::Content;
+use chat_server::domain::id::{Name, NodeId, Nonce, RoomId, UserId};
 use chat_server::domain::message::Draft;
 use chat_server::domain::room::{Draft as NewRoom, Kind};
 use chat_server::domain::user::User;
-use chat_server::service::rooms::{Access, Rooms};
+use chat_server::observability::metrics::Metrics;
+use chat_server::service::actor::Actor;
+use chat_server::service::analytics::Analytics;
+use chat_server::service::messages::Messages;
+use chat_server::service::rooms::Rooms;
+use chat_server::service::rooms::access::Access;
 use chat_server::store::redis::{RedisConfig, RedisStore};
 use chat_server::store::{Bus, BusEvent, Retention, Stores, Topic};
 use server::Server;
@@ -104,8 +110,8 @@ async fn measured(case: Case) -> Cost {
     let server = Server::start();
     server.ask(&format!("CONFIG SET appendonly {}", if case.append_only { "yes" } else { "no" }));
     let (store, _received) = connect(&server, case.retention).await;
-    let people: Vec<User> = (0..PEOPLE).map(user).collect();
-    let rooms = Rooms::new(&Stores::new(Arc::new(store)));
+    let people: Vec<Actor> = (0..PEOPLE).map(user).collect();
+    let (rooms, messages) = services(&Stores::new(Arc::new(store)));
     let mut ids = Vec::new();
     for number in 0..case.rooms {
         let name = Name::parse(&format!("Room {number}")).unwrap();
@@ -127,9 +133,9 @@ async fn measured(case: Case) -> Cost {
     }
     let ids: Arc<[RoomId]> = ids.into();
     let fill = case.rooms * if case.retention == AS_SHIPPED { BEGUN } else { FULL as usize };
-    publish(&rooms, &people, &ids, PEOPLE, 0..fill).await;
+    publish(&messages, &people, &ids, PEOPLE, 0..fill).await;
     let before = cpu_seconds(&server);
-    publish(&rooms, &people, &ids, case.under_way, fill..fill + PUBLISHES).await;
+    publish(&messages, &people, &ids, case.under_way, fill..fill + PUBLISHES).await;
     let after = cpu_seconds(&server);
     let [user, kernel] = [0, 1].map(|part| after[part] - before[part]);
     let microseconds = |seconds: f64| seconds * 1e6 / PUBLISHES as f64;
@@ -141,18 +147,25 @@ async fn connect(server: &Server, retention: Retention) -> (RedisStore, Receiver
     RedisStore::connect(config).await.unwrap()
 }
 
-fn user(number: usize) -> User {
+/// Messages and rooms as a node makes them.
+fn services(stores: &Stores) -> (Rooms, Messages) {
+    let rooms = Rooms::new(stores);
+    let analytics = Analytics::new(stores, NodeId::parse("bench").unwrap());
+    (rooms.clone(), Messages::new(stores, rooms, analytics, Metrics::new().unwrap(), 4096))
+}
+
+fn user(number: usize) -> Actor {
     let id = UserId::parse(&format!("u{number:010}")).unwrap();
-    User { id, name: Name::parse(&format!("Person {number}")).unwrap(), guest: false }
+    Actor::unlimited(User { id, name: Name::parse(&format!("Person {number}")).unwrap(), guest: false })
 }
 
 /// Sends the messages of these numbers, so many at a time, each to the next room.
-async fn publish(rooms: &Rooms, people: &[User], ids: &Arc<[RoomId]>, under_way: usize, numbers: Range<usize>) {
+async fn publish(messages: &Messages, people: &[Actor], ids: &Arc<[RoomId]>, under_way: usize, numbers: Range<usize>) {
     let next = Arc::new(AtomicUsize::new(numbers.start));
     let tasks: Vec<_> = people[..under_way]
         .iter()
         .map(|person| {
-            let (rooms, person, ids, next) = (rooms.clone(), person.clone(), ids.clone(), next.clone());
+            let (messages, person, ids, next) = (messages.clone(), person.clone(), ids.clone(), next.clone());
             tokio::spawn(async move {
                 let mut rights: Vec<Option<Access>> = vec![None; ids.len()];
                 loop {
@@ -163,8 +176,8 @@ async fn publish(rooms: &Rooms, people: &[User], ids: &Arc<[RoomId]>, under_way:
                     let room = number % ids.len();
                     let nonce = Nonce::parse(&format!("f3b0c9d2-77a1-{number:08}")).unwrap();
                     let text = format!("{number:0100}");
-                    let draft = Draft { room: ids[room].clone(), nonce, text, reply_to: None };
-                    rooms.send(&person, &draft, &mut rights[room], None).await.unwrap();
+                    let draft = Draft { room: ids[room].clone(), nonce, content: Content::Text(text), reply_to: None };
+                    messages.send(&person, &draft, &mut rights[room], None).await.unwrap();
                 }
             })
         })

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 
 mod activity;
@@ -78,6 +79,13 @@ pub enum StoreError {
     /// What it holds is not what this version writes.
     #[error("the broker holds what can't be read: {0}")]
     Corrupt(String),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Unavailable, "the store can't be reached; send the same request again")
+            .because(error.to_string())
+    }
 }
 
 /// The bus and the store, whole.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The request is not of the form that the protocol gives it.
@@ -70,6 +71,7 @@ impl Code {
 
 /// A refusal, as it is told to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[error("{}: {message}", code.as_str())]
 pub struct Refusal {

@@ -66,6 +66,7 @@ macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(transparent)]
         pub struct $name(std::sync::Arc<str>);
 
@@ -154,6 +155,7 @@ impl RoomId {
 /// A name of a person or a room: 1 to [`MAX_NAME_CHARS`] characters after trimming, no control
 /// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Name(String);
 
@@ -198,6 +200,7 @@ impl<'de> Deserialize<'de> for Name {
 
 /// A client's idempotency key: 1 to [`MAX_NONCE_CHARS`] characters, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Nonce(String);
 

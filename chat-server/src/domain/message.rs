@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content::Content;
 use super::id::{Nonce, RoomId};
 use super::position::{Epoch, Offset};
 
 /// A message to be sent.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct Draft {
     /// Where.
     pub room: RoomId,
     /// The sender's idempotency key.
     pub nonce: Nonce,
-    /// What; kept exactly as it came.
-    pub text: String,
+    /// What.
+    pub content: Content,
     /// The message that this one answers.
-    #[serde(default)]
     pub reply_to: Option<EntryId>,
 }
 
 /// Names an entry of a room's log for good: the life of the log and the place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EntryId {
     /// The life of the log.
     pub epoch: Epoch,

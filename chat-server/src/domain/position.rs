@@ -16,6 +16,7 @@ pub type Offset = u64;
 /// its store still holds all that it held, so that an offset that was given out twice is never
 /// taken for the same. Opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Epoch(std::sync::Arc<str>);
 
@@ -41,6 +42,7 @@ impl fmt::Display for Epoch {
 
 /// Everything up to and with `offset`, in the life `epoch` of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Position {
     /// The life of the log.
     pub epoch: Epoch,
@@ -56,6 +58,7 @@ impl fmt::Display for Position {
 
 /// Entries of a room's log that a client may have missed: it pages them with `log:get`.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Gap<'a> {
     /// The room.
     pub room: &'a RoomId,

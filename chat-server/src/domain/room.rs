@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{MAX_TOPIC_CHARS, Name, RoomId, UserId};
-use super::position::Millis;
+use super::position::{Millis, Offset, Position};
 use super::user::User;
 
 /// Who can see a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Everyone can find, read and join it.
@@ -20,6 +21,7 @@ pub enum Kind {
 
 /// What a member may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads and writes.
@@ -49,6 +51,13 @@ impl Info {
     #[must_use]
     pub fn lobby() -> Self {
         Self { name: "Lobby".into(), kind: Kind::Public, topic: "Everyone is here".into(), between: None }
+    }
+
+    /// The room as `viewer`, whose role is `role`, is told of it.
+    #[must_use]
+    pub fn described(&self, viewer: &UserId, room: &RoomId, role: Option<Role>) -> Described {
+        let name = self.name_for(viewer).to_owned();
+        Described { room: room.clone(), name, kind: self.kind, topic: self.topic.clone(), role }
     }
 
     /// The name as `viewer` sees it: the other one's for a direct message.
@@ -94,14 +103,13 @@ impl Invite {
 }
 
 /// A room to be created.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Draft {
     /// Its name.
     pub name: Name,
     /// Public or private; direct messages are opened, not created.
     pub kind: Kind,
     /// What it is about.
-    #[serde(default)]
     pub topic: String,
 }
 
@@ -119,9 +127,10 @@ impl Draft {
     }
 }
 
-/// A room as one person sees it.
+/// What a person is told of a room, wherever it is.
 #[derive(Debug, Clone, Serialize)]
-pub struct View {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Described {
     /// Which.
     pub room: RoomId,
     /// Its name, for this person.
@@ -133,8 +142,34 @@ pub struct View {
     /// What this person is in it; absent for one who is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+}
+
+/// A room as one person sees it.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct View {
+    /// What it is.
+    #[serde(flatten)]
+    pub about: Described,
     /// How many people are in it; for the lobby, how many are connected.
     pub members: u64,
+}
+
+/// A room of one's own, as a socket is told of it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Membership {
+    /// What it is.
+    #[serde(flatten)]
+    pub about: Described,
+    /// From here on the socket receives the room.
+    pub position: Position,
+    /// How many messages of others one has not read.
+    pub unread: u64,
+    /// Of what the client has, up to where the log still holds the same, if the store lost what comes after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_at: Option<Offset>,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::id::{Name, UserId};
 
 /// A person, as others see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct User {
     /// Theirs for as long as they are known.
     pub id: UserId,
@@ -17,6 +18,7 @@ pub struct User {
 
 /// Whether someone is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// A socket of theirs is open on some node.

@@ -13,7 +13,9 @@ use crate::observability::store_clock::StoreClock;
 use crate::observability::traces::Traces;
 use crate::service::analytics::Analytics;
 use crate::service::identity::Sessions;
+use crate::service::messages::Messages;
 use crate::service::presence::Presence;
+use crate::service::recovery::Recovery;
 use crate::service::rooms::Rooms;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::RedisStore;
@@ -57,18 +59,17 @@ pub(super) fn build(parts: Parts<'_>) -> Context {
         batching: batching.clone(),
         encode,
     });
-    let rooms = Rooms::new(&stores);
+    let (rooms, analytics) = (Rooms::new(&stores), Analytics::new(&stores, node.clone()));
+    let max_message_bytes = config.max_message_bytes as usize;
     Context {
-        limits: Limits {
-            max_message_bytes: config.max_message_bytes as usize,
-            max_payload: config.max_payload(),
-            rate: config.rate(),
-        },
+        limits: Limits { max_message_bytes, max_payload: config.max_payload(), rate: config.rate() },
         sessions: Sessions::new(&stores, config.session_keys.clone()),
         presence: Presence::new(&stores, rooms.clone(), node.clone()),
         answers: Answers::new(batching.clone()),
         clients: Clients::new(stores.bus.clone(), metrics.clone(), config.rate()),
-        analytics: Analytics::new(&stores, node.clone()),
+        messages: Messages::new(&stores, rooms.clone(), analytics.clone(), metrics.clone(), max_message_bytes),
+        recovery: Recovery::new(&stores),
+        analytics,
         arrivals: Arrivals::default(),
         outboxes: Outboxes::default(),
         lifecycle: Arc::new(Lifecycle::default()),

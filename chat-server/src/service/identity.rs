@@ -119,7 +119,7 @@ impl Sessions {
         if known.is_none_or(|record| record.user != *user) {
             return Ok(None);
         }
-        let Some(profile) = self.profile(user).await? else { return Ok(None) };
+        let Some(profile) = profile(&*self.fields, user).await? else { return Ok(None) };
         self.keep_alive(session, user).await?;
         Ok(Some(profile))
     }
@@ -157,16 +157,16 @@ impl Sessions {
         self.fields.touch(&Topic::User(user.clone()), SESSION_TTL_MS).await?;
         Ok(())
     }
+}
 
-    /// The person of that id, if known.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub async fn profile(&self, user: &UserId) -> Result<Option<User>, StoreError> {
-        let fields = self.fields.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
-        let Some(text) = fields.values.into_iter().next().flatten() else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| StoreError::Corrupt(format!("a profile: {error}")))
-    }
+/// The person of that id, if known.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn profile(fields: &dyn FieldStore, user: &UserId) -> Result<Option<User>, StoreError> {
+    let found = fields.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
+    let Some(text) = found.values.into_iter().next().flatten() else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| StoreError::Corrupt(format!("a profile: {error}")))
 }
 
 /// The key that all nodes of a cluster share: the first to come makes it.

@@ -113,8 +113,8 @@ impl Presence {
         let Some(person) = profile.and_then(|text| serde_json::from_str::<User>(&text).ok()) else {
             return Ok(());
         };
-        for (room, info) in self.rooms.of_user(user).await? {
-            if info.kind == Kind::Public {
+        for (room, access) in self.rooms.of_user(user).await? {
+            if access.info.kind == Kind::Public {
                 continue;
             }
             let signal = Signal {

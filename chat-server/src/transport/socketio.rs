@@ -5,22 +5,24 @@ mod arrivals;
 mod auth;
 mod client;
 mod clients;
-mod connect;
 pub mod connection;
 mod context;
+#[cfg(test)]
+mod contract;
 mod event;
 pub mod handover;
 mod handshake;
 mod jobs;
-mod messages;
 mod notices;
 pub mod outbox;
 #[doc(hidden)]
 pub mod parsers;
 pub mod polling;
 mod protocol;
+mod replay;
+pub mod requests;
 mod rooms;
-mod typing;
+mod session;
 pub mod upgrade;
 mod worker;
 

@@ -1,16 +1,16 @@
-//! Reading what was said, and how far one has read.
+//! Reading what was said.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::Messages;
 use crate::domain::error::Refusal;
-use crate::domain::id::{RoomId, UserId};
+use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Offset, Position};
-use crate::domain::user::User;
+use crate::service::actor::Actor;
 use crate::service::messages::send::MESSAGE_NEW;
-use crate::service::rooms::Rooms;
 use crate::store::{Entry, Keep, Range, StoreError, Topic};
 
 /// Entries read at a time while messages are looked for among them.
@@ -44,6 +44,18 @@ pub struct Logged {
     fields: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Logged {
+    /// An entry of a room's log.
+    ///
+    /// # Errors
+    /// The stored payload is no JSON.
+    pub fn of(room: &RoomId, entry: &Entry) -> Result<Self, StoreError> {
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+        let fields = serde_json::from_str(entry.to_json(room)?.get()).map_err(corrupt)?;
+        Ok(Self { event: entry.event.clone(), fields })
+    }
+}
+
 /// What a reader of the log gets.
 #[derive(Debug)]
 pub enum Log {
@@ -60,18 +72,18 @@ pub enum Log {
     Gone,
 }
 
-impl Rooms {
+impl Messages {
     /// Reads messages of a room.
     ///
     /// # Errors
     /// See [`crate::domain::permission::Standing::may_read`].
-    pub async fn history(&self, user: &User, room: &RoomId, from: From, limit: usize) -> Result<Page, Refusal> {
-        self.access(user, room).await?.standing(room).may_read()?;
-        Ok(self.messages(room, from, limit).await?)
+    pub async fn history(&self, actor: &Actor, room: &RoomId, from: From, limit: usize) -> Result<Page, Refusal> {
+        self.rooms.access(&actor.user, room).await?.standing(room).may_read()?;
+        Ok(self.page(room, from, limit).await?)
     }
 
     /// Reads messages without asking for rights: for one who was just let in.
-    pub(crate) async fn messages(&self, room: &RoomId, from: From, limit: usize) -> Result<Page, StoreError> {
+    pub(crate) async fn page(&self, room: &RoomId, from: From, limit: usize) -> Result<Page, StoreError> {
         let topic = Topic::room(room);
         // One more than asked for tells whether something lies beyond.
         let wanted = limit + 1;
@@ -117,47 +129,21 @@ impl Rooms {
     /// See [`crate::domain::permission::Standing::may_read`].
     pub async fn log(
         &self,
-        user: &User,
+        actor: &Actor,
         room: &RoomId,
         epoch: &Epoch,
         after: Offset,
         limit: usize,
     ) -> Result<Log, Refusal> {
-        self.access(user, room).await?.standing(room).may_read()?;
+        self.rooms.access(&actor.user, room).await?.standing(room).may_read()?;
         let range = Range { after, before: None, limit, keep: Keep::Oldest };
         let slice = self.log.read(&Topic::room(room), range).await?;
         if !slice.covers(&Position { epoch: epoch.clone(), offset: after }) {
             return Ok(Log::Gone);
         }
         let last = slice.entries.last().map_or(after, |entry| entry.offset);
-        let events = slice.entries.iter().map(|entry| logged(room, entry)).collect::<Result<_, _>>()?;
+        let events = slice.entries.iter().map(|entry| Logged::of(room, entry)).collect::<Result<_, _>>()?;
         let position = Position { epoch: slice.lineage.epoch, offset: last };
         Ok(Log::Entries { events, position, complete: last == slice.top })
     }
-
-    /// Marks a room as read up to an offset. Returns the offset, cut at the head, and what is left.
-    ///
-    /// # Errors
-    /// As for writing.
-    pub async fn mark_read(&self, user: &User, room: &RoomId, offset: Offset) -> Result<(Offset, u64), Refusal> {
-        self.access(user, room).await?.standing(room).may_write()?;
-        let topic = Topic::room(room);
-        let head = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
-        let offset = offset.min(self.log.read(&topic, head).await?.top);
-        Ok((offset, self.marks.mark_read(&topic, &user.id, offset).await?))
-    }
-
-    /// How many messages of others one has not read, in each room.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub async fn unread(&self, user: &UserId, rooms: &[RoomId]) -> Result<Vec<u64>, StoreError> {
-        let topics: Vec<_> = rooms.iter().map(Topic::room).collect();
-        self.marks.unread(&topics, user).await
-    }
-}
-
-fn logged(room: &RoomId, entry: &Entry) -> Result<Logged, StoreError> {
-    let fields = serde_json::from_str(entry.to_json(room)?.get()).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-    Ok(Logged { event: entry.event.clone(), fields })
 }

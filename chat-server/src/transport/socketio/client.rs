@@ -17,7 +17,7 @@ use socketioxide_core::Value;
 
 use super::answers::Answers;
 use super::connection::{Closed, Connection};
-use super::event::{answer_frame, event, raw};
+use super::event::{answer_frame, event};
 use super::jobs::Jobs;
 use super::outbox::Outbox;
 use crate::delivery::{Event, NotQueued, Outlet};
@@ -27,7 +27,7 @@ use crate::fault_injection::{self, Fault};
 use crate::service::identity::Identity;
 #[cfg(feature = "fault-injection")]
 use crate::service::messages::send::MESSAGE_NEW;
-use crate::service::rooms::Access;
+use crate::service::rooms::access::Access;
 use crate::store::Signal;
 
 /// How soon what must not be lost is sent again to a client whose queue is full.
@@ -111,9 +111,9 @@ impl Client {
 
     /// Answers a request: along with the next event, or by itself a moment later. Waits while the client's queue is full;
     /// an answer is never dropped while the client is connected.
-    pub(crate) async fn ack(&self, ack: Option<i64>, answer: &serde_json::Value) {
-        let (Some(ack), Some(answer)) = (ack, raw(answer)) else { return };
-        while self.try_ack(ack, &answer) == Err(NotQueued::Full) {
+    pub(crate) async fn ack(&self, ack: Option<i64>, answer: &RawValue) {
+        let Some(ack) = ack else { return };
+        while self.try_ack(ack, answer) == Err(NotQueued::Full) {
             tokio::time::sleep(FULL_RETRY).await;
         }
     }

@@ -1,22 +1,22 @@
 //! What the clients of a node share.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::answers::Answers;
 use super::arrivals::Arrivals;
 use super::clients::Clients;
 use super::outbox::Outboxes;
 use crate::delivery::{Batching, Hub};
-use crate::domain::id::{NodeId, RoomId};
-use crate::domain::position::{Millis, Offset, Position};
+use crate::domain::id::NodeId;
 use crate::domain::rate_limit::Rate;
 use crate::node::lifecycle::Lifecycle;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
 use crate::service::analytics::Analytics;
 use crate::service::identity::Sessions;
+use crate::service::messages::Messages;
 use crate::service::presence::Presence;
+use crate::service::recovery::Recovery;
 use crate::service::rooms::Rooms;
 use crate::store::Stores;
 
@@ -41,8 +41,12 @@ pub struct Context {
     pub stores: Stores,
     /// Guests and their resume tokens.
     pub sessions: Sessions,
-    /// The use cases of rooms and messages.
+    /// The use cases of rooms.
     pub rooms: Rooms,
+    /// The use cases of messages.
+    pub messages: Messages,
+    /// What clients have missed.
+    pub recovery: Recovery,
     /// Who is online.
     pub presence: Presence,
     /// The feeds of rooms.
@@ -65,30 +69,4 @@ pub struct Context {
     pub traces: Traces,
     /// Whether the node is cordoned, or drains.
     pub lifecycle: Arc<Lifecycle>,
-}
-
-impl Context {
-    /// The node's clock. Only for rates and for telling clients how far theirs is off; what is
-    /// stored has the store's time.
-    #[must_use]
-    pub fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-    }
-}
-
-/// An answer that is to be sent before a room's events begin to flow.
-pub(super) struct After {
-    pub(super) answer: serde_json::Value,
-    pub(super) then: Then,
-}
-
-/// What follows an answer.
-pub(super) enum Then {
-    /// Nothing.
-    Nothing,
-    /// The events of a room begin, after this position.
-    Hear(RoomId, Position),
-    /// `room:added` says where the events of a room begin; the offset is that of the joining.
-    Added(RoomId, Offset),
 }

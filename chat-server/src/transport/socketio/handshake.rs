@@ -22,7 +22,7 @@ use super::client::Client;
 use super::connection::Connection;
 use super::context::Context;
 use super::polling::query;
-use super::protocol::Request;
+use super::protocol::Packet;
 use super::upgrade::{SocketService, UPGRADE_TIMEOUT};
 use super::{outbox, worker};
 use crate::delivery::Outlet;
@@ -198,7 +198,7 @@ impl MessageHandler<LocalAdapter, ()> for Inbox {
         let Self { context, client } = self;
         if let Value::Str(text, attachments) = value {
             context.batching.note_input();
-            let request = Request::parse(&text, attachments.is_some());
+            let request = Packet::parse(&text, attachments.is_some());
             worker::wake(context, client, client.jobs.request(request, ack, text.len()));
         }
     }
@@ -221,7 +221,9 @@ mod tests {
     use crate::observability::traces::Traces;
     use crate::service::analytics::Analytics;
     use crate::service::identity::Sessions;
+    use crate::service::messages::Messages;
     use crate::service::presence::Presence;
+    use crate::service::recovery::Recovery;
     use crate::service::rooms::Rooms;
     use crate::store::memory::MemoryStore;
     use crate::store::{Notice, Retention, Stores, Topic};
@@ -248,12 +250,15 @@ mod tests {
             batching: batching.clone(),
             encode: event::encode,
         });
+        let analytics = Analytics::new(&stores, node.clone());
         tokio::spawn(BusRouter::new(hub.clone(), Traces::default(), Ignore).run(bus));
         Arc::new(Context {
             limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
             sessions: Sessions::new(&stores, Vec::new()),
             presence: Presence::new(&stores, rooms.clone(), node.clone()),
-            analytics: Analytics::new(&stores, node.clone()),
+            messages: Messages::new(&stores, rooms.clone(), analytics.clone(), metrics.clone(), 100),
+            recovery: Recovery::new(&stores),
+            analytics,
             answers: Answers::new(batching.clone()),
             clients: Clients::new(stores.bus.clone(), metrics.clone(), rate),
             arrivals: Arrivals::default(),

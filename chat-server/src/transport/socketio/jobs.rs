@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::rate_limit::Bucket;
 use crate::store::Notice;
-use crate::transport::socketio::protocol::Request;
+use crate::transport::socketio::protocol::Packet;
 
 /// Requests that may wait for a socket's worker.
 pub(super) const QUEUED_REQUESTS: usize = 1024;
@@ -22,7 +22,7 @@ const REFUSED_REQUESTS: usize = 16_384;
 /// What a socket's worker does, one after the other.
 pub(super) enum Job {
     /// A request, to be answered if it has an ack id.
-    Request { request: Request, ack: Option<i64>, bytes: usize },
+    Request { request: Packet, ack: Option<i64>, bytes: usize },
     /// Something told to all sockets of the person.
     Notice(Notice),
     /// Such a thing may have been missed: the rooms are looked up anew.
@@ -75,7 +75,7 @@ impl Jobs {
     /// Queues a request, or notes that it has to be refused where too much waits already. A socket that has very many
     /// open does not wait for its answers, and gets no more of them. Answers with what a worker needs if one is to begin.
     #[must_use]
-    pub(super) fn request(&self, request: Request, ack: Option<i64>, bytes: usize) -> Option<Needs> {
+    pub(super) fn request(&self, request: Packet, ack: Option<i64>, bytes: usize) -> Option<Needs> {
         let mut state = self.state();
         if state.closed {
             return None;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn request(jobs: &Jobs, ack: i64, bytes: usize) -> bool {
-        jobs.request(Request::parse("[\"x\"]", false), Some(ack), bytes).is_some()
+        jobs.request(Packet::parse("[\"x\"]", false), Some(ack), bytes).is_some()
     }
 
     fn done(jobs: &Jobs) -> Vec<i64> {

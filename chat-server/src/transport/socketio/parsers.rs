@@ -1,45 +1,27 @@
 //! Every parser of what a client says, for `chat-server/fuzz`, for `chat-server/benches` and for a property test:
 //! whatever comes, it is read or refused.
 
-use serde::de::DeserializeOwned;
-
 use super::auth::Auth;
-use super::protocol::{
-    AcceptInvite, GetHistory, GetLog, InviteTo, JoinRoom, ListMembers, ListRooms, MarkRead, OneRoom, OpenDm, Request,
-    SetTyping,
-};
-use crate::domain::message::Draft as Message;
-use crate::domain::room::Draft as Room;
+use super::protocol::Packet;
+use super::requests;
+use super::requests::message_send::MessageSend;
 
 /// Reads the `auth` of a connection.
 pub fn auth(text: &str) {
     let _ = Auth::parse(Some(text));
 }
 
-/// Reads a request to send a message.
+/// Reads a request to send a message; whether it is one.
 #[must_use]
-pub fn message(text: &str) -> Option<Message> {
-    Request::parse(text, false).read().ok()
+pub fn message(text: &str) -> bool {
+    Packet::parse(text, false).read::<MessageSend>().is_ok()
 }
 
 /// Reads a request, and its payload as every request there is.
 pub fn request(text: &str) {
-    fn read<T: DeserializeOwned>(text: &str) {
-        let _ = Request::parse(text, false).read::<T>();
+    for request in requests::ALL {
+        let _ = (request.reads)(text);
     }
-    read::<Message>(text);
-    read::<Room>(text);
-    read::<AcceptInvite>(text);
-    read::<GetHistory>(text);
-    read::<GetLog>(text);
-    read::<InviteTo>(text);
-    read::<JoinRoom>(text);
-    read::<ListMembers>(text);
-    read::<ListRooms>(text);
-    read::<MarkRead>(text);
-    read::<OneRoom>(text);
-    read::<OpenDm>(text);
-    read::<SetTyping>(text);
 }
 
 #[cfg(test)]

@@ -1,25 +1,22 @@
-//! The form of what goes over a socket: requests as they come, acks as they go.
+//! The form of what a client says.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::domain::error::{Code, Refusal};
-use crate::domain::id::{RoomId, UserId};
-use crate::domain::position::{Epoch, Offset, Position};
 
 /// How deep JSON may nest. serde_json stops at 128 by itself; ours needs far less.
 const MAX_DEPTH: usize = 32;
 
-/// A request of a client, not yet understood.
+/// A request as it comes: its name, and its payload as text.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct Packet {
     /// The event's name.
     pub event: String,
     /// The first argument, as JSON text; `None` where nothing was sent.
     pub payload: Result<Option<String>, Refusal>,
 }
 
-impl Request {
+impl Packet {
     /// Takes apart `["event", payload, …]`. Arguments after the payload are ignored.
     #[must_use]
     pub(crate) fn parse(text: &str, has_attachments: bool) -> Self {
@@ -79,154 +76,24 @@ fn depth(text: &str) -> usize {
 
 /// A `bad_request`.
 #[must_use]
-pub(super) fn bad_request(message: &str) -> Refusal {
+pub(crate) fn bad_request(message: &str) -> Refusal {
     Refusal::new(Code::BadRequest, message)
-}
-
-/// What answers a request: `{ok: true, …}` or `{ok: false, error}`.
-pub(super) type Answer = Result<serde_json::Value, Refusal>;
-
-/// An answer as it is sent.
-#[must_use]
-pub(super) fn ack(answer: &Answer) -> serde_json::Value {
-    match answer {
-        Ok(serde_json::Value::Object(members)) => {
-            let mut members = members.clone();
-            members.insert("ok".to_owned(), true.into());
-            members.into()
-        }
-        Ok(_) => serde_json::json!({ "ok": true }),
-        Err(refusal) => serde_json::json!({ "ok": false, "error": refusal }),
-    }
-}
-
-/// Something as a JSON value, for an answer.
-///
-/// # Errors
-/// `unavailable`: it can't be written as JSON, which no type here allows to happen.
-pub(super) fn value<T: Serialize>(value: &T) -> Answer {
-    serde_json::to_value(value).map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))
-}
-
-/// A page of something.
-#[derive(Debug, Deserialize)]
-pub(super) struct ListRooms {
-    /// What the name holds.
-    #[serde(default)]
-    pub query: String,
-    /// Where the page begins.
-    pub cursor: Option<String>,
-    /// How many.
-    pub limit: Option<usize>,
-}
-
-/// One room, perhaps from a position on.
-#[derive(Debug, Deserialize)]
-pub(super) struct JoinRoom {
-    /// Which.
-    pub room: RoomId,
-    /// What one has already.
-    pub since: Option<Position>,
-    /// How many messages of history.
-    pub limit: Option<usize>,
-}
-
-/// One room.
-#[derive(Debug, Deserialize)]
-pub(super) struct OneRoom {
-    /// Which.
-    pub room: RoomId,
-}
-
-/// A page of members.
-#[derive(Debug, Deserialize)]
-pub(super) struct ListMembers {
-    /// Of which room.
-    pub room: RoomId,
-    /// Where the page begins.
-    pub cursor: Option<UserId>,
-    /// How many.
-    pub limit: Option<usize>,
-}
-
-/// A person, or a link, for a room.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct InviteTo {
-    /// Which room.
-    pub room: RoomId,
-    /// Whom; without it a link is made.
-    pub user: Option<UserId>,
-    /// How many people the link lets in.
-    pub uses: Option<u32>,
-    /// How long.
-    pub expires_in_seconds: Option<u64>,
-}
-
-/// A link.
-#[derive(Debug, Deserialize)]
-pub(super) struct AcceptInvite {
-    /// As it was made.
-    pub invite: String,
-}
-
-/// A person.
-#[derive(Debug, Deserialize)]
-pub(super) struct OpenDm {
-    /// Who.
-    pub user: UserId,
-}
-
-/// A page of messages.
-#[derive(Debug, Deserialize)]
-pub(super) struct GetHistory {
-    /// Of which room.
-    pub room: RoomId,
-    /// The newest before this.
-    pub before: Option<Offset>,
-    /// The oldest after this.
-    pub after: Option<Offset>,
-    /// How many.
-    pub limit: Option<usize>,
-}
-
-/// A part of a log.
-#[derive(Debug, Deserialize)]
-pub(super) struct GetLog {
-    /// Of which room.
-    pub room: RoomId,
-    /// In which life.
-    pub epoch: Epoch,
-    /// After which entry.
-    pub after: Offset,
-    /// How many.
-    pub limit: Option<usize>,
-}
-
-/// How far one has read.
-#[derive(Debug, Deserialize)]
-pub(super) struct MarkRead {
-    /// Which room.
-    pub room: RoomId,
-    /// Up to where.
-    pub offset: Offset,
-}
-
-/// Whether one is typing.
-#[derive(Debug, Deserialize)]
-pub(super) struct SetTyping {
-    /// Where.
-    pub room: RoomId,
-    /// Or stopped.
-    pub on: bool,
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
+    use crate::domain::id::RoomId;
+
+    #[derive(Debug, Deserialize)]
+    struct OneRoom {
+        room: RoomId,
+    }
 
     fn read(text: &str) -> Result<OneRoom, Code> {
-        Request::parse(text, false).read::<OneRoom>().map_err(|refusal| refusal.code)
+        Packet::parse(text, false).read::<OneRoom>().map_err(|refusal| refusal.code)
     }
 
     #[test]
@@ -253,9 +120,9 @@ mod tests {
 
     #[test]
     fn the_name_is_known_even_if_the_payload_is_broken() {
-        let request = Request::parse(r#"["message:send",{"text":"\ud800"}]"#, false);
+        let request = Packet::parse(r#"["message:send",{"text":"\ud800"}]"#, false);
         assert_eq!(request.event, "message:send");
-        assert_eq!(Request::parse(r#"["e",{}]"#, true).read::<OneRoom>().unwrap_err().code, Code::BadRequest);
+        assert_eq!(Packet::parse(r#"["e",{}]"#, true).read::<OneRoom>().unwrap_err().code, Code::BadRequest);
     }
 
     #[test]

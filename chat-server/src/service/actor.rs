@@ -1,0 +1,51 @@
+//! Who acts. Every use case is told, so that Socket.IO, an HTTP API, bots and webhooks are the same to it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::ConnectionId;
+use crate::domain::position::Millis;
+use crate::domain::rate_limit::{Bucket, Rate};
+use crate::domain::user::User;
+
+/// Who acts, by which connection, and how often they still may.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The person.
+    pub user: Arc<User>,
+    /// The connection that asks: it knows what it did, and is left out where the person's others are told.
+    pub connection: Option<ConnectionId>,
+    bucket: Arc<Mutex<Bucket>>,
+}
+
+impl Actor {
+    /// A person who acts, limited by `bucket`, which all of the person's connections to this node share.
+    #[must_use]
+    pub fn new(user: Arc<User>, connection: Option<ConnectionId>, bucket: Arc<Mutex<Bucket>>) -> Self {
+        Self { user, connection, bucket }
+    }
+
+    /// A person whom nothing limits: for what the chat does by itself, and for benchmarks.
+    #[must_use]
+    pub fn unlimited(user: User) -> Self {
+        let rate = Rate { per_second: 0, burst: 0 };
+        Self::new(Arc::new(user), None, Arc::new(Mutex::new(Bucket::new(rate, 0))))
+    }
+
+    /// Takes one of the person's tokens.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which there is one again.
+    pub fn take_token(&self) -> Result<(), Refusal> {
+        let taken = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now());
+        taken.map_err(|wait| Refusal::new(Code::RateLimited, "too many requests; wait").retry_after_ms(wait))
+    }
+}
+
+/// The clock of this node: for rates, and for telling clients how far theirs is off. What is stored has the store's time.
+#[must_use]
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}

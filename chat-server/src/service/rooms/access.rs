@@ -1,0 +1,93 @@
+//! What a room is to a person, with the very field values that say so.
+
+use super::Rooms;
+use super::fields::{INFO, from_json, member_field};
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::{RoomId, UserId};
+use crate::domain::permission::Standing;
+use crate::domain::room::{Described, Info, Member, Role};
+use crate::domain::user::User;
+use crate::store::{StoreError, Topic};
+
+/// A room as it stands to one person.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What the room is.
+    pub info: Info,
+    /// The person's membership. Everyone is a member of the lobby.
+    pub member: Option<Member>,
+    info_field: Option<String>,
+    member_field: Option<String>,
+}
+
+impl Access {
+    /// What anyone is to the lobby.
+    #[must_use]
+    pub fn lobby(user: &User) -> Self {
+        let member = Member { user: user.clone(), role: Role::Member };
+        Self { info: Info::lobby(), member: Some(member), info_field: None, member_field: None }
+    }
+
+    /// What the person is to the room.
+    #[must_use]
+    pub fn standing(&self, room: &RoomId) -> Standing {
+        Standing { kind: self.info.kind, lobby: room.is_lobby(), role: self.role() }
+    }
+
+    /// The person's role; `None` for one who is not a member.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.member.as_ref().map(|member| member.role)
+    }
+
+    /// The room, as the person is told of it.
+    #[must_use]
+    pub fn described(&self, user: &UserId, room: &RoomId) -> Described {
+        self.info.described(user, room, self.role())
+    }
+
+    /// What must still be so for the rights to hold.
+    pub(crate) fn unchanged(&self, room: &RoomId, user: &UserId) -> Vec<(String, Option<String>)> {
+        if room.is_lobby() {
+            return Vec::new();
+        }
+        vec![(INFO.to_owned(), self.info_field.clone()), (member_field(user), self.member_field.clone())]
+    }
+}
+
+impl Rooms {
+    /// How a room stands to a person.
+    ///
+    /// # Errors
+    /// `not_found` if there is no such room. Whether the person may see it is the caller's to
+    /// ask, of [`Access::standing`].
+    pub async fn access(&self, user: &User, room: &RoomId) -> Result<Access, Refusal> {
+        self.try_access(user, room).await?.ok_or_else(no_such_room)
+    }
+
+    /// How a room stands to a person; `None` if there is no such room.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn try_access(&self, user: &User, room: &RoomId) -> Result<Option<Access>, StoreError> {
+        if room.is_lobby() {
+            return Ok(Some(Access::lobby(user)));
+        }
+        let fields = self.fields.fields(&Topic::room(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
+        access_from(fields.values)
+    }
+}
+
+/// What the values of the fields of [`Access::unchanged`] say; `None` if there is no such room.
+pub(crate) fn access_from(values: Vec<Option<String>>) -> Result<Option<Access>, StoreError> {
+    let mut values = values.into_iter();
+    let (info_field, member_field) = (values.next().flatten(), values.next().flatten());
+    let Some(text) = &info_field else { return Ok(None) };
+    let info = from_json(text)?;
+    let member = member_field.as_deref().map(from_json).transpose()?;
+    Ok(Some(Access { info, member, info_field, member_field }))
+}
+
+pub(crate) fn no_such_room() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such room")
+}

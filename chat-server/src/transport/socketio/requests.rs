@@ -1,0 +1,201 @@
+//! The requests of a client, a file each: what it says, what answers it, and which use case does it.
+//!
+//! A new request is a file below `requests/` and a line in the list at the end of this one. The list is what dispatches,
+//! what is fuzzed, what `tests/chat_malformed.rs` breaks field by field, and what `docs/protocol.md`, `docs/asyncapi.yaml`
+//! and the page's types are generated from.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::client::Client;
+use super::context::Context;
+use super::protocol::Packet;
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::RoomId;
+use crate::domain::position::{Offset, Position};
+use crate::domain::trace::Traceparent;
+use crate::service::actor::Actor;
+
+/// A request: its payload, and what is done for it.
+pub(crate) trait Request: DeserializeOwned + Send {
+    /// The event's name.
+    const NAME: &'static str;
+    /// Which limit it counts towards.
+    const RATE: RateClass;
+    /// A well-formed payload, for tests and documents: JSON.
+    const EXAMPLE: &'static str;
+    /// What answers it beside `ok`.
+    type Answer: Serialize;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// What the ack says.
+    fn handle(self, call: Call<'_>) -> impl Future<Output = Result<Reply<Self::Answer>, Refusal>> + Send;
+}
+
+/// Which limit a request counts towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateClass {
+    /// A message: `--messages-per-second`. The use case takes the token, as repeating a stored nonce is free.
+    Message,
+    /// What passes and is not stored: the same limit, taken before the use case is called.
+    Signal,
+    /// Not limited but by the queue of the socket.
+    Queue,
+}
+
+/// Who asks for what, by which socket.
+pub(crate) struct Call<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) client: &'a Arc<Client>,
+    pub(crate) actor: &'a Actor,
+    /// Where the request belongs, if it is traced.
+    pub(crate) trace: Option<Traceparent>,
+}
+
+/// What answers a request, and what follows the answer.
+pub(crate) struct Reply<A> {
+    pub(crate) answer: A,
+    pub(crate) then: Then,
+}
+
+impl<A> From<A> for Reply<A> {
+    fn from(answer: A) -> Self {
+        Self { answer, then: Then::Nothing }
+    }
+}
+
+/// What follows an answer: the events of a room begin behind it, never before.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Nothing.
+    Nothing,
+    /// The events of a room begin, after this position.
+    Deliver(RoomId, Position),
+    /// `room:added` says where the events of a room begin; the offset is that of the joining.
+    Added(RoomId, Offset),
+}
+
+/// An answer without members.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Done {}
+
+/// `{ok: true, …}`.
+///
+/// # Errors
+/// `unavailable`: the answer can't be written as JSON, which no type here allows to happen.
+fn ok<A: Serialize>(answer: &A) -> Result<Box<RawValue>, Refusal> {
+    let unwritten = |error: serde_json::Error| Refusal::new(Code::Unavailable, error.to_string());
+    let members = serde_json::to_string(answer).map_err(unwritten)?;
+    let rest = members.strip_prefix('{').unwrap_or("}");
+    let comma = if rest == "}" { "" } else { "," };
+    RawValue::from_string(format!(r#"{{"ok":true{comma}{rest}"#)).map_err(unwritten)
+}
+
+/// `{ok: false, error}`.
+pub(super) fn refused(refusal: &Refusal) -> Option<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        ok: bool,
+        error: &'a Refusal,
+    }
+    super::event::raw(&Refused { ok: false, error: refusal })
+}
+
+async fn serve<R: Request>(packet: Packet, call: Call<'_>) -> Result<Reply<Box<RawValue>>, Refusal> {
+    let request: R = packet.read()?;
+    if R::RATE == RateClass::Signal {
+        call.actor.take_token()?;
+    }
+    let Reply { answer, then } = request.handle(call).await?;
+    Ok(Reply { answer: ok(&answer)?, then })
+}
+
+/// A request, for those who walk the list.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// The event's name.
+    pub name: &'static str,
+    /// Which limit it counts towards.
+    pub rate: RateClass,
+    /// A well-formed payload: JSON.
+    pub example: &'static str,
+    /// Whether it can be read from this packet: whatever comes, it is read or refused.
+    pub reads: fn(&str) -> bool,
+}
+
+macro_rules! requests {
+    ($($module:ident::$request:ident,)+) => {
+        $(pub(super) mod $module;)+
+
+        /// Does what a packet asks for.
+        pub(super) async fn dispatch(packet: Packet, call: Call<'_>) -> Result<Reply<Box<RawValue>>, Refusal> {
+            match packet.event.as_str() {
+                $(<$module::$request as Request>::NAME => serve::<$module::$request>(packet, call).await,)+
+                _ => Err(Refusal::new(Code::Unsupported, "this server knows no such request")),
+            }
+        }
+
+        /// Every request.
+        pub const ALL: &[Listed] = &[$(Listed {
+            name: <$module::$request as Request>::NAME,
+            rate: <$module::$request as Request>::RATE,
+            example: <$module::$request as Request>::EXAMPLE,
+            reads: |text| Packet::parse(text, false).read::<$module::$request>().is_ok(),
+        },)+];
+
+        #[cfg(test)]
+        pub(super) fn contract(schemas: &mut schemars::SchemaGenerator) -> Vec<super::contract::Contract> {
+            vec![$(super::contract::Contract::of::<$module::$request>(schemas),)+]
+        }
+    };
+}
+
+requests! {
+    room_create::RoomCreate,
+    room_list::RoomList,
+    room_join::RoomJoin,
+    room_leave::RoomLeave,
+    room_members::RoomMembers,
+    room_invite::RoomInvite,
+    room_accept::RoomAccept,
+    dm_open::DmOpen,
+    message_send::MessageSend,
+    history_get::HistoryGet,
+    log_get::LogGet,
+    read_mark::ReadMark,
+    typing_set::TypingSet,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_ok_before_its_members() {
+        #[derive(Serialize)]
+        struct Answer {
+            room: &'static str,
+        }
+        assert_eq!(ok(&Answer { room: "r" }).unwrap().get(), r#"{"ok":true,"room":"r"}"#);
+        assert_eq!(ok(&Done {}).unwrap().get(), r#"{"ok":true}"#);
+    }
+
+    #[test]
+    fn every_example_is_read() {
+        for request in ALL {
+            assert!((request.reads)(&format!(r#"["{}",{}]"#, request.name, request.example)), "{}", request.name);
+        }
+    }
+
+    #[test]
+    fn no_two_requests_have_one_name() {
+        let names: std::collections::BTreeSet<&str> = ALL.iter().map(|request| request.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

@@ -1,0 +1,27 @@
+//! `typing:set`.
+
+use serde::Deserialize;
+
+use super::{Call, Done, RateClass, Reply, Request};
+use crate::domain::error::Refusal;
+use crate::domain::id::RoomId;
+
+/// Says whether the user is typing.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct TypingSet {
+    room: RoomId,
+    on: bool,
+}
+
+impl Request for TypingSet {
+    const NAME: &'static str = "typing:set";
+    const RATE: RateClass = RateClass::Signal;
+    const EXAMPLE: &'static str = r#"{"room":"lobby","on":true}"#;
+    type Answer = Done;
+
+    async fn handle(self, call: Call<'_>) -> Result<Reply<Done>, Refusal> {
+        call.context.rooms.set_typing(call.actor, &self.room, self.on).await?;
+        Ok(Done {}.into())
+    }
+}

@@ -1,0 +1,438 @@
+// Made by `make generate` from chat-server/src/transport/socketio/requests. Do not edit.
+
+/** Why a request was refused. */
+export type Code = "bad_request" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "draining" | "unsupported";
+
+/** Names an entry of a room's log for good: the life of the log and the place in it. */
+export type EntryId = string;
+
+/** Which life of a log an offset belongs to. A log begins a new life whenever it can't be sure that its store still holds all that it held, so that an offset that was given out twice is never taken for the same. Opaque to clients. */
+export type Epoch = string;
+
+/** Entries that were too many to be listed, both ends inclusive. */
+export interface Gap {
+  from: number;
+  to: number;
+}
+
+/** Who can see a room. */
+export type Kind = "public" | "private" | "dm";
+
+/** An entry of a room's log: the event's name, and its payload beside it. */
+export interface LogEvent {
+  event: string;
+  room: RoomId;
+  epoch: Epoch;
+  offset: number;
+  id: EntryId;
+  at: number;
+  by: User;
+  [field: string]: unknown;
+}
+
+export interface Member {
+  user: User;
+  role: Role;
+  status: Status;
+}
+
+/** A room of one's own, as a socket is told of it. */
+export interface Membership {
+  /** Which. */
+  room: RoomId;
+  /** Its name, for this person. */
+  name: string;
+  /** Who can see it. */
+  kind: Kind;
+  /** What it is about. */
+  topic: string;
+  /** From here on the socket receives the room. */
+  position: Position;
+  /** How many messages of others one has not read. */
+  unread: number;
+  /** Of what the client has, up to where the log still holds the same, if the store lost what comes after. */
+  forkedAt?: number;
+  role?: Role;
+}
+
+/** A message, as it is delivered and as it stands in the history. */
+export interface Message {
+  room: RoomId;
+  epoch: Epoch;
+  offset: number;
+  id: EntryId;
+  /** When it was stored, by the store's clock. */
+  at: number;
+  by: User;
+  /** Exactly as it was sent. */
+  text: string;
+  nonce: Nonce;
+  reactions: [];
+  replyTo?: EntryId;
+}
+
+/** A name of a person or a room: 1 to [`MAX_NAME_CHARS`] characters after trimming, no control characters. */
+export type Name = string;
+
+/** One running chat-server. */
+export type NodeId = string;
+
+/** A client's idempotency key: 1 to [`MAX_NONCE_CHARS`] characters, no control characters. */
+export type Nonce = string;
+
+/** Everything up to and with `offset`, in the life `epoch` of the log. */
+export interface Position {
+  /** The life of the log. */
+  epoch: Epoch;
+  /** The last offset one has. */
+  offset: number;
+}
+
+/** A refusal, as it is told to the client. */
+export interface Refusal {
+  /** The word from the closed list. */
+  code: Code;
+  /** A sentence for the developer who reads it; never a secret, never internals. */
+  message: string;
+  /** Whether the same request may succeed later, unchanged. */
+  temporary: boolean;
+  /** When to try again, in milliseconds. */
+  retryAfterMs?: number;
+}
+
+/** What a member may do. */
+export type Role = "member" | "moderator" | "owner";
+
+/** A room: the lobby, a public or private room, or a direct message. */
+export type RoomId = string;
+
+export interface SessionLimits {
+  maxMessageBytes: number;
+  messagesPerSecond: number;
+  messageBurst: number;
+  maxPayload: number;
+  historyLimit: number;
+}
+
+/** Whether someone is there. */
+export type Status = "online" | "offline";
+
+/** A person, as others see them. */
+export interface User {
+  /** Theirs for as long as they are known. */
+  id: UserId;
+  /** What they call themselves; not unique. */
+  name: Name;
+  /** Known only by a resume token, and forgotten some time after the last socket. */
+  guest: boolean;
+}
+
+/** A person. */
+export type UserId = string;
+
+/** A room as one person sees it. */
+export interface View {
+  /** Which. */
+  room: RoomId;
+  /** Its name, for this person. */
+  name: string;
+  /** Who can see it. */
+  kind: Kind;
+  /** What it is about. */
+  topic: string;
+  /** How many people are in it; for the lobby, how many are connected. */
+  members: number;
+  role?: Role;
+}
+
+/** What each request says, and what answers it beside `ok`. */
+export interface Requests {
+  /** Creates a room whose owner is the user. A public name that is in use, in any case, is `conflict`; `kind` is `public` or `private`. */
+  "room:create": {
+    payload: {
+      name: Name;
+      kind: Kind;
+      topic?: string;
+    };
+    answer: {
+      room: RoomId;
+    };
+  };
+  /** Lists the user's own rooms first, then public ones by name; those whose name holds `query`. */
+  "room:list": {
+    payload: {
+      cursor?: string;
+      limit?: number;
+      query?: string;
+    };
+    answer: {
+      rooms: View[];
+      cursor?: string;
+    };
+  };
+  /** Joins a public room, or enters one that the user is in. `messages` are the newest `limit` of its history; with `since`, `events` are all log entries after it, or over 500 of them `events: []` and `gap`. */
+  "room:join": {
+    payload: {
+      room: RoomId;
+      limit?: number;
+      since?: Position;
+    };
+    answer: {
+      /** Which. */
+      room: RoomId;
+      /** Its name, for this person. */
+      name: string;
+      /** Who can see it. */
+      kind: Kind;
+      /** What it is about. */
+      topic: string;
+      /** How many people are in it; for the lobby, how many are connected. */
+      members: number;
+      /** From here on the socket receives the room. */
+      position: Position;
+      /** Whether everything after `since` is in `events`, or in `gap`. */
+      recovered: boolean;
+      messages: Message[];
+      events: LogEvent[];
+      gap?: Gap;
+      role?: Role;
+    };
+  };
+  /** Leaves a room. All sockets of the user leave. */
+  "room:leave": {
+    payload: {
+      room: RoomId;
+    };
+    answer: Record<string, never>;
+  };
+  /** Lists the members of a room by id. Those of the lobby are the connected users. */
+  "room:members": {
+    payload: {
+      room: RoomId;
+      cursor?: UserId;
+      limit?: number;
+    };
+    answer: {
+      members: Member[];
+      cursor?: UserId;
+    };
+  };
+  /** Adds a user, or without `user` makes a link token that lets in `uses` people (1 unless told) within `expiresInSeconds` (a day unless told). */
+  "room:invite": {
+    payload: {
+      room: RoomId;
+      expiresInSeconds?: number;
+      user?: UserId;
+      uses?: number;
+    };
+    answer: {
+      /** The link token, if one was asked for. */
+      invite?: string;
+    };
+  };
+  /** Enters a room by an invite, and answers as `room:join`. A spent, expired or unknown invite is `not_found`. */
+  "room:accept": {
+    payload: {
+      invite: string;
+    };
+    answer: {
+      /** Which. */
+      room: RoomId;
+      /** Its name, for this person. */
+      name: string;
+      /** Who can see it. */
+      kind: Kind;
+      /** What it is about. */
+      topic: string;
+      /** How many people are in it; for the lobby, how many are connected. */
+      members: number;
+      /** From here on the socket receives the room. */
+      position: Position;
+      /** Whether everything after `since` is in `events`, or in `gap`. */
+      recovered: boolean;
+      messages: Message[];
+      events: LogEvent[];
+      gap?: Gap;
+      role?: Role;
+    };
+  };
+  /** Opens the direct message with a user: the same room for both. */
+  "dm:open": {
+    payload: {
+      user: UserId;
+    };
+    answer: {
+      room: RoomId;
+    };
+  };
+  /** Sends a message. The same nonce gets the same answer; another text under it is `conflict`. */
+  "message:send": {
+    payload: {
+      room: RoomId;
+      nonce: Nonce;
+      /** Kept exactly as it came. */
+      text: string;
+      replyTo?: EntryId;
+    };
+    answer: {
+      id: EntryId;
+      position: Position;
+      at: number;
+    };
+  };
+  /** Pages through the messages of a room, in increasing order. Bounds are exclusive; `limit` is 50 by default, at most 100; `complete` says that nothing lies beyond the page. */
+  "history:get": {
+    payload: {
+      room: RoomId;
+      after?: number;
+      before?: number;
+      limit?: number;
+    };
+    answer: {
+      epoch: Epoch;
+      messages: Message[];
+      complete: boolean;
+    };
+  };
+  /** Pages through the entries of a room's log. For a position of another log, or a range that is gone: `{recovered: false, events: []}`. */
+  "log:get": {
+    payload: {
+      room: RoomId;
+      epoch: Epoch;
+      after: number;
+      limit?: number;
+    };
+    answer: {
+      events: LogEvent[];
+      complete?: boolean;
+      position?: Position;
+      /** `false` where the range is gone; otherwise absent. */
+      recovered?: boolean;
+    };
+  };
+  /** Marks a room as read up to an offset. Never moves back, and not beyond the newest entry. A new member has read everything. */
+  "read:mark": {
+    payload: {
+      room: RoomId;
+      offset: number;
+    };
+    answer: {
+      /** How many messages of others come after it. */
+      unread: number;
+    };
+  };
+  /** Says whether the user is typing. */
+  "typing:set": {
+    payload: {
+      room: RoomId;
+      on: boolean;
+    };
+    answer: Record<string, never>;
+  };
+}
+
+/** What each event tells. */
+export interface Events {
+  /** The event `session`. About the connection itself. */
+  "session": {
+    /** The version of the protocol. */
+    protocol: number;
+    node: NodeId;
+    user: User;
+    /** The token that continues the session on any node. */
+    resume: string;
+    recovered: boolean;
+    /** Rooms whose positions can't be continued. */
+    unrecovered: string[];
+    rooms: Membership[];
+    limits: SessionLimits;
+    serverTime: number;
+  };
+  /** A room of one's own, as a socket is told of it. About the connection itself. */
+  "room:added": {
+    /** Which. */
+    room: RoomId;
+    /** Its name, for this person. */
+    name: string;
+    /** Who can see it. */
+    kind: Kind;
+    /** What it is about. */
+    topic: string;
+    /** From here on the socket receives the room. */
+    position: Position;
+    /** How many messages of others one has not read. */
+    unread: number;
+    /** Of what the client has, up to where the log still holds the same, if the store lost what comes after. */
+    forkedAt?: number;
+    role?: Role;
+  };
+  /** Entries of a room's log that a client may have missed: it pages them with `log:get`. About the connection itself. */
+  "gap": {
+    /** The room. */
+    room: RoomId;
+    /** The life of the log. */
+    epoch: Epoch;
+    /** The first of them. */
+    from: number;
+    /** The last of them. */
+    to: number;
+  };
+  /** The node hands the socket over: reconnect after this time. About the connection itself. */
+  "server:draining": {
+    reconnectAfterMs: number;
+  };
+  /** A message, as it is delivered and as it stands in the history. An entry of a room's log: delivered once, in order. */
+  "message:new": {
+    room: RoomId;
+    epoch: Epoch;
+    offset: number;
+    id: EntryId;
+    /** When it was stored, by the store's clock. */
+    at: number;
+    by: User;
+    /** Exactly as it was sent. */
+    text: string;
+    nonce: Nonce;
+    reactions: [];
+    replyTo?: EntryId;
+  };
+  /** A user became a member. An entry of a room's log: delivered once, in order. */
+  "member:joined": {
+    room: RoomId;
+    epoch: Epoch;
+    offset: number;
+    id: EntryId;
+    at: number;
+    by: User;
+    user: User;
+    role: Role;
+  };
+  /** A user is no longer a member. An entry of a room's log: delivered once, in order. */
+  "member:left": {
+    room: RoomId;
+    epoch: Epoch;
+    offset: number;
+    id: EntryId;
+    at: number;
+    by: User;
+    user: User;
+    reason: string;
+  };
+  /** A user types, or stopped. Not stored: delivered at most once. */
+  "typing": {
+    room: RoomId;
+    user: User;
+    on: boolean;
+  };
+  /** A user who shares a private room or a direct message came or went. Not stored: delivered at most once. */
+  "presence": {
+    user: User;
+    status: Status;
+  };
+  /** The event `read:marked`, to the person's other sockets. Not stored: delivered at most once. */
+  "read:marked": {
+    room: RoomId;
+    offset: number;
+    unread: number;
+  };
+}
