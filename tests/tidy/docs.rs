@@ -1,9 +1,15 @@
-//! Markdown: that its links lead somewhere.
+//! Markdown: how long its lines are, and that what it links to or names is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{assert_none, files, root, text};
+
+/// The longest that a line of prose may be.
+const COLUMNS: usize = 100;
+
+/// `make generate` makes these, a paragraph a line.
+const GENERATED: [&str; 3] = ["docs/chatcluster.md", "docs/configuration.md", "docs/metrics.md"];
 
 fn pages() -> Vec<PathBuf> {
     files().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect()
@@ -21,6 +27,26 @@ fn lines(text: &str) -> Vec<(usize, &str)> {
         fenced ^= fence;
     }
     lines
+}
+
+/// A row of a table, a link's definition, or one word: none can be broken.
+fn is_whole(line: &str) -> bool {
+    let line = line.trim_start_matches([' ', '-']);
+    line.starts_with('|') || (line.starts_with('[') && line.contains("]: ")) || !line.contains(' ')
+}
+
+#[test]
+fn lines_of_prose_end_at_100_columns() {
+    let mut problems = Vec::new();
+    for page in pages().into_iter().filter(|page| !GENERATED.iter().any(|generated| page == Path::new(generated))) {
+        for (number, line) in lines(&text(&page)) {
+            let columns = line.chars().count();
+            if columns > COLUMNS && !is_whole(line) {
+                problems.push(format!("{}:{number}: {columns} columns, more than {COLUMNS}", page.display()));
+            }
+        }
+    }
+    assert_none(&problems);
 }
 
 /// What links name a page's headings by.
