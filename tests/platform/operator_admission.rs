@@ -29,7 +29,7 @@ const TABLE: &[Row] = &[
     taken("{redis: {external: {endpoints: ['redis-0:6379']}}}"),
     taken("{replicas: 1}"),
     refused("{}", "spec.replicas: Invalid value: without redis the chat is in one pod's memory"),
-    refused("{replicas: 2}", "set replicas to 1, or add redis.managed or redis.external"),
+    refused("{replicas: 2}", "set replicas to 1, or set redis.managed or redis.external"),
     refused("{redis: {}}", "spec.redis: Invalid value: set exactly one of redis.managed and redis.external"),
     refused("{redis: {managed: {}, external: {endpoints: ['a:1']}}}", "set exactly one of redis.managed and"),
     refused("{redis: {external: {endpoints: []}}}", "spec.redis.external.endpoints: Invalid value"),
@@ -57,7 +57,7 @@ const TABLE: &[Row] = &[
     ),
     refused(
         "{redis: {managed: {}}, delivery: {durability: Aof, replicas: 2}}",
-        "spec.delivery.replicas: Invalid value: only with the durability Replica are replicas waited for",
+        "spec.delivery.replicas: Invalid value: replicas is valid only with the durability Replica",
     ),
     refused(
         "{redis: {external: {endpoints: ['a:1']}}, delivery: {durability: Replica, replicas: 0}}",
@@ -66,7 +66,7 @@ const TABLE: &[Row] = &[
     refused("{redis: {managed: {}}, delivery: {durability: Disk}}", "spec.delivery.durability: Unsupported value"),
     // Names that other names are made of.
     named("a23456789-123456789-123456789-123456789b", None),
-    named("a23456789-123456789-123456789-123456789bc", Some("the name may have at most 40 characters")),
+    named("a23456789-123456789-123456789-123456789bc", Some("the name must have at most 40 characters")),
     named("1chat", Some("the name must begin with a letter")),
     named("chat.example", Some("the name must begin with a letter")),
     // For those who watch it.
@@ -160,19 +160,19 @@ fn changes_that_would_lose_messages_are_rejected() {
         let external = "{redis: {external: {endpoints: ['redis:6379']}}}";
         let changes = [
             ("embedded", "{replicas: 1}", "{replicas: 1, redis: {managed: {}}}", "redis can't be added or removed"),
-            ("managed", "{redis: {managed: {}}}", "{replicas: 1}", "redis can't be added or removed later"),
+            ("managed", "{redis: {managed: {}}}", "{replicas: 1}", "redis can't be added or removed"),
             ("other", "{redis: {managed: {}}}", external, "redis can't change between managed and external"),
             (
                 "size",
                 "{redis: {managed: {}}}",
                 "{redis: {managed: {persistence: {size: 20Gi}}}}",
-                "spec.redis.managed.persistence.size: Invalid value: the size of a volume that is there can't be changed",
+                "spec.redis.managed.persistence.size: Invalid value: size can't be changed",
             ),
             (
                 "class",
                 "{redis: {managed: {}}}",
                 "{redis: {managed: {persistence: {storageClassName: fast}}}}",
-                "the storage class of a volume that is there can't be changed",
+                "storageClassName can't be changed",
             ),
         ];
         for (name, before, after, words) in changes {
