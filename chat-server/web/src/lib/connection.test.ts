@@ -148,7 +148,7 @@ describe("a node that stops", () => {
     next.fails();
     next.fails(503);
     hear(old, 3);
-    const asked = connection.request("room:list");
+    const asked = connection.request("room:list", {});
     old.requests[0]!.answer({ ok: true, rooms: [] });
     expect(await asked).toMatchObject({ rooms: [] });
     expect(news()).toEqual(["3"]);
@@ -217,11 +217,11 @@ describe("a node that stops", () => {
 
   it("answers what was asked before, and only then is closed", async () => {
     const { connection, old, next, news } = await drained();
-    const asked = connection.request<{ id: string }>("message:send", { nonce: "a" });
+    const asked = connection.request("message:send", { room: "r", nonce: "a", text: "a" });
     next.begins({ r: 2 }, { node: "new" });
     expect(news()).toEqual(["session new"]);
     expect(old.connected).toBe(true);
-    const later = connection.request<{ id: string }>("message:send", { nonce: "b" });
+    const later = connection.request("message:send", { room: "r", nonce: "b", text: "b" });
     expect(next.requests).toMatchObject([{ payload: { nonce: "b" } }]);
     old.requests[0]!.answer({ ok: true, id: "a" });
     expect(await asked).toMatchObject({ id: "a" });
@@ -232,7 +232,7 @@ describe("a node that stops", () => {
 
   it("is not waited for without end by what it does not answer", async () => {
     const { connection, old, next } = await drained();
-    const asked = connection.request("message:send", { nonce: "a" });
+    const asked = connection.request("message:send", { room: "r", nonce: "a", text: "a" });
     const failed = expect(asked).rejects.toMatchObject({ code: "disconnected", temporary: true });
     next.begins({ r: 2 }, { node: "new" });
     await vi.advanceTimersByTimeAsync(5000);

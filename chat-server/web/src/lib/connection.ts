@@ -1,5 +1,5 @@
-import { Line, type Credentials, type Heard, type LineEvents, type Refusal } from "./line";
-import { RequestError, type Position, type Request } from "./protocol";
+import { Line, type ConnectRefusal, type Credentials, type Heard, type LineEvents } from "./line";
+import { RequestError, type Answer, type Payload, type Position, type Request, type RequestName } from "./protocol";
 import { openWire, type OpenWire } from "./wire";
 
 /** What the connection tells the rest of the page. It knows nothing of rooms, and the rest knows nothing of sockets. */
@@ -10,7 +10,7 @@ export interface ConnectionEvents extends Omit<Heard, "draining"> {
   positions(): Record<string, Position>;
   lost(how: { handover: boolean }): void;
   failed(why: "unreachable" | "unavailable"): void;
-  refused(code: Refusal, message: string): void;
+  refused(code: ConnectRefusal, message: string): void;
 }
 
 /**
@@ -42,14 +42,14 @@ export class Connection {
     this.#current = undefined;
   }
 
-  request: Request = async <T>(event: string, payload: object = {}): Promise<T> => {
+  request: Request = async <N extends RequestName>(name: N, payload: Payload<N>): Promise<Answer<N>> => {
     if (!this.#current) throw new RequestError("disconnected", "not connected", true);
-    return this.#current.request<T>(event, payload);
+    return this.#current.request(name, payload);
   };
 
   /** For what may be lost, like "is typing". */
-  hint(event: string, payload: object): void {
-    this.request(event, payload).catch(() => {});
+  hint<N extends RequestName>(name: N, payload: Payload<N>): void {
+    this.request(name, payload).catch(() => {});
   }
 
   #line(how: { standby: boolean }): Line {

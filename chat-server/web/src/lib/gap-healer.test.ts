@@ -1,18 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { healGaps } from "./gap-healer";
-import { RequestError, type LogEvent, type LogPage, type Request } from "./protocol";
+import { RequestError, type Answer, type LogEvent, type Payload, type Request } from "./protocol";
 import { RoomLog } from "./room-log";
 import { event } from "./test-data";
 
 /** A log of `head` entries, `page` of them a request. */
 function server(head: number, page: number, asked: number[] = []): Request {
-  return async <T>(_: string, payload?: object): Promise<T> => {
-    const { after } = payload as { after: number };
+  return (async (_: string, { after }: Payload<"log:get">): Promise<Answer<"log:get">> => {
     asked.push(after);
     const events = Array.from({ length: Math.min(page, head - after) }, (_, i) => event(after + 1 + i));
-    const answer: LogPage = { events, position: { epoch: "e", offset: head }, complete: after + page >= head };
-    return answer as T;
-  };
+    return { events, position: { epoch: "e", offset: head }, complete: after + page >= head };
+  }) as Request;
 }
 
 describe("healing a gap", () => {
@@ -69,14 +67,14 @@ describe("healing a gap", () => {
   it("says so when the range is gone", async () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
     log.openGap({ epoch: "e", from: 1, to: 6 });
-    const gone: Request = async <T>() => ({ recovered: false, events: [] }) as T;
+    const gone = (async () => ({ recovered: false, events: [] })) as Request;
     expect(await healGaps(log, "r", gone, () => {})).toBe("gone");
   });
 
   it("does not ask for ever when a page is empty but not the last", async () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
     log.openGap({ epoch: "e", from: 1, to: 6 });
-    const empty: Request = async <T>() => ({ events: [], complete: false }) as T;
+    const empty = (async () => ({ events: [], complete: false })) as Request;
     expect(await healGaps(log, "r", empty, () => {})).toBe("gone");
   });
 });

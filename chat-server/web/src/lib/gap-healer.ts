@@ -1,4 +1,4 @@
-import type { LogEvent, LogPage, Request } from "./protocol";
+import type { LogEvent, Request } from "./protocol";
 import type { RoomLog } from "./room-log";
 
 const PAGE = 100;
@@ -17,7 +17,7 @@ export async function healGaps(
   for (let range = log.missing[0]; range; range = log.missing[0]) {
     const after = range.from - 1;
     const { epoch, revision } = log;
-    const page = await request<LogPage>("log:get", { room, epoch, after, limit: PAGE });
+    const page = await request("log:get", { room, epoch, after, limit: PAGE });
     // These entries may belong to what was thrown away while we waited.
     if (log.revision !== revision) continue;
     if (page.recovered === false) return "gone";

@@ -1,5 +1,5 @@
 import { CatchUp } from "./catch-up";
-import { LOG_EVENTS, RequestError, type Gap, type LogEvent, type MyRoom, type Position, type Session, type User } from "./protocol";
+import { LOG_EVENTS, RequestError, type Answer, type Events, type GapEvent, type LogEvent, type Membership, type Payload, type Position, type RequestName, type Session } from "./protocol";
 import type { OpenWire, Wire } from "./wire";
 
 const ACK_TIMEOUT = 10_000;
@@ -14,17 +14,17 @@ export interface Credentials {
   positions?: Record<string, Position>;
 }
 
-export type Refusal = "unauthenticated" | "forbidden" | "bad_request" | "revoked";
+export type ConnectRefusal = "unauthenticated" | "forbidden" | "bad_request" | "revoked";
 
 /** What is heard of a session, in the order in which the server sent it. */
 export interface Heard {
   session(session: Session): void;
   log(event: LogEvent): void;
-  gap(gap: Gap): void;
-  roomAdded(room: MyRoom): void;
-  typing(event: { room: string; user: User | string; on: boolean }): void;
-  presence(event: { user: User | string; status: string }): void;
-  readMarked(event: { room: string; offset: number; unread: number }): void;
+  gap(gap: GapEvent): void;
+  roomAdded(room: Membership): void;
+  typing(event: Events["typing"]): void;
+  presence(event: Events["presence"]): void;
+  readMarked(event: Events["read:marked"]): void;
   draining(reconnectAfterMs: number): void;
 }
 
@@ -39,7 +39,7 @@ export interface LineEvents {
   lost(line: Line): void;
   /** An attempt failed; `unavailable` is a server that answered, but can't take anyone. */
   failed(line: Line, why: "unreachable" | "unavailable"): void;
-  refused(line: Line, code: Refusal, message: string): void;
+  refused(line: Line, code: ConnectRefusal, message: string): void;
 }
 
 /**
@@ -69,14 +69,14 @@ export class Line {
     this.#listen();
   }
 
-  async request<T>(event: string, payload: object): Promise<T> {
+  async request<N extends RequestName>(name: N, payload: Payload<N>): Promise<Answer<N>> {
     const wire = this.#wire;
     // Socket.IO would keep it and send it before the session is known again; what is to be kept is in the outbox.
     if (!this.session || !wire.connected) throw new RequestError("disconnected", "not connected", true);
-    let ack: { ok: boolean; error?: unknown } & T;
+    let ack: { ok: boolean; error?: unknown } & Answer<N>;
     this.#unanswered++;
     try {
-      ack = await wire.timeout(ACK_TIMEOUT).emitWithAck(event, payload);
+      ack = await wire.timeout(ACK_TIMEOUT).emitWithAck(name, payload);
     } catch {
       throw new RequestError(wire.connected ? "timeout" : "disconnected", "no answer", true);
     } finally {
@@ -121,15 +121,15 @@ export class Line {
         this.#reached(entry.room, entry.offset);
       });
     }
-    wire.on("gap", (gap: Gap) => {
+    wire.on("gap", (gap: GapEvent) => {
       this.#hear(() => heard.gap(gap));
       this.#reached(gap.room, gap.to);
     });
-    wire.on("room:added", (room: MyRoom) => this.#hear(() => heard.roomAdded(room)));
+    wire.on("room:added", (room: Membership) => this.#hear(() => heard.roomAdded(room)));
     wire.on("typing", (event) => this.#hear(() => heard.typing(event)));
     wire.on("presence", (event) => this.#hear(() => heard.presence(event)));
     wire.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));
-    wire.on("server:draining", (notice?: { reconnectAfterMs?: number }) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
+    wire.on("server:draining", (notice?: Partial<Events["server:draining"]>) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
     wire.on("session:revoked", () => events.refused(this, "revoked", "This session was ended from another place."));
     wire.on("disconnect", (reason) => this.#onDisconnect(reason));
     wire.on("connect_error", (error) => this.#onConnectError(error));

@@ -50,7 +50,7 @@ export class Outbox {
    */
   addLost(messages: readonly Message[]): void {
     const lost = messages.flatMap(({ room, nonce, by, text, at, deleted }): Pending[] =>
-      nonce === undefined || by.id !== this.#user || deleted || this.find(room, nonce) ? [] : [{ room, nonce, text, at, state: "sending" }],
+      by.id !== this.#user || deleted || this.find(room, nonce) ? [] : [{ room, nonce, text, at, state: "sending" }],
     );
     if (lost.length) this.#update([...lost, ...this.entries]);
   }

@@ -14,8 +14,8 @@ describe("merge by offset", () => {
 
   it("moves the position by events that are not shown", () => {
     const log = new RoomLog({ epoch: "e", offset: 4 });
-    log.apply({ event: "message:reacted", room: "r", epoch: "e", offset: 5, id: "x", at: 1 });
-    log.apply({ event: "something:newer", room: "r", epoch: "e", offset: 6, id: "y", at: 1 });
+    log.apply({ event: "message:reacted", room: "r", epoch: "e", offset: 5, id: "x", at: 1, by: bo });
+    log.apply({ event: "something:newer", room: "r", epoch: "e", offset: 6, id: "y", at: 1, by: bo });
     expect(log.position.offset).toBe(6);
     expect(log.items).toEqual([]);
   });
@@ -191,18 +191,18 @@ describe("what is shown", () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
     log.apply(event(1));
     const before = log.items[0];
-    log.apply({ event: "message:edited", room: "r", epoch: "e", offset: 2, id: "x", at: 99, target: "m1", text: "better" });
+    log.apply({ event: "message:edited", room: "r", epoch: "e", offset: 2, id: "x", at: 99, by: bo, target: "m1", text: "better" });
     expect(log.items[0]).toMatchObject({ message: { text: "better", editedAt: 99 } });
     expect(log.items[0]).not.toBe(before);
-    log.apply({ event: "message:deleted", room: "r", epoch: "e", offset: 3, id: "y", at: 100, target: "m1" });
+    log.apply({ event: "message:deleted", room: "r", epoch: "e", offset: 3, id: "y", at: 100, by: bo, target: "m1" });
     expect(log.items[0]).toMatchObject({ message: { text: "", deleted: true } });
   });
 
   it("notes who came and went, but not in the lobby", () => {
     const log = new RoomLog({ epoch: "e", offset: 0 });
-    log.apply({ event: "member:joined", room: "r", epoch: "e", offset: 1, id: "x", at: 1, user: bo, role: "member" });
-    log.apply({ event: "member:left", room: "r", epoch: "e", offset: 2, id: "y", at: 2, user: bo, reason: "kicked" });
-    log.apply({ event: "member:joined", room: "lobby", epoch: "e", offset: 3, id: "z", at: 3, user: bo, role: "member" });
+    log.apply({ event: "member:joined", room: "r", epoch: "e", offset: 1, id: "x", at: 1, by: bo, user: bo, role: "member" });
+    log.apply({ event: "member:left", room: "r", epoch: "e", offset: 2, id: "y", at: 2, by: bo, user: bo, reason: "kicked" });
+    log.apply({ event: "member:joined", room: "lobby", epoch: "e", offset: 3, id: "z", at: 3, by: bo, user: bo, role: "member" });
     expect(log.items).toMatchObject([{ text: "Bo joined" }, { text: "Bo was removed" }]);
   });
 

@@ -1,5 +1,4 @@
-import type { LogEvent, Message, Position, User } from "./protocol";
-import { isUser, userId } from "./protocol";
+import { isEvent, type Events, type LogEvent, type Message, type Position } from "./protocol";
 
 /** A line of a room as it is shown: a message, or a short note that someone came, went or renamed the room. */
 export type Item =
@@ -195,7 +194,7 @@ export class RoomLog {
     const { offset, at } = event;
     switch (event.event) {
       case "message:new":
-        this.addMessage(event as unknown as Message);
+        this.addMessage(event as LogEvent & Events["message:new"]);
         break;
       case "message:edited":
         this.#amend(event["target"], { text: String(event["text"] ?? ""), editedAt: at });
@@ -237,7 +236,7 @@ export class RoomLog {
 function isSame(one: Item, other: Item): boolean {
   if (one.kind !== "message" || other.kind !== "message") return false;
   const { by, nonce } = one.message;
-  return nonce !== undefined && nonce === other.message.nonce && by.id === other.message.by.id;
+  return nonce === other.message.nonce && by.id === other.message.by.id;
 }
 
 function idOf(item: Item): string | undefined {
@@ -246,24 +245,10 @@ function idOf(item: Item): string | undefined {
 
 function noteText(event: LogEvent): string | undefined {
   if (event.room === "lobby") return undefined;
-  const user = event["user"];
-  const name = isUser(user) ? user.name : event.by && event.by.id === userId(user) ? event.by.name : undefined;
-  const by: User | undefined = event.by;
-  switch (event.event) {
-    case "member:joined":
-      return name ? `${name} joined` : undefined;
-    case "member:left": {
-      const reason = event["reason"];
-      if (!name) return undefined;
-      return reason === "kicked" ? `${name} was removed` : reason === "banned" ? `${name} was banned` : `${name} left`;
-    }
-    case "room:updated": {
-      const who = by?.name ?? "Someone";
-      if (typeof event["name"] === "string") return `${who} named the room “${event["name"]}”`;
-      if (typeof event["topic"] === "string") return event["topic"] ? `${who} set the topic: ${event["topic"]}` : `${who} cleared the topic`;
-      return undefined;
-    }
-    default:
-      return undefined;
+  if (isEvent(event, "member:joined")) return `${event.user.name} joined`;
+  if (isEvent(event, "member:left")) {
+    const { user, reason } = event;
+    return reason === "kicked" ? `${user.name} was removed` : reason === "banned" ? `${user.name} was banned` : `${user.name} left`;
   }
+  return undefined;
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
+import type { User } from "./protocol";
 import { RoomLog } from "./room-log";
 import { buildRows, firstUnreadOffset } from "./rows";
 import { ann, bo, message } from "./test-data";
 
 const noon = new Date(2024, 5, 1, 12).getTime();
-function items(...by: { id: string; name: string }[]) {
+function items(...by: User[]) {
   const log = new RoomLog({ epoch: "e", offset: 0 });
   log.addHistory(by.map((user, i) => message(i + 1, { by: user, at: noon + i * 1000 })));
   return log.items;

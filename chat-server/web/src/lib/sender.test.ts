@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Outbox } from "./outbox";
-import { RequestError, type Request, type SendAck } from "./protocol";
+import { RequestError, type Answer, type Request } from "./protocol";
 import { Sender } from "./sender";
 
 const nowhere = { get: () => undefined, set: () => {}, remove: () => {} };
 let outbox: Outbox;
 let sent: string[];
-let answer: (nonce: string) => Promise<SendAck>;
+let answer: (nonce: string) => Promise<Answer<"message:send">>;
 let sender: Sender;
 let storing: boolean[];
 
-const stored = async (nonce: string): Promise<SendAck> => ({ id: nonce, position: { epoch: "e", offset: 1 }, at: 1 });
+const stored = async (nonce: string): Promise<Answer<"message:send">> => ({ id: nonce, position: { epoch: "e", offset: 1 }, at: 1 });
 const refuse = (code: RequestError["code"], temporary: boolean, after?: number) => Promise.reject(new RequestError(code, code, temporary, after));
 const add = (nonce: string, room = "r"): void => {
   outbox.add({ room, nonce, text: nonce, at: 1 });

@@ -1,11 +1,11 @@
 import type { Outbox, Pending } from "./outbox";
-import { RequestError, type Request, type SendAck } from "./protocol";
+import { RequestError, type Answer, type Request } from "./protocol";
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 10_000;
 
 export interface SenderEvents {
-  stored(entry: Pending, ack: SendAck): void;
+  stored(entry: Pending, ack: Answer<"message:send">): void;
   refused(entry: Pending, error: RequestError): void;
   /** The server can't store at the moment, or can again. */
   storing(able: boolean): void;
@@ -61,7 +61,7 @@ export class Sender {
   async #send(entry: Pending): Promise<number | undefined> {
     const { room, nonce, text } = entry;
     try {
-      const ack = await this.request<SendAck>("message:send", { room, nonce, text });
+      const ack = await this.request("message:send", { room, nonce, text });
       this.#failures.delete(room);
       this.events.storing(true);
       this.events.stored(entry, ack);

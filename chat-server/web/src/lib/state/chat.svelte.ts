@@ -1,8 +1,8 @@
 import { SvelteMap } from "svelte/reactivity";
 import { Connection } from "../connection";
-import type { Credentials, Refusal } from "../line";
+import type { ConnectRefusal, Credentials } from "../line";
 import { newNonce, Outbox, type Pending } from "../outbox";
-import type { Limits, LogEvent, Message, MyRoom, Position, SendAck, Session, Status, User } from "../protocol";
+import type { Answer, LogEvent, Membership, Message, Position, Role, Session, SessionLimits, User } from "../protocol";
 import { isUser, userId } from "../protocol";
 import { Sender } from "../sender";
 import { KEYS, lasting, ofThisTab } from "../storage";
@@ -24,10 +24,10 @@ export const LOBBY = "lobby";
 export class Chat {
   me = $state.raw<User | undefined>();
   node = $state("");
-  limits = $state.raw<Limits>({ maxMessageBytes: 0 });
+  limits = $state.raw<Pick<SessionLimits, "maxMessageBytes">>({ maxMessageBytes: 0 });
   /** The name form is shown while nobody is signed in. */
   signedIn = $state(false);
-  refusal = $state.raw<{ code: Refusal; message: string } | undefined>();
+  refusal = $state.raw<{ code: ConnectRefusal; message: string } | undefined>();
   rooms = new SvelteMap<string, Room>();
   current = $state.raw<Room | undefined>();
   pending = $state.raw<readonly Pending[]>([]);
@@ -49,7 +49,7 @@ export class Chat {
       if (id === this.me?.id) return;
       this.typing.heard(room, id, isUser(user) ? user.name : (this.people.name(id) ?? "Someone"), on);
     },
-    presence: ({ user, status }) => this.people.presence(userId(user), status as Status),
+    presence: ({ user, status }) => this.people.presence(userId(user), status),
     readMarked: ({ room, offset, unread }) => this.rooms.get(room)?.marked(offset, unread),
     lost: ({ handover }) => {
       this.sender.stop();
@@ -152,7 +152,7 @@ export class Chat {
   }
 
   /** A room that became mine: through create, join, an invite, a DM, or another socket. */
-  adopt(info: MyRoom): Room {
+  adopt(info: Membership): Room {
     let room = this.rooms.get(info.room);
     if (room) {
       room.describe(info);
@@ -208,8 +208,8 @@ export class Chat {
     if (before && before.id !== session.user.id) this.#forgetRooms();
     this.me = session.user;
     this.node = session.node;
-    this.limits = session.limits ?? this.limits;
-    if (session.resume) lasting.set(KEYS.resume, session.resume);
+    this.limits = session.limits;
+    lasting.set(KEYS.resume, session.resume);
     lasting.set(KEYS.name, session.user.name);
     this.people.know(session.user);
     this.outbox.restore(session.user.id);
@@ -217,7 +217,7 @@ export class Chat {
     const mine = new Set(session.rooms.map((info) => info.room));
     // A room that was entered since, on the line that was there still, is not in the session.
     for (const id of this.#given) if (!mine.has(id)) this.dropRoom(id);
-    const gone = new Set(session.unrecovered ?? []);
+    const gone = new Set(session.unrecovered);
     for (const info of session.rooms) this.#meet(info, gone.has(info.room));
 
     this.link.established();
@@ -227,7 +227,7 @@ export class Chat {
   }
 
   /** A room of a new session: unknown, gone on from where we were, or to be read anew. */
-  #meet(info: MyRoom, gone: boolean): void {
+  #meet(info: Membership, gone: boolean): void {
     const room = this.rooms.get(info.room);
     if (!room) {
       this.adopt(info);
@@ -268,7 +268,7 @@ export class Chat {
       const { reason } = event;
       this.dropRoom(room.id);
       if (reason === "kicked" || reason === "banned") ui.say(`You were ${reason === "kicked" ? "removed" : "banned"} from ${room.name}.`);
-    } else if (event.event === "member:role") room.describe({ role: event["role"] as Room["role"] } as MyRoom);
+    } else if (event.event === "member:role") room.describe({ role: event["role"] as Role });
   }
 
   /** What the store lost is not shown on; what stands in its place is on its way. */
@@ -285,7 +285,7 @@ export class Chat {
   }
 
   /** Acked: it has its place, even if the bus has not brought it yet. */
-  #onStored(entry: Pending, ack: SendAck): void {
+  #onStored(entry: Pending, ack: Answer<"message:send">): void {
     const room = this.rooms.get(entry.room);
     if (!room || !this.me) return;
     const { offset, epoch } = ack.position;
@@ -294,11 +294,11 @@ export class Chat {
     // Sent in an earlier life of this page: it stands in the history, maybe far above what is loaded.
     const first = room.log.items[0];
     if (offset <= room.log.head && first && offset < first.offset) return;
-    room.log.addMessage({ room: entry.room, epoch, offset, id: ack.id, at: ack.at, by: this.me, text: entry.text, nonce: entry.nonce });
+    room.log.addMessage({ room: entry.room, epoch, offset, id: ack.id, at: ack.at, by: this.me, text: entry.text, nonce: entry.nonce, reactions: [] });
     room.publishNow();
   }
 
-  #onRefused(code: Refusal, message: string): void {
+  #onRefused(code: ConnectRefusal, message: string): void {
     this.sender.stop();
     // A resume token that is refused would be refused again; the name stays in the form.
     lasting.remove(KEYS.resume);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import type { LogEvent, MyRoom, Request } from "../protocol";
-import { ann, event, message } from "../test-data";
+import type { LogEvent, Request } from "../protocol";
+import { ann, event } from "../test-data";
 import { Keeper } from "./keeper";
 import { Room } from "./room.svelte";
 
@@ -14,7 +14,7 @@ function restarted(log: readonly LogEvent[], history: readonly LogEvent[] = log)
     const events = log.filter((entry) => entry.offset > payload.after!);
     return { events, position: { epoch: "f", offset: log.at(-1)!.offset }, complete: true };
   }) as Request;
-  const room = new Room({ room: "r", name: "R", kind: "public", position: { epoch: "e", offset: 0 }, unread: 0 } satisfies MyRoom);
+  const room = new Room({ room: "r", name: "R", kind: "public", topic: "", position: { epoch: "e", offset: 0 }, unread: 0 });
   const keeper = new Keeper(request, {
     online: () => true,
     took: (room, entry) => room.took(entry, ann.id),
@@ -73,7 +73,7 @@ describe("a store that was restarted", () => {
   });
 
   it("does not bring back by a page of history what it has lost", async () => {
-    const before = [1, 2, 3, 4, 5, 6].map((offset) => message(offset) as unknown as LogEvent);
+    const before = [1, 2, 3, 4, 5, 6].map((offset) => event(offset));
     const { keeper, room, ids } = restarted([inNewLife(5)], before);
     const loading = keeper.loadHistory(room);
     keeper.gap(room, { room: "r", epoch: "f", from: 5, to: 5 });

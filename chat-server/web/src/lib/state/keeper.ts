@@ -1,5 +1,5 @@
 import { healGaps } from "../gap-healer";
-import type { Gap, HistoryPage, LogEvent, Message, Request, RequestError } from "../protocol";
+import { isEvent, type Answer, type GapEvent, type LogEvent, type Message, type Request, type RequestError } from "../protocol";
 import type { Room } from "./room.svelte";
 
 const PAGE = 50;
@@ -35,13 +35,13 @@ export class Keeper {
       return;
     }
     this.tellLost(room);
-    if (event.event === "message:new") this.events.met(room, event as unknown as Message);
+    if (isEvent(event, "message:new")) this.events.met(room, event);
     if (done !== "applied") return;
     this.events.took(room, event);
     if (room.log.missing.length) void this.heal(room);
   }
 
-  gap(room: Room, gap: Gap): void {
+  gap(room: Room, gap: GapEvent): void {
     if (room.log.openGap(gap)) this.events.dropped(room, gap.from);
     this.tellLost(room);
     void this.heal(room);
@@ -80,11 +80,11 @@ export class Keeper {
   async loadHistory(room: Room): Promise<void> {
     room.history = "loading";
     try {
-      let page: HistoryPage;
+      let page: Answer<"history:get">;
       let revision: number;
       do {
         revision = room.log.revision;
-        page = await this.request<HistoryPage>("history:get", { room: room.id, limit: PAGE });
+        page = await this.request("history:get", { room: room.id, limit: PAGE });
       } while (room.log.revision !== revision);
       this.#takeHistory(room, page);
       room.history = "loaded";
@@ -100,7 +100,7 @@ export class Keeper {
     room.loadingOlder = true;
     const { revision } = room.log;
     try {
-      const page = await this.request<HistoryPage>("history:get", { room: room.id, before: first.offset, limit: PAGE });
+      const page = await this.request("history:get", { room: room.id, before: first.offset, limit: PAGE });
       if (room.log.revision === revision) this.#takeHistory(room, page);
     } catch {
       // The next scroll asks again.
@@ -109,7 +109,7 @@ export class Keeper {
     }
   }
 
-  #takeHistory(room: Room, page: HistoryPage): void {
+  #takeHistory(room: Room, page: Answer<"history:get">): void {
     room.log.addHistory(page.messages, page.complete);
     for (const message of page.messages) this.events.met(room, message);
     room.publishNow();

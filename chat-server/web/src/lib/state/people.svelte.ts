@@ -46,7 +46,7 @@ export class People {
     this.lists.set(room, { members: old?.members ?? [], cursor: old?.cursor, state: old?.members.length ? "loaded" : "loading" });
     try {
       const cursor = more ? old?.cursor : undefined;
-      const page = await this.request<{ members: Member[]; cursor?: string }>("room:members", cursor ? { room, cursor } : { room });
+      const page = await this.request("room:members", cursor ? { room, cursor } : { room });
       for (const { user, status } of page.members) {
         this.know(user);
         this.#presence.set(user.id, status);

@@ -35,7 +35,7 @@ export class Reading {
     try {
       const offset = Math.max(1, room.counter.readTo);
       // A mark never moves back, so an old one only asks.
-      const { unread } = await this.request<{ unread: number }>("read:mark", { room: room.id, offset });
+      const { unread } = await this.request("read:mark", { room: room.id, offset });
       room.seedUnread(unread, room.log.head);
     } catch {
       // The next session compares again.
@@ -49,7 +49,7 @@ export class Reading {
 
   async #mark(room: Room, offset: number): Promise<void> {
     try {
-      const { unread } = await this.request<{ unread: number }>("read:mark", { room: room.id, offset });
+      const { unread } = await this.request("read:mark", { room: room.id, offset });
       room.marked(offset, unread);
       if (this.#seen.get(room) === offset) this.#seen.delete(room);
     } catch {

@@ -1,4 +1,4 @@
-import type { LogEvent, Message, MyRoom, Role, RoomInfo, RoomKind } from "../protocol";
+import { isEvent, type Kind, type LogEvent, type Membership, type Message, type Role } from "../protocol";
 import { RoomLog, type Item } from "../room-log";
 import { firstUnreadOffset } from "../rows";
 import { Unread } from "../unread";
@@ -11,7 +11,7 @@ const KEEP_OPEN = 600;
 export class Room {
   readonly id: string;
   name = $state("");
-  kind = $state<RoomKind>("public");
+  kind = $state<Kind>("public");
   topic = $state("");
   role = $state<Role | undefined>();
   unread = $state(0);
@@ -30,14 +30,14 @@ export class Room {
   open = false;
   #publishing = false;
 
-  constructor(room: MyRoom) {
+  constructor(room: Membership) {
     this.id = room.room;
     this.log = new RoomLog(room.position);
     this.describe(room);
     this.seedUnread(room.unread, room.position.offset);
   }
 
-  describe(info: Partial<RoomInfo>): void {
+  describe(info: Partial<Pick<Membership, "name" | "kind" | "topic" | "role">>): void {
     if (typeof info.name === "string") this.name = info.name;
     if (info.kind) this.kind = info.kind;
     if (typeof info.topic === "string") this.topic = info.topic;
@@ -51,14 +51,12 @@ export class Room {
 
   /** One log event that was taken in: count it, amend the room, and show it with the next batch. */
   took(event: LogEvent, me: string): void {
-    if (event.event === "message:new") {
-      const message = event as unknown as Message;
+    if (isEvent(event, "message:new")) {
+      const message: Message = event;
       if (message.by.id !== me && !message.deleted) this.counter.heard(event.offset);
     } else if (event.event === "message:deleted") {
       const target = this.log.findById(String(event["target"]));
       if (target) this.counter.forget(target.offset);
-    } else if (event.event === "room:updated") {
-      this.describe({ name: event["name"] as string | undefined, topic: event["topic"] as string | undefined } as Partial<RoomInfo>);
     }
     this.unread = this.counter.count;
     this.publish();

@@ -1,4 +1,4 @@
-import type { Joined, MyRoom, RoomInfo, RoomKind } from "../protocol";
+import type { Answer, Kind } from "../protocol";
 import { RequestError } from "../protocol";
 import { chat } from "./chat.svelte";
 import type { Room } from "./room.svelte";
@@ -6,18 +6,18 @@ import { roomHash, ui } from "./ui.svelte";
 
 // What a person does with rooms. Each throws a RequestError that the dialog shows.
 
-export async function createRoom(name: string, kind: RoomKind, topic: string): Promise<void> {
+export async function createRoom(name: string, kind: Kind, topic: string): Promise<void> {
   const wanted = { name: name.trim(), kind, ...(topic.trim() ? { topic: topic.trim() } : {}) };
-  await chat.entering(async () => enter((await chat.request<{ room: string }>("room:create", wanted)).room));
+  await chat.entering(async () => enter((await chat.request("room:create", wanted)).room));
 }
 
-export async function listRooms(query: string, cursor?: string): Promise<{ rooms: RoomInfo[]; cursor?: string }> {
+export async function listRooms(query: string, cursor?: string): Promise<Answer<"room:list">> {
   return chat.request("room:list", { ...(query.trim() ? { query: query.trim() } : {}), ...(cursor ? { cursor } : {}) });
 }
 
 /** Go to a room, joining it where it is not one's own yet. */
 export async function enter(id: string): Promise<void> {
-  if (!chat.rooms.has(id)) await chat.entering(async () => take(await chat.request<Joined>("room:join", { room: id, limit: 50 })));
+  if (!chat.rooms.has(id)) await chat.entering(async () => take(await chat.request("room:join", { room: id, limit: 50 })));
   ui.go(roomHash(id));
   ui.drawer = false;
 }
@@ -28,7 +28,7 @@ export async function leave(room: Room): Promise<void> {
 }
 
 export async function openDm(user: string): Promise<void> {
-  await chat.entering(async () => enter((await chat.request<{ room: string }>("dm:open", { user })).room));
+  await chat.entering(async () => enter((await chat.request("dm:open", { user })).room));
 }
 
 export async function invitePerson(room: string, user: string): Promise<void> {
@@ -36,20 +36,21 @@ export async function invitePerson(room: string, user: string): Promise<void> {
 }
 
 export async function inviteLink(room: string, uses: number): Promise<string> {
-  const { invite } = await chat.request<{ invite: string }>("room:invite", { room, uses });
+  // Always there where no user is named.
+  const { invite = "" } = await chat.request("room:invite", { room, uses });
   return `${location.origin}/#/invite/${encodeURIComponent(invite)}`;
 }
 
 export async function acceptInvite(token: string): Promise<void> {
-  const room = await chat.entering(async () => take(await chat.request<Joined>("room:accept", { invite: token })));
+  const room = await chat.entering(async () => take(await chat.request("room:accept", { invite: token })));
   ui.go(roomHash(room.id), true);
 }
 
-function take(joined: Joined): Room {
-  const room = chat.adopt({ ...joined, unread: 0 } as MyRoom);
-  room.log.addHistory(joined.messages ?? []);
+function take(joined: Answer<"room:join">): Room {
+  const room = chat.adopt({ ...joined, unread: 0 });
+  room.log.addHistory(joined.messages);
   room.history = "loaded";
-  for (const message of joined.messages ?? []) chat.people.know(message.by);
+  for (const message of joined.messages) chat.people.know(message.by);
   room.publishNow();
   return room;
 }

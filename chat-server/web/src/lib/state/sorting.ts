@@ -1,8 +1,8 @@
-import type { RoomKind } from "../protocol";
+import type { Kind } from "../protocol";
 import type { Room } from "./room.svelte";
 import { LOBBY } from "./chat.svelte";
 
-const KINDS: Record<RoomKind, number> = { public: 1, private: 2, dm: 3 };
+const KINDS: Record<Kind, number> = { public: 1, private: 2, dm: 3 };
 
 function rank(room: Room): number {
   return room.id === LOBBY ? 0 : KINDS[room.kind];
