@@ -6,6 +6,7 @@ use std::process::Command;
 
 mod cycles;
 mod docs;
+mod operator;
 
 /// The longest that a Rust file may be, tests aside.
 const MOST_LINES: usize = 500;
@@ -143,32 +144,6 @@ fn imports_go_one_way() {
             }
         }
     }
-    assert_none(&problems);
-}
-
-/// What the operator wants and what it says is worked out without an API server, a clock or a wait.
-#[test]
-fn what_the_operator_wants_and_says_is_pure() {
-    let pure = ["api", "controller/build", "controller/status", "controller/validate", "controller/compare"];
-    let impure = ["async ", ".await", "kube::Client", "Api<", "Timestamp::now", "SystemTime", "Instant", "getrandom"];
-    let mut problems = Vec::new();
-    let mut seen = 0;
-    for file in rust_files().into_iter().filter(|file| file.starts_with("operator/src") && !is_test(file)) {
-        let path = file.to_string_lossy().trim_start_matches("operator/src/").trim_end_matches(".rs").to_owned();
-        if !pure.iter().any(|pure| path == *pure || path.starts_with(&format!("{pure}/"))) {
-            continue;
-        }
-        seen += 1;
-        for (number, line) in code(&file) {
-            problems.extend(
-                impure
-                    .iter()
-                    .filter(|word| line.contains(**word))
-                    .map(|word| format!("{}:{number}: {word}", file.display())),
-            );
-        }
-    }
-    assert!(seen > 15, "these can't be all: {seen}");
     assert_none(&problems);
 }
 

@@ -16,25 +16,30 @@ use super::{assert_none, code, is_test, rust_files};
 const CRATES: [&str; 1] = ["operator/src"];
 
 /// The path of a module below the root of its crate.
-type Module = Vec<String>;
+pub(super) type Module = Vec<String>;
 
 #[test]
 fn files_of_a_folder_do_not_import_each_other_in_a_circle() {
     let mut problems = Vec::new();
     for root in CRATES {
-        let files: Vec<(Module, String)> = rust_files()
-            .iter()
-            .filter(|file| file.starts_with(root) && !file.ends_with("main.rs") && !is_test(file))
-            .filter(|file| !file.iter().any(|part| part == "tests"))
-            .map(|file| {
-                let lines = code(file).into_iter().map(|(_, line)| line);
-                (module(file.strip_prefix(root).expect("a file of the crate")), lines.collect::<Vec<_>>().join("\n"))
-            })
-            .collect();
-        assert!(files.len() > 10, "these can't be all files of {root}");
-        problems.extend(circles(&files).iter().map(|circle| format!("{root}: {circle}")));
+        problems.extend(circles(&modules(root)).iter().map(|circle| format!("{root}: {circle}")));
     }
     assert_none(&problems);
+}
+
+/// The modules of a crate with their code, those for tests aside.
+pub(super) fn modules(root: &str) -> Vec<(Module, String)> {
+    let modules: Vec<_> = rust_files()
+        .iter()
+        .filter(|file| file.starts_with(root) && !file.ends_with("main.rs") && !is_test(file))
+        .filter(|file| !file.iter().any(|part| part == "tests"))
+        .map(|file| {
+            let lines: Vec<_> = code(file).into_iter().map(|(_, line)| line).collect();
+            (module(file.strip_prefix(root).expect("a file of the crate")), lines.join("\n"))
+        })
+        .collect();
+    assert!(modules.len() > 10, "these can't be all files of {root}");
+    modules
 }
 
 fn module(file: &Path) -> Module {
@@ -88,7 +93,7 @@ fn reachable<'a>(graph: &'a BTreeMap<String, BTreeSet<String>>, start: &String) 
 }
 
 /// The other modules that a module's code names.
-fn imports(module: &[String], code: &str, modules: &BTreeSet<&[String]>) -> BTreeSet<Module> {
+pub(super) fn imports(module: &[String], code: &str, modules: &BTreeSet<&[String]>) -> BTreeSet<Module> {
     let children = modules.iter().filter(|other| other.len() == module.len() + 1 && other.starts_with(module));
     let starts: Vec<&str> = ["crate", "super", "self"]
         .into_iter()
