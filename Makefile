@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 CHATCLUSTER_CACHE ?= $(HOME)/.cache/chatcluster
 export CHATCLUSTER_CACHE
@@ -28,7 +28,7 @@ help: ## this list
 .PHONY: run
 run: needs ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
 	@mkdir -p $(WEB)/dist
-	@tests/setup/beside '$(MAKE) web' 'cargo build --locked -p chat-server'
+	@tests/setup/beside '$(MAKE) web' 'cargo build --locked -p chat-server --no-default-features'
 	@RUST_LOG=$(or $(RUST_LOG),warn) "$(TARGET)/debug/chat-server" --listen 127.0.0.1:$(PORT) --admin-listen 127.0.0.1:0 & \
 	until (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; do kill -0 $$! 2>/dev/null || wait $$!; sleep 0.1; done; \
 	printf '\nOpen http://localhost:%s (Ctrl-C ends it, and what was said is forgotten)\n' $(PORT); \
@@ -72,6 +72,7 @@ lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p tests --bins --features bench --locked -- -D warnings
+	cargo clippy -p chat-server --no-default-features --locked -- -D warnings
 	cargo deny --locked check licenses bans sources
 	@# Compose reads the file without an engine; where there is not even the command, CI has it.
 	@if docker compose version >/dev/null 2>&1; then \

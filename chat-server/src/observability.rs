@@ -3,4 +3,8 @@
 pub mod logs;
 pub mod metrics;
 pub mod store_clock;
+#[cfg(feature = "otlp")]
+pub mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "observability/without_traces.rs"]
 pub mod traces;

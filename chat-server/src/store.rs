@@ -12,7 +12,7 @@ use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 
 mod activity;
 mod bus;
-#[cfg(test)]
+#[cfg(all(test, feature = "redis"))]
 mod conformance;
 #[cfg(feature = "fault-injection")]
 pub mod faulty;
@@ -21,6 +21,7 @@ mod log;
 pub mod memory;
 pub mod metered;
 mod presence;
+#[cfg(feature = "redis")]
 pub mod redis;
 mod signal;
 

@@ -16,11 +16,16 @@ use crate::domain::id::NodeId;
 use crate::domain::rate_limit::Rate;
 use crate::service::identity::token::SigningKey;
 use crate::store::Retention;
+#[cfg(feature = "redis")]
 use crate::store::redis::RedisConfig;
 use crate::transport::socketio::handover::Pace;
 
+#[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(test)]
+#[cfg(not(feature = "redis"))]
+#[path = "config/without_redis.rs"]
+pub mod redis;
+#[cfg(all(test, feature = "redis"))]
 mod reference;
 pub mod telemetry;
 
@@ -156,10 +161,20 @@ impl Config {
         if self.session_keys.iter().any(|key| key.bytes().len() < MIN_KEY_BYTES) {
             return Err("--session-keys: a key must have at least 32 characters; try: openssl rand -hex 32".to_owned());
         }
-        self.redis().map_or(Ok(()), |redis| redis.check())
+        #[cfg(not(feature = "redis"))]
+        if self.redis.url.is_some() {
+            let why = "--redis-url needs the feature `redis`, which `make run` builds without and `cargo build` with";
+            return Err(why.to_owned());
+        }
+        #[cfg(feature = "redis")]
+        if let Some(redis) = self.redis() {
+            redis.check()?;
+        }
+        Ok(())
     }
 
     /// The Redis that the nodes share, if they do.
+    #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(&self) -> Option<RedisConfig> {
         self.redis.broker(self.retention())

@@ -18,6 +18,7 @@ use crate::service::presence::Presence;
 use crate::service::recovery::Recovery;
 use crate::service::rooms::Rooms;
 use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
 use crate::store::redis::RedisStore;
 use crate::store::{BusEvent, StoreError, Stores};
 use crate::transport::socketio::outbox::Outboxes;
@@ -25,16 +26,13 @@ use crate::transport::socketio::{Answers, Arrivals, Clients, Context, Limits, en
 
 /// Opens the store of the configuration, and its bus.
 pub(super) async fn open_store(config: &Config) -> Result<(Stores, mpsc::Receiver<BusEvent>), StoreError> {
-    match config.redis() {
-        None => {
-            let (store, bus) = MemoryStore::new(config.retention());
-            Ok((Stores::new(Arc::new(store)), bus))
-        }
-        Some(redis) => {
-            let (store, bus) = RedisStore::connect(redis).await?;
-            Ok((Stores::new(Arc::new(store)), bus))
-        }
+    #[cfg(feature = "redis")]
+    if let Some(redis) = config.redis() {
+        let (store, bus) = RedisStore::connect(redis).await?;
+        return Ok((Stores::new(Arc::new(store)), bus));
     }
+    let (store, bus) = MemoryStore::new(config.retention());
+    Ok((Stores::new(Arc::new(store)), bus))
 }
 
 /// What a node is built from.
