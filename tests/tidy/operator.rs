@@ -1,9 +1,10 @@
 //! The operator: which way its imports go, and which of its modules are pure.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::cycles::{imports, modules};
-use super::{assert_none, code, is_test, rust_files};
+use super::{assert_none, code, is_test, rust_files, text};
 
 /// Modules from the bottom up. Each may import from layers below its own, and from its own children and parent.
 const LAYERS: [&[&str]; 12] = [
@@ -76,4 +77,18 @@ fn desired_state_plans_and_status_are_pure() {
     }
     assert!(seen > 15, "these can't be all: {seen}");
     assert_none(&problems);
+}
+
+/// The operator knows a problem of Redis by how the node's message begins. A node that words it differently would only
+/// be reported as not ready.
+#[test]
+fn the_operator_knows_the_messages_of_the_nodes_about_redis() {
+    let known = text(Path::new("operator/src/controller/status/redis.rs"));
+    let known: Vec<&str> =
+        known.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next()).collect();
+    assert!(known.len() > 8, "these can't be all: {known:?}");
+    let server = rust_files().into_iter().filter(|file| file.starts_with("chat-server/src") && !is_test(file));
+    let server: Vec<String> = server.map(|file| text(&file)).collect();
+    let unknown = known.into_iter().filter(|message| !server.iter().any(|code| code.contains(message)));
+    assert_none(&unknown.map(|message| format!("no node says {message:?}")).collect::<Vec<_>>());
 }
