@@ -187,8 +187,14 @@ impl Name {
     /// The form in which names are compared: two public rooms never share it.
     #[must_use]
     pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+        fold(&self.0)
     }
+}
+
+/// The form in which names are compared.
+#[must_use]
+pub fn fold(name: &str) -> String {
+    name.to_lowercase()
 }
 
 impl<'de> Deserialize<'de> for Name {

@@ -12,6 +12,8 @@ pub struct Standing {
     pub lobby: bool,
     /// The person's role; `None` for one who is not a member.
     pub role: Option<Role>,
+    /// Whether the room takes no more messages.
+    pub archived: bool,
 }
 
 fn unseen() -> Refusal {
@@ -34,13 +36,40 @@ impl Standing {
         }
     }
 
-    /// May write, say that they type, and mark as read.
+    /// Takes part: may mark as read, and leave.
     ///
     /// # Errors
     /// `not_found` for a hidden room, `forbidden` for a public one that was not joined.
-    pub fn may_write(self) -> Result<Role, Refusal> {
+    pub fn may_take_part(self) -> Result<Role, Refusal> {
         self.may_read()?;
         self.role.ok_or_else(|| forbidden("join the room first"))
+    }
+
+    /// May write, and say that they type.
+    ///
+    /// # Errors
+    /// As for taking part; `forbidden` in an archived room.
+    pub fn may_write(self) -> Result<(), Refusal> {
+        self.may_take_part()?;
+        if self.archived { Err(forbidden("the room is archived")) } else { Ok(()) }
+    }
+
+    /// May rename the room, change its topic, archive it and take it back.
+    ///
+    /// # Errors
+    /// As for taking part; `forbidden` for members who keep no order, in the lobby and in direct messages.
+    pub fn may_update(self) -> Result<(), Refusal> {
+        let role = self.may_take_part()?;
+        if self.lobby {
+            return Err(forbidden("nobody changes the lobby"));
+        }
+        if self.kind == Kind::Dm {
+            return Err(forbidden("a direct message has no name"));
+        }
+        if role < Role::Moderator {
+            return Err(forbidden("only owners and moderators change a room"));
+        }
+        Ok(())
     }
 
     /// May join on their own.
@@ -54,9 +83,9 @@ impl Standing {
     /// May leave.
     ///
     /// # Errors
-    /// As for writing; `forbidden` in the lobby, and in a direct message, which lasts.
+    /// As for taking part; `forbidden` in the lobby, and in a direct message, which lasts.
     pub fn may_leave(self) -> Result<(), Refusal> {
-        self.may_write()?;
+        self.may_take_part()?;
         if self.lobby {
             return Err(forbidden("nobody leaves the lobby"));
         }
@@ -69,9 +98,9 @@ impl Standing {
     /// May add others, or make a link that does.
     ///
     /// # Errors
-    /// As for writing; `forbidden` in the lobby and in direct messages.
+    /// As for taking part; `forbidden` in the lobby and in direct messages.
     pub fn may_invite(self) -> Result<(), Refusal> {
-        self.may_write()?;
+        self.may_take_part()?;
         if self.lobby {
             return Err(forbidden("everyone is in the lobby already"));
         }
@@ -87,7 +116,7 @@ mod tests {
     use super::*;
 
     fn standing(kind: Kind, role: Option<Role>) -> Standing {
-        Standing { kind, lobby: false, role }
+        Standing { kind, lobby: false, role, archived: false }
     }
 
     #[test]
@@ -96,10 +125,12 @@ mod tests {
             let outsider = standing(kind, None);
             for refused in [
                 outsider.may_read(),
-                outsider.may_write().map(drop),
+                outsider.may_take_part().map(drop),
+                outsider.may_write(),
                 outsider.may_join(),
                 outsider.may_leave(),
                 outsider.may_invite(),
+                outsider.may_update(),
             ] {
                 assert_eq!(refused.unwrap_err().code, Code::NotFound);
             }
@@ -117,11 +148,31 @@ mod tests {
 
     #[test]
     fn the_lobby_and_direct_messages_are_for_ever() {
-        let lobby = Standing { kind: Kind::Public, lobby: true, role: Some(Role::Member) };
+        let lobby = Standing { kind: Kind::Public, lobby: true, role: Some(Role::Member), archived: false };
         assert_eq!(lobby.may_leave().unwrap_err().code, Code::Forbidden);
         assert_eq!(lobby.may_invite().unwrap_err().code, Code::Forbidden);
         let dm = standing(Kind::Dm, Some(Role::Member));
         assert_eq!(dm.may_leave().unwrap_err().code, Code::Forbidden);
         assert_eq!(dm.may_invite().unwrap_err().code, Code::Forbidden);
+    }
+
+    #[test]
+    fn an_archived_room_is_read_and_left_but_not_written_to() {
+        let member = Standing { archived: true, ..standing(Kind::Public, Some(Role::Owner)) };
+        assert_eq!(member.may_write().unwrap_err().code, Code::Forbidden);
+        assert!(member.may_read().is_ok() && member.may_take_part().is_ok() && member.may_leave().is_ok());
+        assert!(member.may_update().is_ok(), "who archived it takes it back");
+    }
+
+    #[test]
+    fn a_room_is_changed_by_those_who_keep_order_there() {
+        for kind in [Kind::Public, Kind::Private] {
+            assert!(standing(kind, Some(Role::Owner)).may_update().is_ok());
+            assert!(standing(kind, Some(Role::Moderator)).may_update().is_ok());
+            assert_eq!(standing(kind, Some(Role::Member)).may_update().unwrap_err().code, Code::Forbidden);
+        }
+        assert_eq!(standing(Kind::Dm, Some(Role::Member)).may_update().unwrap_err().code, Code::Forbidden);
+        let lobby = Standing { lobby: true, ..standing(Kind::Public, Some(Role::Member)) };
+        assert_eq!(lobby.may_update().unwrap_err().code, Code::Forbidden);
     }
 }

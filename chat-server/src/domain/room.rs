@@ -41,6 +41,9 @@ pub struct Info {
     pub kind: Kind,
     /// What it is about; may be empty.
     pub topic: String,
+    /// It takes no more messages.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub archived: bool,
     /// The two people of a direct message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub between: Option<[User; 2]>,
@@ -50,14 +53,21 @@ impl Info {
     /// The room that is there from the start.
     #[must_use]
     pub fn lobby() -> Self {
-        Self { name: "Lobby".into(), kind: Kind::Public, topic: "Everyone is here".into(), between: None }
+        Self {
+            name: "Lobby".into(),
+            kind: Kind::Public,
+            topic: "Everyone is here".into(),
+            archived: false,
+            between: None,
+        }
     }
 
     /// The room as `viewer`, whose role is `role`, is told of it.
     #[must_use]
     pub fn described(&self, viewer: &UserId, room: &RoomId, role: Option<Role>) -> Described {
         let name = self.name_for(viewer).to_owned();
-        Described { room: room.clone(), name, kind: self.kind, topic: self.topic.clone(), role }
+        let Self { kind, topic, archived, .. } = self;
+        Described { room: room.clone(), name, kind: *kind, topic: topic.clone(), role, archived: *archived }
     }
 
     /// The name as `viewer` sees it: the other one's for a direct message.
@@ -120,11 +130,34 @@ impl Draft {
         if self.kind == Kind::Dm {
             return Some("a direct message is opened with dm:open");
         }
-        if self.topic.chars().nth(MAX_TOPIC_CHARS).is_some() {
-            return Some("a topic must have at most 256 characters");
-        }
-        self.topic.chars().any(char::is_control).then_some("a topic holds a control character")
+        topic_problem(&self.topic)
     }
+}
+
+/// What is wrong with a topic, in words for the client.
+#[must_use]
+pub fn topic_problem(topic: &str) -> Option<&'static str> {
+    if topic.chars().nth(MAX_TOPIC_CHARS).is_some() {
+        return Some("a topic must have at most 256 characters");
+    }
+    topic.chars().any(char::is_control).then_some("a topic holds a control character")
+}
+
+/// What is to be changed of a room: at least one of it.
+#[derive(Debug, Clone, Default)]
+pub struct Update {
+    /// What it is called from now on.
+    pub name: Option<Name>,
+    /// What it is about from now on.
+    pub topic: Option<String>,
+    /// Whether it takes no more messages.
+    pub archived: Option<bool>,
+}
+
+// For serde, which hands in references.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a person is told of a room, wherever it is.
@@ -142,6 +175,8 @@ pub struct Described {
     /// What this person is in it; absent for one who is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// Whether it takes no more messages.
+    pub archived: bool,
 }
 
 /// A room as one person sees it.

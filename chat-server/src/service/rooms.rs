@@ -32,6 +32,7 @@ mod members;
 mod names;
 pub(crate) mod retry;
 mod typing;
+mod update;
 mod user_index;
 
 /// Rooms of a person that are looked up at a time.

@@ -11,10 +11,10 @@ impl Messages {
     /// Marks a room as read up to an offset, cut at the head, and tells the person's other sockets. Returns what is left.
     ///
     /// # Errors
-    /// As for writing.
+    /// As for taking part in the room.
     pub async fn mark_read(&self, actor: &Actor, room: &RoomId, offset: Offset) -> Result<u64, Refusal> {
         let user = &*actor.user;
-        self.rooms.access(user, room).await?.standing(room).may_write()?;
+        self.rooms.access(user, room).await?.standing(room).may_take_part()?;
         let topic = Topic::room(room);
         let head = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
         let offset = offset.min(self.log.read(&topic, head).await?.top);

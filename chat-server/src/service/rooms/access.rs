@@ -31,7 +31,8 @@ impl Access {
     /// What the person is to the room.
     #[must_use]
     pub fn standing(&self, room: &RoomId) -> Standing {
-        Standing { kind: self.info.kind, lobby: room.is_lobby(), role: self.role() }
+        let (lobby, role) = (room.is_lobby(), self.role());
+        Standing { kind: self.info.kind, lobby, role, archived: self.info.archived }
     }
 
     /// The person's role; `None` for one who is not a member.

@@ -25,7 +25,13 @@ impl Rooms {
             self.claim_name(&draft.name, &room).await?;
         }
         let owner = &*actor.user;
-        let info = Info { name: draft.name.as_str().to_owned(), kind: draft.kind, topic: draft.topic, between: None };
+        let info = Info {
+            name: draft.name.as_str().to_owned(),
+            kind: draft.kind,
+            topic: draft.topic,
+            archived: false,
+            between: None,
+        };
         self.index(&owner.id, &room).await?;
         let member = Member { user: owner.clone(), role: Role::Owner };
         let commit = Commit {

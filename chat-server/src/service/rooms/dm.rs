@@ -41,7 +41,8 @@ impl Rooms {
         for user in &between {
             self.index(&user.id, &room).await?;
         }
-        let info = Info { name: String::new(), kind: Kind::Dm, topic: String::new(), between: Some(between) };
+        let info =
+            Info { name: String::new(), kind: Kind::Dm, topic: String::new(), archived: false, between: Some(between) };
         let member = |user: &User| to_json(&Member { user: user.clone(), role: Role::Member });
         let commit = Commit {
             expect: vec![(INFO.to_owned(), None)],

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::domain::json::Members;
-use crate::domain::room::Role;
+use crate::domain::room::{Info, Role};
 use crate::domain::user::User;
 use crate::store::{Append, StoreError};
 
@@ -28,6 +28,19 @@ pub(super) fn member_left(user: &User) -> Result<Append, StoreError> {
         reason: &'static str,
     }
     entry("member:left", user, &Body { by: user, user, reason: "left" })
+}
+
+/// `room:updated`: what the room is after the change.
+pub(super) fn room_updated(by: &User, info: &Info) -> Result<Append, StoreError> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        by: &'a User,
+        name: &'a str,
+        topic: &'a str,
+        archived: bool,
+    }
+    let Info { name, topic, archived, .. } = info;
+    entry("room:updated", by, &Body { by, name, topic, archived: *archived })
 }
 
 fn entry<T: Serialize>(event: &'static str, by: &User, body: &T) -> Result<Append, StoreError> {

@@ -2,6 +2,7 @@
 
 use super::Rooms;
 use super::access::Access;
+use super::names::is_called;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::room::View;
@@ -69,9 +70,11 @@ impl Rooms {
                 }
                 looked_at += 1;
                 let found = name.contains(&query);
-                after = Some(name);
+                let after = after.insert(name);
                 let Some(room) = room.filter(|room| found && !is_own(room)) else { continue };
-                if let Some(access) = self.try_access(user, &room).await? {
+                // One that was renamed may still have its former name for a moment.
+                let access = self.try_access(user, &room).await?;
+                if let Some(access) = access.filter(|access| is_called(&access.info, after)) {
                     rooms.push(self.view(&user.id, &room, &access).await?);
                 }
             }

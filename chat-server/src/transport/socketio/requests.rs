@@ -161,6 +161,7 @@ requests! {
     room_list::RoomList,
     room_join::RoomJoin,
     room_leave::RoomLeave,
+    room_update::RoomUpdate,
     room_members::RoomMembers,
     room_invite::RoomInvite,
     room_accept::RoomAccept,

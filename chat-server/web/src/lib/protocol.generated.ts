@@ -46,6 +46,8 @@ export interface Membership {
   kind: Kind;
   /** What it is about. */
   topic: string;
+  /** Whether it takes no more messages. */
+  archived: boolean;
   /** From here on the socket receives the room. */
   position: Position;
   /** How many messages of others one has not read. */
@@ -140,6 +142,8 @@ export interface View {
   kind: Kind;
   /** What it is about. */
   topic: string;
+  /** Whether it takes no more messages. */
+  archived: boolean;
   /** How many people are in it; for the lobby, how many are connected. */
   members: number;
   role?: Role;
@@ -186,6 +190,8 @@ export interface Requests {
       kind: Kind;
       /** What it is about. */
       topic: string;
+      /** Whether it takes no more messages. */
+      archived: boolean;
       /** How many people are in it; for the lobby, how many are connected. */
       members: number;
       /** From here on the socket receives the room. */
@@ -202,6 +208,16 @@ export interface Requests {
   "room:leave": {
     payload: {
       room: RoomId;
+    };
+    answer: Record<string, never>;
+  };
+  /** Renames a room, changes its topic, archives it or takes it back; at least one of these. For its owners and moderators. A public name in use, in any case, is `conflict`. An archived room takes no messages. */
+  "room:update": {
+    payload: {
+      room: RoomId;
+      archived?: boolean;
+      name?: Name;
+      topic?: string;
     };
     answer: Record<string, never>;
   };
@@ -244,6 +260,8 @@ export interface Requests {
       kind: Kind;
       /** What it is about. */
       topic: string;
+      /** Whether it takes no more messages. */
+      archived: boolean;
       /** How many people are in it; for the lobby, how many are connected. */
       members: number;
       /** From here on the socket receives the room. */
@@ -358,6 +376,8 @@ export interface Events {
     kind: Kind;
     /** What it is about. */
     topic: string;
+    /** Whether it takes no more messages. */
+    archived: boolean;
     /** From here on the socket receives the room. */
     position: Position;
     /** How many messages of others one has not read. */
@@ -417,6 +437,18 @@ export interface Events {
     by: User;
     user: User;
     reason: string;
+  };
+  /** A room was renamed, archived or taken back, or has another topic: what it is after that. An entry of a room's log: delivered once, in order. */
+  "room:updated": {
+    room: RoomId;
+    epoch: Epoch;
+    offset: number;
+    id: EntryId;
+    at: number;
+    by: User;
+    name: string;
+    topic: string;
+    archived: boolean;
   };
   /** A user types, or stopped. Not stored: delivered at most once. */
   "typing": {

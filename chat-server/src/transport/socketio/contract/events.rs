@@ -93,6 +93,20 @@ struct MemberLeft {
     reason: String,
 }
 
+/// A room was renamed, archived or taken back, or has another topic: what it is after that.
+#[derive(Serialize, JsonSchema)]
+struct RoomUpdated {
+    room: RoomId,
+    epoch: Epoch,
+    offset: Offset,
+    id: EntryId,
+    at: Millis,
+    by: User,
+    name: String,
+    topic: String,
+    archived: bool,
+}
+
 /// A user types, or stopped.
 #[derive(Serialize, JsonSchema)]
 struct Typing {
@@ -127,6 +141,7 @@ pub(super) fn contract(schemas: &mut SchemaGenerator) -> Vec<EventContract> {
         event::<Message>(schemas, "message:new", Kind::Log),
         event::<MemberJoined>(schemas, "member:joined", Kind::Log),
         event::<MemberLeft>(schemas, "member:left", Kind::Log),
+        event::<RoomUpdated>(schemas, "room:updated", Kind::Log),
         event::<Typing>(schemas, "typing", Kind::Ephemeral),
         event::<Presence>(schemas, "presence", Kind::Ephemeral),
         event::<ReadMarked>(schemas, "read:marked", Kind::Ephemeral),

@@ -1,0 +1,65 @@
+//! Changing what a room is called and about, archiving it and taking it back.
+
+use super::Rooms;
+use super::events::room_updated;
+use super::fields::{INFO, to_json};
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::{RoomId, fold};
+use crate::domain::room::{Info, Kind, Update, topic_problem};
+use crate::service::actor::Actor;
+use crate::store::Commit;
+
+impl Rooms {
+    /// Changes a room. Nothing is stored, and nobody told, where it is as wanted already.
+    ///
+    /// # Errors
+    /// `bad_request` for nothing to change or a topic that is none; see
+    /// [`crate::domain::permission::Standing::may_update`]; `conflict` for a public name in use.
+    pub async fn update(&self, actor: &Actor, room: &RoomId, update: Update) -> Result<(), Refusal> {
+        let by = &*actor.user;
+        if let Update { name: None, topic: None, archived: None } = update {
+            return Err(Refusal::new(Code::BadRequest, "nothing to change: give name, topic or archived"));
+        }
+        if let Some(problem) = update.topic.as_deref().and_then(topic_problem) {
+            return Err(Refusal::new(Code::BadRequest, problem));
+        }
+        let access = self.access(by, room).await?;
+        access.standing(room).may_update()?;
+        let is_public = access.info.kind == Kind::Public;
+        let renamed = update.name.as_ref().filter(|name| is_public && name.folded() != fold(&access.info.name));
+        // Claimed first: of two rooms that want a name, one is refused before it has changed.
+        if let Some(name) = renamed {
+            self.claim_name(name, room).await?;
+        }
+        let changed = self
+            .change(by, room, |access| {
+                access.standing(room).may_update()?;
+                let info = updated(&access.info, &update);
+                if info == access.info {
+                    return Ok(None);
+                }
+                Ok(Some(Commit {
+                    set: vec![(INFO.to_owned(), Some(to_json(&info)?))],
+                    append: Some(room_updated(by, &info)?),
+                    ..Commit::default()
+                }))
+            })
+            .await;
+        let Some(name) = renamed.map(|name| name.folded()) else { return changed.map(drop) };
+        // The name that is no longer the room's: the former one, or, where the change came to nothing, the new one.
+        let free = changed.as_ref().map_or_else(|_| name.clone(), |(before, _)| fold(&before.info.name));
+        let released = if changed.is_ok() && free == name { Ok(()) } else { self.release_name(free, room).await };
+        changed?;
+        Ok(released?)
+    }
+}
+
+fn updated(info: &Info, update: &Update) -> Info {
+    let Update { name, topic, archived } = update;
+    Info {
+        name: name.as_ref().map_or_else(|| info.name.clone(), |name| name.as_str().to_owned()),
+        topic: topic.as_ref().unwrap_or(&info.topic).clone(),
+        archived: archived.unwrap_or(info.archived),
+        ..info.clone()
+    }
+}
