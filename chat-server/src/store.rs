@@ -1,9 +1,33 @@
-//! The bus and the store, behind one seam with two implementations: [`memory`] (embedded, the
-//! default) and [`redis`]. One conformance suite holds both to what is stated here.
+//! The store and the bus: a trait for each part, and two implementations, [`memory`] (embedded, the default) and
+//! [`redis`]. One conformance suite tests both.
 //!
-//! Everything that lives in a broker lives in a [`Topic`]: some named fields, an optional log of
-//! entries, and a channel on which subscribers hear each new entry and each signal. A [`Commit`]
-//! changes fields and appends to the log in one step that nobody can see half of.
+//! The data model is a set of [`Topic`]s. A topic has named fields, an optional log of entries, and a channel that
+//! carries each new entry and each signal to its subscribers. A [`Commit`] changes fields and appends to the log in
+//! one atomic step.
+//!
+//! # Guarantees
+//! - **Atomicity.** A [`Commit`] takes effect completely and once, or not at all. After `Ok`, its entry is stored (as
+//!   durably as the store is configured) and published.
+//! - **Order.** The offsets of a log rise by one without a hole. All nodes see one order.
+//! - **Epochs.** A position (epoch and offset) never names two entries. When a store may have lost entries, the log
+//!   begins a new epoch, and the [`Lineage`] of the log says up to which offset each earlier epoch is still valid.
+//! - **One way of delivery.** Each subscribed node receives an entry from the bus, the publisher's node included, and
+//!   in no other way.
+//! - **At most once.** The bus may lose messages. A subscriber that needs every entry compares offsets and reads the
+//!   log: a hole shows with the next entry, and [`BusEvent::Interrupted`] reports that the last entries may be missing.
+//! - **Subscriptions.** A subscription is in force when [`Bus::subscribe`] returns: the node receives every entry that
+//!   is committed afterwards, unless an interruption is reported.
+//!
+//! # Example of an epoch
+//! 1. In epoch `A` the log holds the entries 1, 2 and 3. A client has received all three: its position is `A:3`.
+//! 2. Redis crashes and restarts from its disk, which holds 1 and 2. Entry 3 is lost.
+//! 3. The next read or commit notices that this is another run of Redis. The log begins epoch `B`, and its lineage
+//!    notes that `A` ended at 2.
+//! 4. The next message gets offset 3 again. Its position is `B:3`, so it is not confused with `A:3`.
+//! 5. The client returns with `A:3`. The lineage holds `A:2`, not `A:3`: the client's entry 3 is gone, and its recovery
+//!    is refused. A client that returns with `A:2` is recovered: it receives `B:3`.
+//!
+//! [`Lineage`]: crate::domain::position::Lineage
 
 use std::sync::Arc;
 
@@ -32,20 +56,20 @@ pub use log::{Append, Commit, Committed, Entry, FieldStore, Fields, Keep, LogSto
 pub use presence::PresenceStore;
 pub use signal::{Notice, Signal};
 
-/// What a broker keeps apart: each topic has its own fields, log and channel.
+/// A unit of data: each topic has its own fields, log and channel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// A room: what it is, its members, its log.
+    /// A room: its description, members and log.
     Room(RoomId),
-    /// A person: profile, rooms, and the channel to all of the person's sockets.
+    /// A user: profile, rooms, and the channel to all sockets of the user.
     User(UserId),
-    /// A session: who is behind a resume token.
+    /// A session: the user of a resume token.
     Session(SessionId),
     /// The names of public rooms.
     Directory,
-    /// What all nodes of a cluster share, such as the key that signs resume tokens.
+    /// The data that all nodes share, such as the key that signs resume tokens.
     Cluster,
-    /// What a node says to itself. The number tells several such topics of a node apart.
+    /// A probe: the node publishes to itself. A node has several, told apart by the number.
     Node(NodeId, u16),
 }
 
@@ -57,28 +81,28 @@ impl Topic {
     }
 }
 
-/// How much of a log is kept, in every topic.
+/// Retention of the logs of all topics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Entries older than this, by the broker's clock, are never returned and removed by and by. 0 keeps them.
+    /// Entries older than this, by the store's clock, are not returned, and are removed gradually. 0: no limit.
     pub max_age_ms: u64,
-    /// At most this many entries a log. 0 keeps all. Up to a hundredth, and no more than 15, may go
-    /// before their time: to remove some together costs a fraction of removing one with each that comes.
+    /// The maximum number of entries of a log. 0: no limit. A log may hold up to a hundredth less, 15 entries at most:
+    /// to remove several together costs a fraction of removing one with each append.
     pub max_entries: u64,
 }
 
-/// What can go wrong with a broker. Nothing of it says whether a commit took effect: only the
-/// same commit again, under its nonce or its expectations, can tell.
+/// An error of the store. It does not tell whether a commit took effect: the same commit, repeated with its nonce or
+/// its expected fields, does.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It can't be reached, or did not answer in time.
-    #[error("the broker is unavailable: {0}")]
+    /// The store can't be reached, or did not answer in time.
+    #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It is not set up as it has to be, or the way to it is not; holds what to change.
+    /// The store, or the way to it, is not set up as required. The text says what to change.
     #[error("{0}")]
     Misconfigured(String),
-    /// What it holds is not what this version writes.
-    #[error("the broker holds what can't be read: {0}")]
+    /// The store holds data that this version does not write.
+    #[error("the store holds what can't be read: {0}")]
     Corrupt(String),
 }
 
@@ -89,26 +113,13 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// The bus and the store, whole.
-///
-/// # Guarantees
-/// - A [`Commit`] takes effect as a whole, once, or not at all. After `Ok`, its entry is stored
-///   (as durably as the store is) and published.
-/// - Offsets of a log rise by one without a hole, in one order for all nodes.
-/// - No position ever stands for two entries: a log whose store may hold less than it did begins a
-///   new life, and says up to where it goes on from the old one ([`Lineage`]).
-/// - Entries are heard from the bus by every subscribed node, the publisher's own included, and
-///   only from there.
-/// - Delivery on the bus is at most once. Whoever needs all entries compares offsets and reads
-///   the log: a hole shows, and [`BusEvent::Interrupted`] tells of possible holes at the end.
-/// - [`Bus::subscribe`] returns after the subscription is in force: an entry committed after
-///   that is heard.
+/// A complete store: all parts. The [module](self) states its guarantees.
 pub trait Store: LogStore + FieldStore + ReadMarks + Bus + PresenceStore + ActivityStore + Health {}
 
 impl<T: LogStore + FieldStore + ReadMarks + Bus + PresenceStore + ActivityStore + Health> Store for T {}
 
-/// A store by its parts, so that each user takes those that it needs and a wrapper implements
-/// only those that it changes.
+/// The parts of a store, each behind its own trait: a user keeps the parts that it calls, and a wrapper implements the
+/// parts that it changes.
 #[derive(Clone)]
 pub struct Stores {
     /// Logs, and commits.
@@ -143,7 +154,7 @@ impl Stores {
     }
 }
 
-/// A name for the life of a log that is about to begin.
+/// A random name for a new epoch.
 fn new_epoch() -> Result<crate::domain::position::Epoch, StoreError> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(format!("no randomness: {error}")))?;

@@ -1,17 +1,17 @@
-//! How much the chat is used.
+//! Usage analytics.
 
 use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::activity::{Activity, Report};
 
-/// How much the chat is used. [`Store`](super::Store) states what all implementations guarantee.
+/// Usage analytics, by hour and day of the store's clock.
 #[async_trait]
 pub trait ActivityStore: Send + Sync + 'static {
-    /// Adds to what is known of what goes on, under the hour and the day of the broker's clock. Not idempotent.
+    /// Adds the activity of a node to the present hour and day. Not idempotent.
     async fn record(&self, activity: &Activity) -> Result<(), StoreError>;
 
-    /// What went on in the last `hours` and `days`, the present ones among them; at most [`MOST_HOURS`] and
+    /// Returns the activity of the last `hours` and `days`, the present ones included; at most [`MOST_HOURS`] and
     /// [`MOST_DAYS`].
     ///
     /// [`MOST_HOURS`]: crate::domain::activity::MOST_HOURS

@@ -1,4 +1,4 @@
-//! What is published to topics, and who receives it.
+//! Publishing and subscribing.
 
 use async_trait::async_trait;
 
@@ -6,38 +6,38 @@ use super::{Entry, StoreError, Topic};
 use crate::domain::id::NodeId;
 use crate::domain::trace::Traceparent;
 
-/// What a subscriber hears.
+/// An event that a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
-    /// A new entry of a subscribed topic's log, in the order of the log unless [`BusEvent::Interrupted`] says otherwise;
-    /// with it [`Append::trace`].
+    /// A new entry in the log of a subscribed topic, with [`Append::trace`](super::Append::trace). Entries arrive in
+    /// the order of the log unless a [`BusEvent::Interrupted`] comes between.
     Entry(Topic, Entry, Option<Traceparent>),
-    /// A passing signal to a subscribed topic: heard at most once, not stored.
+    /// A signal to a subscribed topic. It is delivered at most once and not stored.
     Signal(Topic, String),
-    /// Something may have been missed, in any topic: compare with the logs.
+    /// Events may have been lost, in any topic: the subscriber has to compare with the logs.
     Interrupted,
 }
 
-/// How many things heard may wait for the node before it is told [`BusEvent::Interrupted`] instead.
+/// The capacity of a node's queue of events. When it is full, events are lost and the node receives
+/// [`BusEvent::Interrupted`].
 pub const BUS_CAPACITY: usize = 8192;
 
-/// What is published to topics, and who receives it. [`Store`](super::Store) states what all implementations guarantee.
+/// Publishing and subscribing. The [`store`](super) module states the guarantees.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Tells all subscribers of a topic something that passes.
+    /// Publishes a signal to all subscribers of a topic. It is not stored.
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError>;
 
-    /// Hears what is published to the topics from now on. In force when it returns. Idempotent.
+    /// Subscribes to topics. The subscription is in force when this returns. Idempotent.
     async fn subscribe(&self, topics: &[Topic]) -> Result<(), StoreError>;
 
-    /// Lets go of topics. Idempotent.
+    /// Ends the subscriptions to topics. Idempotent.
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<(), StoreError>;
 
-    /// The topics by which a node finds out whether it hears: one for each part of the bus that may
-    /// fail by itself. May be others at another time.
+    /// Returns the topics by which a node checks that it receives what is published: one for each part of the bus that
+    /// can fail by itself. They may change.
     fn probes(&self, node: &NodeId) -> Vec<Topic>;
 
-    /// Begins to hear anew, as after a loss of the connection, at least what is published to this
-    /// topic: for one who found that it is not heard.
+    /// Reconnects at least the part of the bus that carries this topic. A node calls it when a probe does not arrive.
     async fn renew_bus(&self, topic: &Topic);
 }

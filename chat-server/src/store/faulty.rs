@@ -1,4 +1,4 @@
-//! A store with an injected fault. Compiled in by the feature `fault-injection` only.
+//! A store with an injected fault. The feature `fault-injection` compiles it in.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Logs and fields of topics: what is stored.
+//! Logs and fields of topics.
 
 use std::borrow::Cow;
 
@@ -12,72 +12,71 @@ use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Lineage, Millis, Offset, Position};
 use crate::domain::trace::Traceparent;
 
-/// A change of one topic: all of it happens, or nothing.
+/// An atomic change of one topic.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
-    /// What must be so: each field holds exactly this value (`None`: is absent).
+    /// The preconditions: each field has exactly this value (`None`: is absent).
     pub expect: Vec<(String, Option<String>)>,
-    /// What becomes so: the field is set (`None`: removed).
+    /// The fields to set (`None`: to remove).
     pub set: Vec<(String, Option<String>)>,
-    /// What is added to the log, and told to the subscribers.
+    /// The entry to append to the log and to publish.
     pub append: Option<Append>,
-    /// The topic is forgotten, all of it, when this much time passes without a commit or
-    /// [`FieldStore::touch`] that renews it. `None` leaves its life as it is; a topic that never
-    /// had a `ttl_ms` lives for ever.
+    /// The time to live of the whole topic, from now on. Each commit with a `ttl_ms` and each [`FieldStore::touch`]
+    /// renews it. `None` leaves it unchanged; a topic that never had one does not expire.
     pub ttl_ms: Option<u64>,
 }
 
-/// An entry to be added to a log. The broker adds epoch, offset and time.
+/// An entry to append. The store adds epoch, offset and time.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The event's name, such as `message:new`.
+    /// The name of the event, such as `message:new`.
     pub event: &'static str,
-    /// Whose doing it is.
+    /// The author.
     pub by: UserId,
-    /// What the entry says.
+    /// The content.
     pub payload: Members,
     /// Makes the append idempotent: see [`Committed::Repeated`].
     pub nonce: Option<String>,
     /// Whether it counts for [`ReadMarks::unread`].
     pub counted: bool,
-    /// Where it belongs, if it is followed: goes with it on the bus and is not stored.
+    /// The trace of a traced entry. It is published with the entry and not stored.
     pub trace: Option<Traceparent>,
 }
 
 /// An entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The life of the log in which it was stored; it keeps it when the log goes on in another.
+    /// The epoch in which it was stored. It stays the same when the log begins a new one.
     pub epoch: Epoch,
-    /// Its place; each is the one before plus 1.
+    /// Its place in the log: that of the entry before plus 1.
     pub offset: Offset,
-    /// When it was stored, by the broker's clock.
+    /// When it was stored, by the store's clock.
     pub at: Millis,
-    /// The event's name.
+    /// The name of the event.
     pub event: Cow<'static, str>,
-    /// Whose doing it is.
+    /// The author.
     pub by: UserId,
-    /// What the entry says.
+    /// The content.
     pub payload: Members,
 }
 
 impl Entry {
-    /// Its name for good.
+    /// The identifier of the entry. It never changes.
     #[must_use]
     pub fn id(&self) -> EntryId {
         EntryId { epoch: self.epoch.clone(), offset: self.offset }
     }
 
-    /// Where it is.
+    /// The position of the entry.
     #[must_use]
     pub fn position(&self) -> Position {
         Position { epoch: self.epoch.clone(), offset: self.offset }
     }
 
-    /// The entry as clients get it.
+    /// The entry as clients receive it.
     ///
     /// # Errors
-    /// The stored payload is no JSON.
+    /// The stored payload is not JSON.
     pub fn to_json(&self, room: &RoomId) -> Result<Box<RawValue>, StoreError> {
         let (Self { epoch, offset, at, payload, .. }, id) = (self, self.id());
         let payload = payload.as_str();
@@ -88,60 +87,61 @@ impl Entry {
     }
 }
 
-/// How a [`Commit`] ended.
+/// The outcome of a [`Commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
-    /// It is stored and published.
+    /// The commit is stored and published.
     Done {
-        /// The place and time of the entry, if one was appended.
+        /// The position and time of the entry, if one was appended.
         entry: Option<(Position, Millis)>,
     },
-    /// Nothing was changed: the same author appended this entry under the same nonce before.
-    /// Takes precedence over [`Committed::Refused`]. Known for as long as the log holds the entry.
+    /// Nothing was changed: the same author appended this entry under the same nonce before. This is known for as long
+    /// as the log holds the entry, and takes precedence over [`Committed::Refused`].
     Repeated(Entry),
-    /// Nothing was changed: an expectation did not hold. The values of the expected fields as
-    /// they are, in the order of [`Commit::expect`].
+    /// Nothing was changed: a precondition did not hold. Contains the actual values of the expected fields, in the
+    /// order of [`Commit::expect`].
     Refused(Vec<Option<String>>),
 }
 
-/// Which entries of a log to read. Both bounds are exclusive.
+/// The entries of a log to read. Both bounds are exclusive.
 #[derive(Debug, Clone, Copy)]
 pub struct Range {
     /// Entries with a higher offset.
     pub after: Offset,
     /// Entries with a lower offset.
     pub before: Option<Offset>,
-    /// At most this many.
+    /// The maximum number of entries.
     pub limit: usize,
-    /// Which end of the range is kept when it holds more than `limit`.
+    /// Which entries are returned when the range holds more than `limit`.
     pub keep: Keep,
 }
 
-/// The end of a range that matters.
+/// Which entries of a range are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// The entries with the lowest offsets.
     Oldest,
-    /// The counted entries with the highest offsets, and no others: found at once, however many
-    /// others lie between them.
+    /// The counted entries with the highest offsets, and no others. The cost does not depend on how many others lie
+    /// between them.
     NewestCounted,
 }
 
-/// A part of a log, read in one step together with what the log holds.
+/// A part of a log and the bounds of the log, read in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
-    /// The life of the log and those before; empty if nothing was ever committed to the topic.
+    /// The epochs of the log. Empty if nothing was ever committed to the topic.
     pub lineage: Lineage,
-    /// The last offset given out, 0 if none.
+    /// The last offset that was assigned; 0 if none.
     pub top: Offset,
-    /// The offset of the oldest entry that is kept and not past its age; `top + 1` if none is.
+    /// The offset of the oldest entry within retention; `top + 1` if there is none.
     pub first: Offset,
-    /// The entries, rising.
+    /// The entries, in the order of their offsets.
     pub entries: Vec<Entry>,
 }
 
 impl Slice {
-    /// Whether everything after a position is still in the log, and the position was ever reached.
+    /// Whether the log holds every entry after a position, and the position is one of this log: then a client at this
+    /// position misses nothing.
     #[must_use]
     pub fn covers(&self, position: &Position) -> bool {
         let Position { offset, .. } = *position;
@@ -149,41 +149,41 @@ impl Slice {
     }
 }
 
-/// Fields of a topic as they were at one moment.
+/// Fields of a topic at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
-    /// The broker's clock at that moment.
+    /// The store's clock at that moment.
     pub now: Millis,
-    /// The values in the order in which they were asked for.
+    /// The values, in the order of the requested names.
     pub values: Vec<Option<String>>,
 }
 
-/// Topics' logs, and the one way to change a topic. [`Store`](super::Store) states what all implementations guarantee.
+/// The logs of topics, and the one way to change a topic. The [`store`](super) module states the guarantees.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// Changes a topic. See [`Commit`] and [`Committed`].
+    /// Changes a topic in one atomic step.
     async fn commit(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError>;
 
-    /// The entry that `by` appended under `nonce`, if the log still holds it.
+    /// Returns the entry that `by` appended under `nonce`, if the log still holds it.
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, StoreError>;
 
-    /// Reads a part of a log. Entries past their age are not returned, even before they are removed.
+    /// Reads a part of a log. Entries past their maximum age are not returned, even before they are removed.
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError>;
 
-    /// Where logs end, without looking whether their lives go on: what differs from what one knows
-    /// has to be read. An empty epoch where nothing was ever committed; `None` where just that one log
-    /// can't be asked now.
+    /// Returns the last position of each log. This does not notice that a new epoch has to begin, so a caller that sees
+    /// a position that it does not expect reads the log. The epoch is empty if nothing was ever committed to the topic;
+    /// `None` if this one log can't be reached now.
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError>;
 }
 
-/// The named fields of topics. [`Store`](super::Store) states what all implementations guarantee.
+/// The named fields of topics. The [`store`](super) module states the guarantees.
 #[async_trait]
 pub trait FieldStore: Send + Sync + 'static {
-    /// Reads fields of a topic, all at one moment.
+    /// Reads fields of a topic in one step.
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError>;
 
-    /// Lists fields whose name starts with `prefix`, in the byte order of their names, those
-    /// after the name `after` only, at most `limit`.
+    /// Lists at most `limit` fields whose names start with `prefix` and come after the name `after`, in the byte order
+    /// of their names.
     async fn list(
         &self,
         topic: &Topic,
@@ -192,21 +192,20 @@ pub trait FieldStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError>;
 
-    /// How many fields have a name that starts with `prefix`.
+    /// Counts the fields whose names start with `prefix`.
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError>;
 
-    /// Renews the life of a topic; see [`Commit::ttl_ms`]. False if there is no such topic.
+    /// Renews the time to live of a topic, see [`Commit::ttl_ms`]. Returns false if the topic does not exist.
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError>;
 }
 
-/// How far people have read logs. [`Store`](super::Store) states what all implementations guarantee.
+/// How far users have read logs. The [`store`](super) module states the guarantees.
 #[async_trait]
 pub trait ReadMarks: Send + Sync + 'static {
-    /// Marks a log as read by `user` up to `offset`: never moves back, cut at the log's top.
-    /// Returns how many counted entries of others come after the mark.
+    /// Marks a log as read by `user` up to `offset`, or up to its last entry if `offset` is higher. A mark never moves
+    /// back. Returns how many counted entries of others come after the mark.
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError>;
 
-    /// How many counted entries of others come after the user's mark, for each topic. 0 where
-    /// the user never marked anything.
+    /// Returns for each topic how many counted entries of others come after the user's mark; 0 if the user has none.
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError>;
 }

@@ -1,9 +1,9 @@
-//! The embedded broker: everything in the memory of one process, forgotten when it ends.
+//! The embedded store: in the memory of one process, lost when it ends.
 
 mod activity;
 mod fields;
-mod kept;
 mod presence;
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -15,9 +15,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use self::activity::Happened;
-use self::kept::{Kept, Logged, oldest};
+use self::activity::Activities;
 use self::presence::Presence;
+use self::topic::{Logged, TopicData, oldest};
 use super::{
     ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldStore, Fields, Health, Keep, LogStore,
     PresenceStore, Range, ReadMarks, Retention, Slice, StoreError, Topic,
@@ -26,11 +26,10 @@ use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Lineage, Millis, Offset, Position};
 
-/// Topics that are looked at for expiry with each commit, but once a millisecond at most: memory does not grow with what
-/// is over.
+/// Topics that a commit examines for expiry, at most once a millisecond: expired data does not pile up.
 const SWEPT_AT_ONCE: usize = 8;
 
-/// The broker of a node that is alone.
+/// The store of a single node.
 pub struct MemoryStore {
     retention: Retention,
     state: Mutex<State>,
@@ -38,29 +37,29 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct State {
-    topics: HashMap<Topic, Kept>,
-    /// When topics end, for those that do.
-    ends: BTreeSet<(Millis, u64)>,
+    topics: HashMap<Topic, TopicData>,
+    /// The expiry of topics, for those that expire, and their numbers.
+    expiries: BTreeSet<(Millis, u64)>,
     by_number: BTreeMap<u64, Topic>,
-    numbers: u64,
-    /// When something was swept last, and the topic whose log was trimmed last.
+    last_number: u64,
+    /// When topics were last swept, and the topic whose log was trimmed last.
     swept: Millis,
     trimmed: u64,
     subscribed: HashSet<Topic>,
-    outbox: Option<mpsc::Sender<BusEvent>>,
-    /// Something did not fit into the outbox, and a task waits to say so.
+    events: Option<mpsc::Sender<BusEvent>>,
+    /// The queue of events was full, and a task waits to report an interruption.
     lost: Arc<AtomicBool>,
     presence: Presence,
-    happened: Happened,
+    activities: Activities,
 }
 
 impl MemoryStore {
-    /// An empty broker, and what its node hears.
+    /// An empty store, and the events that its node receives.
     #[must_use]
     pub fn new(retention: Retention) -> (Self, mpsc::Receiver<BusEvent>) {
-        let (outbox, heard) = mpsc::channel(BUS_CAPACITY);
-        let state = State { outbox: Some(outbox), ..State::default() };
-        (Self { retention, state: Mutex::new(state) }, heard)
+        let (events, received) = mpsc::channel(BUS_CAPACITY);
+        let state = State { events: Some(events), ..State::default() };
+        (Self { retention, state: Mutex::new(state) }, received)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,51 +73,51 @@ fn now() -> Millis {
 }
 
 impl State {
-    /// A topic that is there and not over.
-    fn topic(&mut self, topic: &Topic, now: Millis) -> Option<&mut Kept> {
-        if self.topics.get(topic).is_some_and(|kept| kept.is_over(now)) {
+    /// A topic that exists and has not expired.
+    fn topic(&mut self, topic: &Topic, now: Millis) -> Option<&mut TopicData> {
+        if self.topics.get(topic).is_some_and(|data| data.is_expired(now)) {
             self.forget(topic);
         }
         self.topics.get_mut(topic)
     }
 
-    fn topic_or_new(&mut self, topic: &Topic, now: Millis) -> &mut Kept {
-        if self.topics.get(topic).is_some_and(|kept| kept.is_over(now)) {
+    fn topic_or_new(&mut self, topic: &Topic, now: Millis) -> &mut TopicData {
+        if self.topics.get(topic).is_some_and(|data| data.is_expired(now)) {
             self.forget(topic);
         }
         self.topics.entry(topic.clone()).or_insert_with(|| {
-            self.numbers += 1;
-            self.by_number.insert(self.numbers, topic.clone());
-            Kept::new(self.numbers)
+            self.last_number += 1;
+            self.by_number.insert(self.last_number, topic.clone());
+            TopicData::new(self.last_number)
         })
     }
 
     fn forget(&mut self, topic: &Topic) {
-        if let Some(kept) = self.topics.remove(topic) {
-            self.by_number.remove(&kept.number);
-            if let Some(ends) = kept.ends {
-                self.ends.remove(&(ends, kept.number));
+        if let Some(data) = self.topics.remove(topic) {
+            self.by_number.remove(&data.number);
+            if let Some(expires) = data.expires {
+                self.expiries.remove(&(expires, data.number));
             }
         }
     }
 
-    fn renew(&mut self, topic: &Topic, ends: Millis) {
-        if let Some(kept) = self.topics.get_mut(topic) {
-            if let Some(before) = kept.ends.replace(ends) {
-                self.ends.remove(&(before, kept.number));
+    fn set_expiry(&mut self, topic: &Topic, expires: Millis) {
+        if let Some(data) = self.topics.get_mut(topic) {
+            if let Some(before) = data.expires.replace(expires) {
+                self.expiries.remove(&(before, data.number));
             }
-            self.ends.insert((ends, kept.number));
+            self.expiries.insert((expires, data.number));
         }
     }
 
-    /// Forgets some of what is over: topics past their end, and old entries of quiet logs.
+    /// Removes some expired topics, and some old entries of quiet logs.
     fn sweep(&mut self, now: Millis, retention: Retention) {
         if std::mem::replace(&mut self.swept, now) == now {
             return;
         }
         for _ in 0..SWEPT_AT_ONCE {
-            let over = self.ends.first().filter(|(ends, _)| *ends <= now).map(|(_, number)| *number);
-            let Some(topic) = over.and_then(|number| self.by_number.get(&number).cloned()) else { break };
+            let expired = self.expiries.first().filter(|(expires, _)| *expires <= now).map(|(_, number)| *number);
+            let Some(topic) = expired.and_then(|number| self.by_number.get(&number).cloned()) else { break };
             self.forget(&topic);
         }
         if retention.max_age_ms == 0 {
@@ -131,23 +130,23 @@ impl State {
                 return;
             };
             self.trimmed = number;
-            if let Some(kept) = self.topics.get_mut(&topic) {
-                kept.trim(retention, oldest(retention, now));
+            if let Some(data) = self.topics.get_mut(&topic) {
+                data.trim(retention, oldest(retention, now));
             }
         }
     }
 
-    fn tell(&mut self, topic: &Topic, heard: BusEvent) {
+    fn publish(&mut self, topic: &Topic, event: BusEvent) {
         if !self.subscribed.contains(topic) {
             return;
         }
-        let Some(outbox) = &self.outbox else { return };
-        if matches!(outbox.try_send(heard), Err(TrySendError::Full(_))) && !self.lost.swap(true, Ordering::AcqRel) {
-            let (outbox, lost) = (outbox.clone(), self.lost.clone());
-            // In a task of its own: the news has to come even if nothing follows that could bring it.
+        let Some(events) = &self.events else { return };
+        if matches!(events.try_send(event), Err(TrySendError::Full(_))) && !self.lost.swap(true, Ordering::AcqRel) {
+            let (events, lost) = (events.clone(), self.lost.clone());
+            // In a task of its own: the interruption is reported even if no further event follows.
             tokio::spawn(async move {
-                if let Ok(place) = outbox.reserve().await {
-                    // Before it is told: what is lost from here on is news again.
+                if let Ok(place) = events.reserve().await {
+                    // Before the report: what is lost from here on is reported again.
                     lost.store(false, Ordering::Release);
                     place.send(BusEvent::Interrupted);
                 }
@@ -163,34 +162,34 @@ impl LogStore for MemoryStore {
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
         state.sweep(now, self.retention);
-        let kept = state.topic(topic, now);
-        if let Some(kept) = &kept
+        let data = state.topic(topic, now);
+        if let Some(data) = &data
             && let Some(append) = &commit.append
             && let Some(nonce) = &append.nonce
-            && let Some(entry) = kept.log().and_then(|log| log.found(&append.by, nonce, oldest))
+            && let Some(entry) = data.log().and_then(|log| log.find_nonce(&append.by, nonce, oldest))
         {
             return Ok(Committed::Repeated(entry.clone()));
         }
-        let fields = kept.map(|kept| &kept.fields);
+        let fields = data.map(|data| &data.fields);
         let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
         let found: Vec<_> = commit.expect.iter().map(|(name, _)| value(name)).collect();
         if found.iter().zip(&commit.expect).any(|(found, (_, expected))| found != expected) {
             return Ok(Committed::Refused(found));
         }
-        let kept = state.topic_or_new(topic, now);
-        // Most people and sessions never have a log that could begin a life.
-        if kept.epoch.as_str().is_empty() && (commit.append.is_some() || matches!(topic, Topic::Room(_))) {
-            kept.epoch = super::new_epoch()?;
+        let data = state.topic_or_new(topic, now);
+        // Most users and sessions never have a log, and need no epoch.
+        if data.epoch.as_str().is_empty() && (commit.append.is_some() || matches!(topic, Topic::Room(_))) {
+            data.epoch = super::new_epoch()?;
         }
         for (name, value) in commit.set {
-            kept.fields.set(name, value);
+            data.fields.set(name, value);
         }
         let mut stored = None;
         if let Some(append) = commit.append {
-            let epoch = kept.epoch.clone();
-            let log = kept.log_mut();
+            let epoch = data.epoch.clone();
+            let log = data.log_mut();
             log.top += 1;
-            // The clock of the system may go back; that of the log does not.
+            // The clock of the system may go back; times in a log never do.
             let at = now.max(log.entries.back().map_or(0, |logged| logged.entry.at));
             let entry = Entry {
                 epoch,
@@ -213,10 +212,10 @@ impl LogStore for MemoryStore {
             log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
             log.trim(self.retention, oldest);
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
-            state.tell(topic, BusEvent::Entry(topic.clone(), entry, append.trace));
+            state.publish(topic, BusEvent::Entry(topic.clone(), entry, append.trace));
         }
         if let Some(ttl) = commit.ttl_ms {
-            state.renew(topic, now.saturating_add(ttl));
+            state.set_expiry(topic, now.saturating_add(ttl));
         }
         Ok(Committed::Done { entry: stored })
     }
@@ -224,18 +223,18 @@ impl LogStore for MemoryStore {
     async fn find_nonce(&self, topic: &Topic, by: &UserId, nonce: &str) -> Result<Option<Entry>, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
-        Ok(self.state().topic(topic, now).and_then(|kept| kept.log()?.found(by, nonce, oldest).cloned()))
+        Ok(self.state().topic(topic, now).and_then(|data| data.log()?.find_nonce(by, nonce, oldest).cloned()))
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
-        let Some(kept) = state.topic(topic, now) else {
+        let Some(data) = state.topic(topic, now) else {
             return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
         };
-        let lineage = Lineage { epoch: kept.epoch.clone(), ended: Vec::new() };
-        let Some(log) = kept.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
+        let lineage = Lineage { epoch: data.epoch.clone(), ended: Vec::new() };
+        let Some(log) = data.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
         let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
         let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
         let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
@@ -255,8 +254,8 @@ impl LogStore for MemoryStore {
         let now = now();
         let mut state = self.state();
         let top = |topic| {
-            let kept = state.topic(topic, now);
-            Some(kept.map(|kept| Position { epoch: kept.epoch.clone(), offset: kept.top() }).unwrap_or_default())
+            let data = state.topic(topic, now);
+            Some(data.map(|data| Position { epoch: data.epoch.clone(), offset: data.top() }).unwrap_or_default())
         };
         Ok(topics.iter().map(top).collect())
     }
@@ -267,8 +266,8 @@ impl FieldStore for MemoryStore {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         let now = now();
         let mut state = self.state();
-        let kept = state.topic(topic, now);
-        let fields = kept.map(|kept| &kept.fields);
+        let data = state.topic(topic, now);
+        let fields = data.map(|data| &data.fields);
         let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
         let values = names.iter().map(value).collect();
         Ok(Fields { now, values })
@@ -282,29 +281,29 @@ impl FieldStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let mut state = self.state();
-        let Some(kept) = state.topic(topic, now()) else { return Ok(Vec::new()) };
+        let Some(data) = state.topic(topic, now()) else { return Ok(Vec::new()) };
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let listed = kept.fields.list(from, prefix).take(limit);
+        let listed = data.fields.list(from, prefix).take(limit);
         Ok(listed.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let Some(kept) = state.topic(topic, now()) else { return Ok(0) };
-        Ok(kept.fields.list(Bound::Included(prefix), prefix).count() as u64)
+        let Some(data) = state.topic(topic, now()) else { return Ok(0) };
+        Ok(data.fields.list(Bound::Included(prefix), prefix).count() as u64)
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
         let now = now();
         let mut state = self.state();
-        let there = state.topic(topic, now).is_some();
-        if there {
-            state.renew(topic, now.saturating_add(ttl_ms));
+        let exists = state.topic(topic, now).is_some();
+        if exists {
+            state.set_expiry(topic, now.saturating_add(ttl_ms));
         }
-        Ok(there)
+        Ok(exists)
     }
 }
 
@@ -313,7 +312,7 @@ impl ReadMarks for MemoryStore {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
-        Ok(self.state().topic(topic, now).map_or(0, |kept| kept.log_mut().mark(user, offset, oldest)))
+        Ok(self.state().topic(topic, now).map_or(0, |data| data.log_mut().mark(user, offset, oldest)))
     }
 
     async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
@@ -321,7 +320,7 @@ impl ReadMarks for MemoryStore {
         let mut state = self.state();
         Ok(topics
             .iter()
-            .map(|topic| state.topic(topic, now).map_or(0, |kept| kept.log().map_or(0, |log| log.unread(user))))
+            .map(|topic| state.topic(topic, now).map_or(0, |data| data.log().map_or(0, |log| log.unread(user))))
             .collect())
     }
 }
@@ -329,7 +328,7 @@ impl ReadMarks for MemoryStore {
 #[async_trait]
 impl Bus for MemoryStore {
     async fn signal(&self, topic: &Topic, payload: String) -> Result<(), StoreError> {
-        self.state().tell(topic, BusEvent::Signal(topic.clone(), payload));
+        self.state().publish(topic, BusEvent::Signal(topic.clone(), payload));
         Ok(())
     }
 
@@ -386,12 +385,12 @@ impl PresenceStore for MemoryStore {
 #[async_trait]
 impl ActivityStore for MemoryStore {
     async fn record(&self, activity: &Activity) -> Result<(), StoreError> {
-        self.state().happened.add(activity, now());
+        self.state().activities.add(activity, now());
         Ok(())
     }
 
     async fn activity(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
-        Ok(self.state().happened.report(hours, days, now()))
+        Ok(self.state().activities.report(hours, days, now()))
     }
 }
 

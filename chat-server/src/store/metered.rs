@@ -17,7 +17,7 @@ use crate::store::{
     StoreError, Stores, Topic,
 };
 
-/// Measures all parts of a store but its health: what each call takes and which fail. It changes no guarantee.
+/// Measures all parts of a store but its health. All guarantees stay the same.
 #[must_use]
 pub fn metered(stores: Stores, metrics: &Metrics, traces: &Traces) -> Stores {
     Stores {
@@ -38,7 +38,7 @@ struct Metered<S: ?Sized> {
     traces: Traces,
 }
 
-/// A call that waits for its answer, until it is dropped.
+/// Counts a call as waiting until it is dropped.
 struct Waiting<'a>(&'a IntGauge);
 
 impl<'a> Waiting<'a> {
@@ -72,7 +72,7 @@ impl<S: ?Sized> Metered<S> {
 }
 
 impl Metered<dyn LogStore> {
-    /// Begins the span of a commit that is followed: whoever hears the entry is below it.
+    /// Starts the span of a traced commit. Spans of the delivery are its children.
     fn follow(&self, commit: &mut Commit) -> Option<Followed> {
         let trace = &mut commit.append.as_mut()?.trace;
         let followed = self.traces.commit(trace.as_ref()?)?;

@@ -1,4 +1,4 @@
-//! What passes over the bus and is not stored: received at most once.
+//! Signals: published, not stored, delivered at most once.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,40 +8,40 @@ use crate::domain::position::Offset;
 /// An event for the sockets of a room that is not stored, such as typing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Signal {
-    /// The event's name on the socket.
+    /// The name of the event on the socket.
     pub event: String,
-    /// Whose sockets don't hear it.
+    /// A user whose sockets do not receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<UserId>,
-    /// Of two signals about one user, reaching a socket through two rooms, the older is dropped.
+    /// Orders signals about one user: a socket that receives two, through two rooms, drops the older.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// What is told.
+    /// The content.
     pub payload: serde_json::Value,
 }
 
-/// Something told to all sockets of one person, on all nodes.
+/// A signal to all sockets of one user, on all nodes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notice {
-    /// The person became a member of a room.
+    /// The user became a member of a room.
     Added {
-        /// Which room.
+        /// The room.
         room: RoomId,
-        /// The offset of the joining; the room is heard from there on.
+        /// The offset of the join entry: the sockets receive the room from there on.
         offset: Offset,
-        /// The socket that asked for it and knows.
+        /// The socket that requested it and needs no notice.
         by_socket: Option<String>,
     },
-    /// The person read a room up to somewhere.
+    /// The user moved the read mark of a room.
     Read {
-        /// Which room.
+        /// The room.
         room: RoomId,
-        /// Up to where.
+        /// The new mark.
         offset: Offset,
-        /// What is left.
+        /// The number of unread entries.
         unread: u64,
-        /// The socket that asked for it and knows.
+        /// The socket that requested it and needs no notice.
         by_socket: Option<String>,
     },
 }

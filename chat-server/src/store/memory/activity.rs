@@ -1,4 +1,4 @@
-//! What goes on in the chat, by hour and day.
+//! Usage analytics, by hour and day.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,11 +8,11 @@ use crate::domain::activity::{
 use crate::domain::id::{NodeId, RoomId, UserId};
 use crate::domain::position::Millis;
 
-/// How many different users of a day are told apart, and rooms of an hour: memory has its bounds.
-const TOLD_APART: usize = 100_000;
+/// The highest number of distinct users of a day, and rooms of an hour, that is counted: it bounds the memory.
+const MAX_DISTINCT: usize = 100_000;
 
 #[derive(Default)]
-pub(super) struct Happened {
+pub(super) struct Activities {
     hours: BTreeMap<u64, InHour>,
     days: BTreeMap<u64, HashSet<UserId>>,
     connections: BTreeMap<NodeId, (u64, Millis)>,
@@ -25,7 +25,7 @@ struct InHour {
     peak: u64,
 }
 
-impl Happened {
+impl Activities {
     pub(super) fn add(&mut self, activity: &Activity, now: Millis) {
         let Activity { node, connections, messages, users, rooms } = activity;
         self.connections.insert(node.clone(), (*connections, now + CONNECTIONS_LIVE_MS));
@@ -68,6 +68,6 @@ impl Happened {
 }
 
 fn extend<T: Clone + Eq + std::hash::Hash>(all: &mut HashSet<T>, new: &[T]) {
-    let room = TOLD_APART.saturating_sub(all.len());
+    let room = MAX_DISTINCT.saturating_sub(all.len());
     all.extend(new.iter().take(room).cloned());
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Fields that lie in a row. There are two topics a person with one or two fields each, and a tree has places for eleven
-/// from the first on.
+/// Fields that are kept in a sorted vector. Each user has two topics with one or two fields, and a tree allocates room
+/// for eleven.
 const FEW: usize = 8;
 
 /// Names and values.
 pub(super) enum Fields {
-    /// Few enough to be gone through.
+    /// In a sorted vector.
     Few(Vec<(Box<str>, Box<str>)>),
-    /// Very many, perhaps: the members of a room.
+    /// In a tree, such as the members of a room.
     Many(BTreeMap<Box<str>, Box<str>>),
 }
 
@@ -59,7 +59,7 @@ impl Fields {
         }
     }
 
-    /// Those whose names are within the bound and begin with `prefix`, which the bound does.
+    /// The fields from the bound on whose names start with `prefix`. The bound starts with it, too.
     pub(super) fn list<'a>(
         &'a self,
         from: Bound<&'a str>,

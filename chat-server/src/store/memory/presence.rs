@@ -1,4 +1,4 @@
-//! Who is connected to which node, for as long as the node says so.
+//! Presence: which users are connected to which node, while its heartbeat is fresh.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,23 +6,23 @@ use std::ops::Bound;
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::Millis;
 
-/// What presence a node is granted that said who is there before it said that it lives.
-const FIRST_LIFE_MS: Millis = 15_000;
+/// How long a node that sent no heartbeat yet counts as alive.
+const FIRST_TTL_MS: Millis = 15_000;
 
 #[derive(Default)]
 pub(super) struct Presence {
-    /// Who is on which node, with a card; mostly on one.
+    /// The nodes of each user, mostly one, with the card.
     cards: BTreeMap<UserId, Vec<(NodeId, Box<str>)>>,
-    /// Until when a node lives.
+    /// When the heartbeat of each node expires.
     nodes: BTreeMap<NodeId, Millis>,
 }
 
 impl Presence {
     /// Whether the user was online anywhere before, and is now.
     pub(super) fn set(&mut self, node: &NodeId, user: &UserId, card: Option<&str>, now: Millis) -> (bool, bool) {
-        // A node that speaks lives. First of all, so that whoever leaves it is seen to leave.
+        // A node that calls is alive. This comes first, so that a user who leaves the node is seen to leave.
         if self.nodes.get(node).is_none_or(|until| *until <= now) {
-            self.nodes.insert(node.clone(), now.saturating_add(FIRST_LIFE_MS));
+            self.nodes.insert(node.clone(), now.saturating_add(FIRST_TTL_MS));
         }
         let was = self.card(user, now).is_some();
         match card {
@@ -36,7 +36,7 @@ impl Presence {
         }
         let is = self.card(user, now).is_some();
         if was && !is {
-            // What dead nodes still say of the user is told with this, not by `reap` once more.
+            // The entries of dead nodes are removed here, so that `reap` does not report the user again.
             self.cards.remove(user);
         }
         (was, is)

@@ -25,10 +25,10 @@
 //! expire at most a minute after the last entry passes that age.
 //!
 //! Each commit reads and writes the head, so it is one value (`head.lua`): eight numbers of eight bytes, and two texts
-//! that end with a zero byte. These are the last offset; the last time; the offset of the last counted entry, or a later
-//! one; the number of counted entries; the offset and the time of the first entry when the log was last examined (the log
-//! begins there or later); when log and nonces expire (0: with the topic); whether there are nonces whose expiry is set
-//! (1 or 0); the epoch; the server (see `epoch.lua`).
+//! that end with a zero byte. These are the last offset; the last time; the offset of the last counted entry, or a
+//! later one; the number of counted entries; the offset and the time of the first entry when the log was last examined
+//! (the log begins there or later); when log and nonces expire (0: with the topic); whether there are nonces whose
+//! expiry is set (1 or 0); the epoch; the server (see `epoch.lua`).
 //!
 //! Presence has one tag of its own:
 //!

@@ -21,7 +21,8 @@ pub(super) struct Owned {
     pub(super) at: (String, u16),
 }
 
-/// Parses the reply to `CLUSTER SLOTS`. A server that does not know its own name is at the `host` at which it was asked.
+/// Parses the reply to `CLUSTER SLOTS`. A server that does not know its own name is at the `host` at which it was
+/// asked.
 pub(super) fn read(answer: Value, host: &str) -> Result<Vec<Owned>, StoreError> {
     let unreadable = || StoreError::Corrupt("what Redis says of its slots can't be read".to_owned());
     let Value::Array(ranges) = answer else { return Err(unreadable()) };

@@ -30,8 +30,8 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store on the Redis of `config`, and the events that its node receives. If Redis can't be reached, the store goes on
-    /// connecting in the background for ever; until then each call is `Unavailable` at once.
+    /// A store on the Redis of `config`, and the events that its node receives. If Redis can't be reached, the store
+    /// goes on connecting in the background for ever; until then each call is `Unavailable` at once.
     ///
     /// # Errors
     /// The configuration can't be used.

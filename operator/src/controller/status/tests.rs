@@ -118,10 +118,10 @@ fn during_a_rollout_the_previous_version_is_reported() {
 fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
     for (message, reason) in [
         (
-            "waiting for the broker: the broker is unavailable: Redis refuses the user or the password\n",
+            "waiting for the broker: the store is unavailable: Redis refuses the user or the password\n",
             "RedisAuthenticationFailed",
         ),
-        ("waiting for the broker: the broker is unavailable: Redis can't be reached\n", "RedisUnreachable"),
+        ("waiting for the broker: the store is unavailable: Redis can't be reached\n", "RedisUnreachable"),
         ("ok, but a shard of the Redis Cluster can't be reached\n", "RedisUnreachable"),
         ("ok, but Redis shows a certificate that can't be trusted\n", "RedisTlsFailed"),
         ("waiting for the broker: the user of Redis may not do all that is needed: xadd; …\n", "RedisRightsMissing"),

@@ -1,8 +1,8 @@
 //! Batches appends to different topics into one call of Redis.
 //!
-//! Each call costs a write, a wakeup and a read at both ends, and Redis an iteration of its event loop and a write to its
-//! append-only file. So an append that comes within a [`TICK`] of the one before waits for the end of the tick and goes
-//! with all others that wait. An append after a quiet tick goes at once.
+//! Each call costs a write, a wakeup and a read at both ends, and Redis an iteration of its event loop and a write to
+//! its append-only file. So an append that comes within a [`TICK`] of the one before waits for the end of the tick and
+//! goes with all others that wait. An append after a quiet tick goes at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -130,7 +130,8 @@ impl Inner {
         .await;
     }
 
-    /// Distributes appends over calls. In a Redis Cluster each has a call of its own: their keys are in different slots.
+    /// Distributes appends over calls. In a Redis Cluster each has a call of its own: their keys are in different
+    /// slots.
     fn calls(&self, appends: Vec<Pending>) -> Vec<Vec<Pending>> {
         let mut calls: Vec<Vec<Pending>> = Vec::new();
         let mut entries = 0;

@@ -1,8 +1,8 @@
 //! Coalesces concurrent appends to one topic into one call of Redis.
 //!
 //! While a commit to a topic is in flight, further appends to it queue, and then go in one call. A room with one writer
-//! is not slower for it, and a room with many costs a fraction. The first in the queue becomes the leader: its caller makes
-//! the call for all. So there is no task for it, and no queue is left behind when a caller gives up.
+//! is not slower for it, and a room with many costs a fraction. The first in the queue becomes the leader: its caller
+//! makes the call for all. So there is no task for it, and no queue is left behind when a caller gives up.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,8 +102,8 @@ pub(crate) fn can_coalesce(commit: &Commit) -> bool {
     commit.set.is_empty() && commit.ttl_ms.is_none() && commit.append.as_ref().is_some_and(message)
 }
 
-/// Takes from the queue the commits that can go in one call with the first: no two have the same nonce, and no two expect
-/// different values of a field.
+/// Takes from the queue the commits that can go in one call with the first: no two have the same nonce, and no two
+/// expect different values of a field.
 fn take_compatible(first: &Commit, queue: &mut VecDeque<Queued>) -> Vec<Queued> {
     let mut expected = HashMap::new();
     let mut nonces = HashSet::new();

@@ -119,8 +119,8 @@ impl Router {
         }
     }
 
-    /// Handles an error: returns `Ok` if the call is to be repeated, with a shard if only this repetition goes there. Redis
-    /// has run nothing in these cases.
+    /// Handles an error: returns `Ok` if the call is to be repeated, with a shard if only this repetition goes there.
+    /// Redis has run nothing in these cases.
     async fn redirected(
         &self,
         error: Error,

@@ -36,8 +36,8 @@ pub(crate) fn frames(topic: &Topic, text: &str) -> Option<Vec<BusEvent>> {
     Some(all)
 }
 
-/// Parses `e` and epoch, offset, time, author, event, payload, a line each, perhaps after a line of `t` and a traceparent;
-/// or `s` and a signal.
+/// Parses `e` and epoch, offset, time, author, event, payload, a line each, perhaps after a line of `t` and a
+/// traceparent; or `s` and a signal.
 fn frame(topic: Topic, text: &str) -> Option<BusEvent> {
     if let Some(signal) = text.strip_prefix('s') {
         return Some(BusEvent::Signal(topic, signal.to_owned()));

@@ -14,8 +14,8 @@ use super::subscribe::{SubscribeError, subscribe};
 /// The pause before a subscription that failed after a reconnect is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Subscribes to the channels that should be subscribed on a server and are not: all of them on each new connection, some
-/// when slots have moved. Reports an interruption once they are in force, no sooner.
+/// Subscribes to the channels that should be subscribed on a server and are not: all of them on each new connection,
+/// some when slots have moved. Reports an interruption once they are in force, no sooner.
 pub(super) struct Resubscriber {
     pub(super) number: u64,
     pub(super) client: Client,

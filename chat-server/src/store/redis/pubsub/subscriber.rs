@@ -22,8 +22,8 @@ const WORD: &str = "in step";
 
 /// The connection that receives what one server publishes.
 ///
-/// It keeps its own list of channels: fred's `manage_subscriptions` does not report when all of them are in force again,
-/// forgets one that was requested while the connection broke, and does not notice that their slot has moved.
+/// It keeps its own list of channels: fred's `manage_subscriptions` does not report when all of them are in force
+/// again, forgets one that was requested while the connection broke, and does not notice that their slot has moved.
 pub(crate) struct Subscriber {
     number: u64,
     connection: Connection,
@@ -77,7 +77,8 @@ impl Subscriber {
     pub(crate) async fn unsubscribe(&self, channels: &[String]) {
         let _exclusive = self.gate.write().await;
         let channels = self.shared.subscriptions.remove(channels);
-        // Without a connection there is nothing to end. Messages that still arrive are dropped: the list lacks their channel.
+        // Without a connection there is nothing to end. Messages that still arrive are dropped: the list lacks their
+        // channel.
         let (Ok(client), false) = (self.connection.client(), channels.is_empty()) else { return };
         if !self.shared.sharded {
             let _ = client.unsubscribe(channels).await;
@@ -86,8 +87,8 @@ impl Subscriber {
         for channel in channels {
             let _ = client.sunsubscribe(channel).await;
         }
-        // fred expects no reply to these. If there is one after all, because the slot has just moved, it takes it for the
-        // reply to the next command, and so on.
+        // fred expects no reply to these. If there is one after all, because the slot has just moved, it takes it for
+        // the reply to the next command, and so on.
         let word = client.ping::<String>(Some(WORD.to_owned())).await;
         if word.is_ok_and(|word| word != WORD) {
             self.connection.renew().await;

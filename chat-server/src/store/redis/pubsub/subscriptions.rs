@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use crate::store::redis::slots;
 
-/// The desired subscriptions, the shards on which they are in force, and the shards that own the slots. A shard is known
-/// by its number.
+/// The desired subscriptions, the shards on which they are in force, and the shards that own the slots. A shard is
+/// known by its number.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     /// The shard on which each is in force, if any.

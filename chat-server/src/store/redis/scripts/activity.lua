@@ -2,8 +2,8 @@
 -- KEYS: the prefix of all its keys
 -- ARGV: 'add', node, sockets, for how long these count (ms), messages, number of users, users, rooms
 --       'get', hours, days
--- BASE:h:HOUR is a hash (messages, peak), BASE:r:HOUR and BASE:d:DAY are HyperLogLogs of rooms and of users, BASE:n is a
--- hash of NODE → SOCKETS:UNTIL.
+-- BASE:h:HOUR is a hash (messages, peak), BASE:r:HOUR and BASE:d:DAY are HyperLogLogs of rooms and of users, BASE:n is
+-- a hash of NODE → SOCKETS:UNTIL.
 local base = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,4 +1,4 @@
-//! What is kept of one topic.
+//! The data of one topic.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use crate::domain::id::UserId;
 use crate::domain::position::{Epoch, Millis, Offset};
 
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct TopicData {
     pub(super) number: u64,
-    pub(super) ends: Option<Millis>,
+    pub(super) expires: Option<Millis>,
     pub(super) fields: Fields,
     pub(super) epoch: Epoch,
-    /// By itself, since most topics are people and sessions, which have none.
+    /// Boxed, since most topics are users and sessions, which have no log.
     log: Option<Box<Log>>,
 }
 
-/// What was said, and who read how much of it.
+/// The log and the read marks.
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) top: Offset,
@@ -46,14 +46,14 @@ struct Mark {
     others: u64,
 }
 
-impl Kept {
+impl TopicData {
     pub(super) fn new(number: u64) -> Self {
         Self { number, ..Self::default() }
     }
 
-    /// Whether its end has come.
-    pub(super) fn is_over(&self, now: Millis) -> bool {
-        self.ends.is_some_and(|ends| ends <= now)
+    /// Whether it has expired.
+    pub(super) fn is_expired(&self, now: Millis) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 
     pub(super) fn log(&self) -> Option<&Log> {
@@ -76,7 +76,7 @@ impl Kept {
 }
 
 impl Log {
-    pub(super) fn found(&self, by: &UserId, nonce: &str, oldest: Millis) -> Option<&Entry> {
+    pub(super) fn find_nonce(&self, by: &UserId, nonce: &str, oldest: Millis) -> Option<&Entry> {
         let offset = *self.nonces.get(&(by.clone(), nonce.into()))?;
         self.at(offset).map(|logged| &logged.entry).filter(|entry| entry.at >= oldest)
     }
@@ -141,7 +141,7 @@ impl Log {
     }
 }
 
-/// Entries before this are past their age.
+/// The time before which entries are past their maximum age.
 pub(super) fn oldest(retention: Retention, now: Millis) -> Millis {
     if retention.max_age_ms == 0 { 0 } else { now.saturating_sub(retention.max_age_ms) }
 }
