@@ -1,5 +1,5 @@
-//! What [`super::Store`] promises, asked of both implementations; and of Redis what only Redis
-//! can do: be shared, be away, come back.
+//! The conformance suite: tests the guarantees of [`super`] on both implementations; and on Redis what only Redis can do:
+//! be shared, fail, and come back.
 #![allow(clippy::unwrap_used, clippy::panic)] // A test that fails by panicking says enough.
 
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
+use self::deployment::{Deployment, Topology, Version};
 use self::server::Server;
-use self::set::{Form, Set, Version};
 use super::memory::MemoryStore;
 use super::redis::{RedisConfig, RedisStore};
 use super::{Append, BusEvent, Commit, Committed, Entry, Keep, Range, Retention, Slice, Store, Topic};
@@ -17,27 +17,27 @@ use crate::domain::json::Members;
 use crate::domain::position::{Millis, Offset};
 
 mod activity;
+mod batching;
 mod bus;
 mod cluster;
-mod durable;
+mod coalescing;
+mod deployment;
+mod durability;
 mod fields;
-mod forms;
-mod gather;
-mod head;
 mod log;
+mod log_head;
 mod outage;
 mod presence;
 mod server;
-mod set;
 mod speed;
-mod together;
+mod topologies;
 mod unread;
 
-/// Runs each test on both implementations; on that of Redis in all forms in which it is run.
+/// Runs each test on both implementations, and on Redis in all topologies.
 macro_rules! on_all {
     (@ [$how:meta] $stage:ident = $start:expr; $($test:ident),*) => {
         mod $stage {
-            use crate::store::conformance::{Stage, set::{Form, Version}};
+            use crate::store::conformance::{Stage, deployment::{Topology, Version}};
             $(#[$how]
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
@@ -52,39 +52,39 @@ macro_rules! on_all {
         on_all!(@ [cfg(test)] $stage = $start; $($test),*);
     };
     ($($test:ident),* $(,)?) => {
-        on_all!(@ memory = { let _ = (Form::Standalone, Version::Seven); Stage::Memory }; $($test),*);
-        on_all!(@ redis = { let _ = (Form::Standalone, Version::Seven); Stage::redis() }; $($test),*);
-        on_all!(@ redis_7_tls = Stage::set(Form::Standalone, Version::Seven); $($test),*);
-        on_all!(@ redis_7_sentinel = Stage::set(Form::Sentinel, Version::Seven); $($test),*);
-        on_all!(@ redis_7_cluster = Stage::set(Form::Cluster, Version::Seven); $($test),*);
+        on_all!(@ memory = { let _ = (Topology::Standalone, Version::Seven); Stage::Memory }; $($test),*);
+        on_all!(@ redis = { let _ = (Topology::Standalone, Version::Seven); Stage::redis() }; $($test),*);
+        on_all!(@ redis_7_tls = Stage::deployment(Topology::Standalone, Version::Seven); $($test),*);
+        on_all!(@ redis_7_sentinel = Stage::deployment(Topology::Sentinel, Version::Seven); $($test),*);
+        on_all!(@ redis_7_cluster = Stage::deployment(Topology::Cluster, Version::Seven); $($test),*);
         // Not of `make test` but of `make test-all`: see tests/platform.rs.
         mod platform {
             use super::{$($test),*};
             use crate::store::conformance::on_all;
 
-            on_all!(@ redis_8_tls = Stage::set(Form::Standalone, Version::Eight); $($test),*);
-            on_all!(@ redis_8_sentinel = Stage::set(Form::Sentinel, Version::Eight); $($test),*);
-            on_all!(@ redis_8_cluster = Stage::set(Form::Cluster, Version::Eight); $($test),*);
-            on_all!(@ valkey_8_tls = Stage::set(Form::Standalone, Version::Valkey); $($test),*);
-            on_all!(@ by hand valkey_8_sentinel = Stage::set(Form::Sentinel, Version::Valkey); $($test),*);
-            on_all!(@ by hand valkey_8_cluster = Stage::set(Form::Cluster, Version::Valkey); $($test),*);
+            on_all!(@ redis_8_tls = Stage::deployment(Topology::Standalone, Version::Eight); $($test),*);
+            on_all!(@ redis_8_sentinel = Stage::deployment(Topology::Sentinel, Version::Eight); $($test),*);
+            on_all!(@ redis_8_cluster = Stage::deployment(Topology::Cluster, Version::Eight); $($test),*);
+            on_all!(@ valkey_8_tls = Stage::deployment(Topology::Standalone, Version::Valkey); $($test),*);
+            on_all!(@ by hand valkey_8_sentinel = Stage::deployment(Topology::Sentinel, Version::Valkey); $($test),*);
+            on_all!(@ by hand valkey_8_cluster = Stage::deployment(Topology::Cluster, Version::Valkey); $($test),*);
         }
     };
 }
 use on_all;
 
-/// Where a test takes place.
+/// The store of a test.
 enum Stage {
     Memory,
     Redis(Server),
     /// Servers that other tests use, too, under a prefix of the test's own.
-    Set(Box<RedisConfig>),
+    Deployment(Box<RedisConfig>),
 }
 
-/// A broker, and what its node hears.
+/// A store, and the events that its node receives.
 struct Node {
-    broker: Arc<dyn Store>,
-    heard: Receiver<BusEvent>,
+    store: Arc<dyn Store>,
+    received: Receiver<BusEvent>,
 }
 
 impl Stage {
@@ -92,8 +92,8 @@ impl Stage {
         Self::Redis(Server::start())
     }
 
-    fn set(form: Form, version: Version) -> Self {
-        Self::Set(Box::new(Set::shared(form, version).config()))
+    fn deployment(topology: Topology, version: Version) -> Self {
+        Self::Deployment(Box::new(Deployment::shared(topology, version).config()))
     }
 
     async fn node(&self) -> Node {
@@ -103,11 +103,11 @@ impl Stage {
     async fn node_with(&self, retention: Retention) -> Node {
         match self {
             Self::Memory => {
-                let (broker, heard) = MemoryStore::new(retention);
-                Node { broker: Arc::new(broker), heard }
+                let (store, received) = MemoryStore::new(retention);
+                Node { store: Arc::new(store), received }
             }
             Self::Redis(server) => server.node_with(retention).await,
-            Self::Set(config) => Node::on(RedisConfig { retention, ..*config.clone() }).await,
+            Self::Deployment(config) => Node::on(RedisConfig { retention, ..*config.clone() }).await,
         }
     }
 }
@@ -124,38 +124,38 @@ impl Server {
 
 impl Node {
     async fn on(config: RedisConfig) -> Self {
-        let (broker, heard) = RedisStore::connect(config).await.unwrap();
-        Self { broker: Arc::new(broker), heard }
+        let (store, received) = RedisStore::connect(config).await.unwrap();
+        Self { store: Arc::new(store), received }
     }
 
-    async fn hear(&mut self) -> BusEvent {
-        tokio::time::timeout(Duration::from_secs(10), self.heard.recv()).await.expect("nothing is heard").unwrap()
+    async fn receive(&mut self) -> BusEvent {
+        tokio::time::timeout(Duration::from_secs(10), self.received.recv()).await.expect("nothing is received").unwrap()
     }
 
-    /// The next entry, whatever is heard before it.
-    async fn hear_entry(&mut self) -> Entry {
+    /// The next entry, whatever is received before it.
+    async fn receive_entry(&mut self) -> Entry {
         loop {
-            if let BusEvent::Entry(_, entry, _) = self.hear().await {
+            if let BusEvent::Entry(_, entry, _) = self.receive().await {
                 return entry;
             }
         }
     }
 
-    async fn hears_nothing(&mut self) {
-        let heard = tokio::time::timeout(Duration::from_millis(150), self.heard.recv()).await;
-        assert!(heard.is_err(), "{heard:?}");
+    async fn receives_nothing(&mut self) {
+        let received = tokio::time::timeout(Duration::from_millis(150), self.received.recv()).await;
+        assert!(received.is_err(), "{received:?}");
     }
 
     /// Commits and answers the offset and time.
-    async fn say(&self, topic: &Topic, commit: Commit) -> (Offset, Millis) {
-        match self.broker.commit(topic, commit).await.unwrap() {
+    async fn append(&self, topic: &Topic, commit: Commit) -> (Offset, Millis) {
+        match self.store.commit(topic, commit).await.unwrap() {
             Committed::Done { entry: Some((position, at)) } => (position.offset, at),
             other => panic!("{other:?}"),
         }
     }
 
     async fn read(&self, topic: &Topic, after: Offset, before: Option<Offset>, limit: usize, keep: Keep) -> Slice {
-        self.broker.read(topic, Range { after, before, limit, keep }).await.unwrap()
+        self.store.read(topic, Range { after, before, limit, keep }).await.unwrap()
     }
 
     /// What the log holds.

@@ -1,4 +1,4 @@
-//! What only a Redis Cluster can do: move slots, lose a shard.
+//! Redis Cluster only: slots move, a shard loses its primary.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,15 @@ use crate::store::StoreError;
 
 /// A cluster of a test's own, and a prefix.
 struct Stand {
-    set: Set,
+    deployment: Deployment,
     config: RedisConfig,
 }
 
 impl Stand {
     fn start(version: Version) -> Self {
-        let set = Set::start(Form::Cluster, version);
-        let config = set.config();
-        Self { set, config }
+        let deployment = Deployment::start(Topology::Cluster, version);
+        let config = deployment.config();
+        Self { deployment, config }
     }
 
     async fn node(&self) -> Node {
@@ -26,7 +26,7 @@ impl Stand {
 
     fn slot(&self, room: &str) -> u16 {
         let key = format!("{}{{room:{room}}}", self.config.key_prefix);
-        self.set.tell(&format!("cli a cluster keyslot '{key}'"))[0].parse().unwrap()
+        self.deployment.tell(&format!("cli a cluster keyslot '{key}'"))[0].parse().unwrap()
     }
 
     /// A room on the shard of this primary: `a`, `b` or `c`.
@@ -43,9 +43,9 @@ impl Stand {
 }
 
 /// Commits until it is stored.
-async fn say_at_last(node: &Node, topic: &Topic, text: &str) {
+async fn append_eventually(node: &Node, topic: &Topic, text: &str) {
     let begun = Instant::now();
-    while let Err(error) = node.broker.commit(topic, nonced("u", text, text)).await {
+    while let Err(error) = node.store.commit(topic, nonced("u", text, text)).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
         pause(20).await;
@@ -53,27 +53,27 @@ async fn say_at_last(node: &Node, topic: &Topic, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_that_moves_is_followed_by_those_who_write_and_those_who_only_listen() {
+async fn writers_and_subscribers_follow_a_slot_that_moves() {
     for version in [Version::Seven, Version::Eight] {
         let stand = Stand::start(version);
         let (writer, mut listener) = (stand.node().await, stand.node().await);
         let id = stand.room_on("a");
         let topic = room(&id);
-        listener.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
-        writer.say(&topic, message("u", "before")).await;
+        listener.store.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+        writer.append(&topic, message("u", "before")).await;
         let before = writer.all(&topic).await.lineage.epoch;
-        assert_eq!(listener.hear_entry().await.payload.as_str(), "before");
+        assert_eq!(listener.receive_entry().await.payload.as_str(), "before");
 
         let goes_on = Arc::new(AtomicBool::new(true));
         let writing = {
-            let (broker, topic, goes_on) = (writer.broker.clone(), topic.clone(), goes_on.clone());
+            let (store, topic, goes_on) = (writer.store.clone(), topic.clone(), goes_on.clone());
             tokio::spawn(async move {
                 let mut stored = Vec::new();
                 for text in (0..).map(|number: u32| number.to_string()) {
                     if !goes_on.load(Ordering::Relaxed) {
                         break;
                     }
-                    if broker.commit(&topic, nonced("u", &text, &text)).await.is_ok() {
+                    if store.commit(&topic, nonced("u", &text, &text)).await.is_ok() {
                         stored.push(text);
                     }
                 }
@@ -81,12 +81,12 @@ async fn a_slot_that_moves_is_followed_by_those_who_write_and_those_who_only_lis
             })
         };
         pause(50).await;
-        stand.set.tell(&format!("move {} a b", stand.slot(&id)));
-        while !matches!(listener.hear().await, BusEvent::Interrupted) {}
+        stand.deployment.tell(&format!("move {} a b", stand.slot(&id)));
+        while !matches!(listener.receive().await, BusEvent::Interrupted) {}
         goes_on.store(false, Ordering::Relaxed);
         let stored = writing.await.unwrap();
-        writer.say(&topic, message("u", "after")).await;
-        while listener.hear_entry().await.payload.as_str() != "after" {}
+        writer.append(&topic, message("u", "after")).await;
+        while listener.receive_entry().await.payload.as_str() != "after" {}
 
         let slice = listener.all(&topic).await;
         assert!(slice.lineage.shared_with(&before) >= Some(1), "what was received before is still true");
@@ -99,83 +99,83 @@ async fn a_slot_that_moves_is_followed_by_those_who_write_and_those_who_only_lis
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_whose_slot_moves_while_it_is_quiet_is_heard_again() {
+async fn a_quiet_room_is_received_again_after_its_slot_moved() {
     let stand = Stand::start(Version::Seven);
     let (writer, mut listener) = (stand.node().await, stand.node().await);
     let id = stand.room_on("c");
-    listener.broker.subscribe(&[room(&id), room(&stand.room_on("b"))]).await.unwrap();
+    listener.store.subscribe(&[room(&id), room(&stand.room_on("b"))]).await.unwrap();
     for (from, to) in [("c", "a"), ("a", "b"), ("b", "c")] {
-        stand.set.tell(&format!("move {} {from} {to}", stand.slot(&id)));
-        while !matches!(listener.hear().await, BusEvent::Interrupted) {}
-        writer.say(&room(&id), message("u", to)).await;
-        while listener.hear_entry().await.payload.as_str() != to {}
+        stand.deployment.tell(&format!("move {} {from} {to}", stand.slot(&id)));
+        while !matches!(listener.receive().await, BusEvent::Interrupted) {}
+        writer.append(&room(&id), message("u", to)).await;
+        while listener.receive_entry().await.payload.as_str() != to {}
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shard_whose_primary_dies_holds_up_none_of_the_others_and_is_found_again() {
+async fn a_shard_without_a_primary_does_not_delay_the_others() {
     let stand = Stand::start(Version::Seven);
     let mut node = stand.node().await;
     let (dying, living) = (room(&stand.room_on("a")), room(&stand.room_on("b")));
-    node.broker.subscribe(&[dying.clone(), living.clone()]).await.unwrap();
-    node.say(&dying, message("u", "before")).await;
-    assert_eq!(node.hear_entry().await.payload.as_str(), "before");
-    stand.set.tell("kill a");
+    node.store.subscribe(&[dying.clone(), living.clone()]).await.unwrap();
+    node.append(&dying, message("u", "before")).await;
+    assert_eq!(node.receive_entry().await.payload.as_str(), "before");
+    stand.deployment.tell("kill a");
     let mut down = 0;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(1) {
         let asked = Instant::now();
-        node.say(&living, message("u", "meanwhile")).await;
+        node.append(&living, message("u", "meanwhile")).await;
         assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
-        assert_eq!(node.hear_entry().await.payload.as_str(), "meanwhile");
-        let tops = node.broker.tops(&[dying.clone(), living.clone()]).await.unwrap();
+        assert_eq!(node.receive_entry().await.payload.as_str(), "meanwhile");
+        let tops = node.store.tops(&[dying.clone(), living.clone()]).await.unwrap();
         assert!(tops[1].is_some(), "one that is away keeps no other from being compared");
         down += usize::from(tops[0].is_none());
         pause(20).await;
     }
     assert!(down > 0);
-    assert!(node.broker.is_available(), "most of it answers");
-    assert_eq!(node.broker.trouble(), Some("a shard of the Redis Cluster can't be reached"));
-    while !matches!(node.hear().await, BusEvent::Interrupted) {}
-    say_at_last(&node, &dying, "after").await;
-    while node.hear_entry().await.payload.as_str() != "after" {}
-    assert_eq!(node.broker.trouble(), None);
+    assert!(node.store.is_available(), "most of it answers");
+    assert_eq!(node.store.trouble(), Some("a shard of the Redis Cluster can't be reached"));
+    while !matches!(node.receive().await, BusEvent::Interrupted) {}
+    append_eventually(&node, &dying, "after").await;
+    while node.receive_entry().await.payload.as_str() != "after" {}
+    assert_eq!(node.store.trouble(), None);
     // What was the primary comes back as a replica.
-    stand.set.tell("start a");
+    stand.deployment.tell("start a");
     pause(1_500).await;
-    say_at_last(&node, &dying, "at the end").await;
-    while node.hear_entry().await.payload.as_str() != "at the end" {}
+    append_eventually(&node, &dying, "at the end").await;
+    while node.receive_entry().await.payload.as_str() != "at the end" {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_shard_is_proved_by_itself() {
-    let stage = Set::shared(Form::Cluster, Version::Seven).config();
+async fn each_shard_has_a_probe_of_its_own() {
+    let stage = Deployment::shared(Topology::Cluster, Version::Seven).config();
     let mut node = Node::on(stage).await;
-    let probes = node.broker.probes(&super::node("n"));
+    let probes = node.store.probes(&super::node("n"));
     assert_eq!(probes.len(), 3);
     for probe in probes {
-        node.broker.subscribe(std::slice::from_ref(&probe)).await.unwrap();
-        node.broker.signal(&probe, "heard".to_owned()).await.unwrap();
-        assert_eq!(node.hear().await, BusEvent::Signal(probe.clone(), "heard".to_owned()));
-        node.broker.renew_bus(&probe).await;
-        while node.hear().await != BusEvent::Interrupted {}
-        node.broker.unsubscribe(&[probe]).await.unwrap();
+        node.store.subscribe(std::slice::from_ref(&probe)).await.unwrap();
+        node.store.signal(&probe, "received".to_owned()).await.unwrap();
+        assert_eq!(node.receive().await, BusEvent::Signal(probe.clone(), "received".to_owned()));
+        node.store.renew_bus(&probe).await;
+        while node.receive().await != BusEvent::Interrupted {}
+        node.store.unsubscribe(&[probe]).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn letting_go_of_a_room_that_has_just_moved_breaks_nothing() {
+async fn an_unsubscribe_after_the_slot_moved_breaks_nothing() {
     let stand = Stand::start(Version::Seven);
     let mut node = stand.node().await;
     let (id, other) = (stand.room_on("a"), room(&stand.room_on("a").replace('r', "s")));
-    node.broker.subscribe(&[room(&id), other.clone()]).await.unwrap();
-    stand.set.tell(&format!("move {} a b", stand.slot(&id)));
-    node.broker.unsubscribe(&[room(&id)]).await.unwrap();
-    node.broker.subscribe(&[room("t1"), room("t2")]).await.unwrap();
+    node.store.subscribe(&[room(&id), other.clone()]).await.unwrap();
+    stand.deployment.tell(&format!("move {} a b", stand.slot(&id)));
+    node.store.unsubscribe(&[room(&id)]).await.unwrap();
+    node.store.subscribe(&[room("t1"), room("t2")]).await.unwrap();
     for topic in [other, room("t1"), room("t2")] {
-        say_at_last(&node, &topic, "heard").await;
+        append_eventually(&node, &topic, "received").await;
         let begun = Instant::now();
-        while node.hear_entry().await.payload.as_str() != "heard" {
+        while node.receive_entry().await.payload.as_str() != "received" {
             assert!(begun.elapsed() < Duration::from_secs(10));
         }
     }

@@ -1,83 +1,83 @@
-//! Fields, and the life of a topic.
+//! Fields, and the expiry of topics.
 
 use super::*;
 
 on_all!(
-    a_commit_changes_all_or_nothing,
-    a_refusal_tells_the_fields_as_they_are,
-    fields_are_told_in_the_order_asked_for,
-    names_are_listed_in_the_order_of_their_bytes,
-    names_are_paged_and_counted_within_a_prefix,
-    a_topic_is_forgotten_after_its_life,
-    what_is_made_later_ends_with_the_topic,
-    a_touch_renews_the_life_of_a_topic,
-    a_topic_without_a_life_stays,
-    any_text_is_kept_as_it_is,
+    a_commit_changes_everything_or_nothing,
+    a_refusal_returns_the_actual_values,
+    fields_are_returned_in_the_requested_order,
+    fields_are_listed_in_the_byte_order_of_their_names,
+    fields_are_paged_and_counted_within_a_prefix,
+    a_topic_expires_after_its_ttl,
+    a_key_created_later_expires_with_the_topic,
+    a_touch_renews_the_ttl_of_a_topic,
+    a_topic_without_a_ttl_does_not_expire,
+    any_text_is_stored_unchanged,
 );
 
 async fn values(node: &Node, topic: &Topic, names: &[&str]) -> Vec<Option<String>> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    node.broker.fields(topic, &names).await.unwrap().values
+    node.store.fields(topic, &names).await.unwrap().values
 }
 
 async fn names(node: &Node, topic: &Topic, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
-    let listed = node.broker.list(topic, prefix, after, limit).await.unwrap();
+    let listed = node.store.list(topic, prefix, after, limit).await.unwrap();
     listed.into_iter().map(|(name, _)| name).collect()
 }
 
-async fn a_commit_changes_all_or_nothing(stage: Stage) {
+async fn a_commit_changes_everything_or_nothing(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     let mut commit = message("u", "1");
     commit.expect = pairs(&[("x", Some("1"))]);
     commit.set = pairs(&[("x", Some("2")), ("y", Some("2"))]);
     commit.ttl_ms = Some(60_000);
-    let refused = node.broker.commit(&topic, commit.clone()).await.unwrap();
+    let refused = node.store.commit(&topic, commit.clone()).await.unwrap();
     assert_eq!(refused, Committed::Refused(vec![None]));
     assert_eq!(values(&node, &topic, &["x", "y"]).await, [None, None]);
     let slice = node.all(&topic).await;
     assert_eq!((slice.lineage.epoch.as_str(), slice.top, slice.first), ("", 0, 1));
-    assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
-    assert!(!node.broker.touch(&topic, 1000).await.unwrap());
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
+    assert!(!node.store.touch(&topic, 1000).await.unwrap());
 
-    node.broker.commit(&topic, setting(&[("x", Some("1"))])).await.unwrap();
+    node.store.commit(&topic, setting(&[("x", Some("1"))])).await.unwrap();
     let epoch = node.all(&topic).await.lineage.epoch;
     assert_ne!(epoch.as_str(), "");
-    let Committed::Done { entry: Some((position, _)) } = node.broker.commit(&topic, commit).await.unwrap() else {
+    let Committed::Done { entry: Some((position, _)) } = node.store.commit(&topic, commit).await.unwrap() else {
         panic!("not done");
     };
     assert_eq!((position.epoch, position.offset), (epoch, 1));
     assert_eq!(values(&node, &topic, &["x", "y"]).await, [Some("2".to_owned()), Some("2".to_owned())]);
-    node.broker.commit(&topic, setting(&[("x", None), ("never", None)])).await.unwrap();
+    node.store.commit(&topic, setting(&[("x", None), ("never", None)])).await.unwrap();
     assert_eq!(values(&node, &topic, &["x", "y"]).await, [None, Some("2".to_owned())]);
     assert_eq!(names(&node, &topic, "", None, 9).await, ["y"]);
 }
 
-async fn a_refusal_tells_the_fields_as_they_are(stage: Stage) {
+async fn a_refusal_returns_the_actual_values(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    node.broker.commit(&topic, setting(&[("a", Some("")), ("b", Some("1"))])).await.unwrap();
+    node.store.commit(&topic, setting(&[("a", Some("")), ("b", Some("1"))])).await.unwrap();
     let expect = pairs(&[("b", None), ("gone", Some("")), ("b", Some("1")), ("a", None)]);
-    let refused = node.broker.commit(&topic, Commit { expect, ..Commit::default() }).await.unwrap();
+    let refused = node.store.commit(&topic, Commit { expect, ..Commit::default() }).await.unwrap();
     let one = Some("1".to_owned());
     assert_eq!(refused, Committed::Refused(vec![one.clone(), None, one, Some(String::new())]));
     let expect = pairs(&[("b", Some("1")), ("gone", None), ("b", Some("1")), ("a", Some(""))]);
     let set = pairs(&[("gone", Some("0"))]);
-    let done = node.broker.commit(&topic, Commit { expect, set, ..Commit::default() }).await.unwrap();
+    let done = node.store.commit(&topic, Commit { expect, set, ..Commit::default() }).await.unwrap();
     assert_eq!(done, Committed::Done { entry: None });
     assert_eq!(values(&node, &topic, &["gone"]).await, [Some("0".to_owned())]);
 }
 
-async fn fields_are_told_in_the_order_asked_for(stage: Stage) {
+async fn fields_are_returned_in_the_requested_order(stage: Stage) {
     let (node, topic) = (stage.node().await, Topic::Directory);
-    node.broker.commit(&topic, setting(&[("a", Some("1")), ("b", Some("2"))])).await.unwrap();
+    node.store.commit(&topic, setting(&[("a", Some("1")), ("b", Some("2"))])).await.unwrap();
     let asked = ["b", "x", "a", "b"].map(str::to_owned);
-    let fields = node.broker.fields(&topic, &asked).await.unwrap();
+    let fields = node.store.fields(&topic, &asked).await.unwrap();
     assert_eq!(fields.values, [Some("2"), None, Some("1"), Some("2")].map(|value| value.map(str::to_owned)));
-    let (_, at) = node.say(&topic, message("u", "")).await;
+    let (_, at) = node.append(&topic, message("u", "")).await;
     assert!(fields.now > 1_600_000_000_000 && fields.now <= at && at < fields.now + 10_000, "{} {at}", fields.now);
-    assert_eq!(node.broker.fields(&Topic::Cluster, &[]).await.unwrap().values, []);
+    assert_eq!(node.store.fields(&Topic::Cluster, &[]).await.unwrap().values, []);
 }
 
-async fn names_are_listed_in_the_order_of_their_bytes(stage: Stage) {
+async fn fields_are_listed_in_the_byte_order_of_their_names(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     let mut all = [
         "",
@@ -102,12 +102,12 @@ async fn names_are_listed_in_the_order_of_their_bytes(stage: Stage) {
         "n",
     ];
     let set: Vec<_> = all.iter().map(|name| (*name, Some("v"))).collect();
-    node.broker.commit(&topic, setting(&set)).await.unwrap();
+    node.store.commit(&topic, setting(&set)).await.unwrap();
     all.sort_unstable();
     assert_eq!(names(&node, &topic, "", None, usize::MAX).await, all);
     let members: Vec<&str> = all.into_iter().filter(|name| name.starts_with("m:")).collect();
     assert_eq!(names(&node, &topic, "m:", None, 99).await, members);
-    assert_eq!(node.broker.count(&topic, "m:").await.unwrap(), members.len() as u64);
+    assert_eq!(node.store.count(&topic, "m:").await.unwrap(), members.len() as u64);
     let mut paged = Vec::new();
     while let Some(name) = names(&node, &topic, "m:", paged.last().map(String::as_str), 1).await.pop() {
         paged.push(name);
@@ -115,106 +115,106 @@ async fn names_are_listed_in_the_order_of_their_bytes(stage: Stage) {
     assert_eq!(paged, members);
 }
 
-async fn names_are_paged_and_counted_within_a_prefix(stage: Stage) {
+async fn fields_are_paged_and_counted_within_a_prefix(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     let set: Vec<String> = (0..10).flat_map(|i| [format!("a:{i}"), format!("b:{i}")]).collect();
     let set: Vec<(&str, Option<&str>)> = set.iter().map(|name| (name.as_str(), Some(name.as_str()))).collect();
-    node.broker.commit(&topic, setting(&set)).await.unwrap();
+    node.store.commit(&topic, setting(&set)).await.unwrap();
     assert_eq!(names(&node, &topic, "a:", Some("a:3"), 3).await, ["a:4", "a:5", "a:6"]);
     assert_eq!(names(&node, &topic, "b:", Some("a:3"), 2).await, ["b:0", "b:1"]);
     assert_eq!(names(&node, &topic, "a:", Some("b:3"), 2).await, [""; 0]);
     assert_eq!(names(&node, &topic, "a:", Some("a:9"), 2).await, [""; 0]);
     assert_eq!(names(&node, &topic, "a:", None, 0).await, [""; 0]);
-    let listed = node.broker.list(&topic, "b:9", None, 5).await.unwrap();
+    let listed = node.store.list(&topic, "b:9", None, 5).await.unwrap();
     assert_eq!(listed, [("b:9".to_owned(), "b:9".to_owned())]);
     let counts = [("", 20), ("a:", 10), ("a:1", 1), ("c", 0)];
     for (prefix, count) in counts {
-        assert_eq!(node.broker.count(&topic, prefix).await.unwrap(), count, "{prefix}");
+        assert_eq!(node.store.count(&topic, prefix).await.unwrap(), count, "{prefix}");
     }
-    assert_eq!(node.broker.count(&room("other"), "").await.unwrap(), 0);
+    assert_eq!(node.store.count(&room("other"), "").await.unwrap(), 0);
 }
 
 fn living(ttl_ms: u64) -> Commit {
     Commit { ttl_ms: Some(ttl_ms), ..nonced("u", "1", "n") }
 }
 
-async fn a_topic_is_forgotten_after_its_life(stage: Stage) {
+async fn a_topic_expires_after_its_ttl(stage: Stage) {
     let node = stage.node().await;
     let topic = Topic::Session(SessionId::parse("s").unwrap());
     let set = pairs(&[("a", Some("1"))]);
-    node.broker.commit(&topic, Commit { set, ..living(500) }).await.unwrap();
-    node.broker.mark_read(&topic, &user("v"), 0).await.unwrap();
+    node.store.commit(&topic, Commit { set, ..living(500) }).await.unwrap();
+    node.store.mark_read(&topic, &user("v"), 0).await.unwrap();
     let epoch = node.all(&topic).await.lineage.epoch;
     pause(550).await;
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
-    assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
-    assert_eq!(node.broker.mark_read(&topic, &user("v"), 0).await.unwrap(), 0);
-    assert_eq!(node.broker.unread(std::slice::from_ref(&topic), &user("v")).await.unwrap(), [0]);
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
+    assert_eq!(node.store.mark_read(&topic, &user("v"), 0).await.unwrap(), 0);
+    assert_eq!(node.store.unread(std::slice::from_ref(&topic), &user("v")).await.unwrap(), [0]);
     let slice = node.all(&topic).await;
     assert_eq!((slice.lineage.epoch.as_str(), slice.top, slice.first, slice.entries.len()), ("", 0, 1, 0));
-    assert!(!node.broker.touch(&topic, 1_000).await.unwrap());
-    assert_eq!(node.say(&topic, living(60_000)).await.0, 1);
+    assert!(!node.store.touch(&topic, 1_000).await.unwrap());
+    assert_eq!(node.append(&topic, living(60_000)).await.0, 1);
     assert_ne!(node.all(&topic).await.lineage.epoch, epoch);
 }
 
-async fn what_is_made_later_ends_with_the_topic(stage: Stage) {
+async fn a_key_created_later_expires_with_the_topic(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    node.broker.commit(&topic, Commit { ttl_ms: Some(600), ..Commit::default() }).await.unwrap();
-    node.say(&topic, nonced("u", "1", "n")).await;
-    node.broker.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
-    node.broker.mark_read(&topic, &user("v"), 1).await.unwrap();
+    node.store.commit(&topic, Commit { ttl_ms: Some(600), ..Commit::default() }).await.unwrap();
+    node.append(&topic, nonced("u", "1", "n")).await;
+    node.store.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
+    node.store.mark_read(&topic, &user("v"), 1).await.unwrap();
     pause(650).await;
     assert_eq!(node.all(&topic).await.top, 0);
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
-    assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
-    assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 1);
-    assert_eq!(node.broker.unread(&[topic], &user("v")).await.unwrap(), [0]);
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
+    assert_eq!(node.append(&topic, nonced("u", "2", "n")).await.0, 1);
+    assert_eq!(node.store.unread(&[topic], &user("v")).await.unwrap(), [0]);
     if let Stage::Redis(server) = &stage {
-        assert_eq!(server.ask("DBSIZE"), ":3", "fields, log and nonces of the new life");
+        assert_eq!(server.ask("DBSIZE"), ":3", "fields, log and nonces of the new topic");
     }
 }
 
-async fn a_touch_renews_the_life_of_a_topic(stage: Stage) {
+async fn a_touch_renews_the_ttl_of_a_topic(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    node.broker.commit(&topic, Commit { ttl_ms: Some(800), ..Commit::default() }).await.unwrap();
+    node.store.commit(&topic, Commit { ttl_ms: Some(800), ..Commit::default() }).await.unwrap();
     for _ in 0..4 {
         pause(300).await;
-        assert!(node.broker.touch(&topic, 800).await.unwrap());
+        assert!(node.store.touch(&topic, 800).await.unwrap());
     }
-    node.broker.commit(&topic, Commit { ttl_ms: Some(u64::MAX), ..Commit::default() }).await.unwrap();
+    node.store.commit(&topic, Commit { ttl_ms: Some(u64::MAX), ..Commit::default() }).await.unwrap();
     pause(850).await;
-    assert!(node.broker.touch(&topic, 1).await.unwrap());
+    assert!(node.store.touch(&topic, 1).await.unwrap());
     pause(20).await;
-    assert!(!node.broker.touch(&topic, 1_000).await.unwrap());
+    assert!(!node.store.touch(&topic, 1_000).await.unwrap());
 }
 
-async fn a_topic_without_a_life_stays(stage: Stage) {
+async fn a_topic_without_a_ttl_does_not_expire(stage: Stage) {
     let node = stage.node().await;
-    node.say(&room("a"), message("u", "1")).await;
+    node.append(&room("a"), message("u", "1")).await;
     for i in 0..20 {
-        node.say(&room(&format!("t{i}")), living(1)).await;
+        node.append(&room(&format!("t{i}")), living(1)).await;
     }
     pause(20).await;
-    assert_eq!(node.say(&room("a"), message("u", "2")).await.0, 2);
+    assert_eq!(node.append(&room("a"), message("u", "2")).await.0, 2);
 }
 
-async fn any_text_is_kept_as_it_is(stage: Stage) {
+async fn any_text_is_stored_unchanged(stage: Stage) {
     let (mut node, topic) = (stage.node().await, room("a"));
     let text = "\"'\\\r\n\n\t\0{}()[]= é 字 😀 \u{10ffff} e1\n2\n3";
-    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.store.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     let commit = Commit { set: pairs(&[(text, Some(text)), ("empty", Some(""))]), ..nonced("u", text, text) };
-    node.say(&topic, commit.clone()).await;
-    assert_eq!(node.hear_entry().await.payload.as_str(), text);
+    node.append(&topic, commit.clone()).await;
+    assert_eq!(node.receive_entry().await.payload.as_str(), text);
     assert_eq!(node.all(&topic).await.entries.first().unwrap().payload.as_str(), text);
     assert_eq!(values(&node, &topic, &[text, "empty"]).await, [Some(text.to_owned()), Some(String::new())]);
     let expect = pairs(&[(text, Some(text)), ("empty", Some(""))]);
-    assert!(matches!(node.broker.commit(&topic, commit).await.unwrap(), Committed::Repeated(_)));
-    let done = node.broker.commit(&topic, Commit { expect, ..Commit::default() }).await.unwrap();
+    assert!(matches!(node.store.commit(&topic, commit).await.unwrap(), Committed::Repeated(_)));
+    let done = node.store.commit(&topic, Commit { expect, ..Commit::default() }).await.unwrap();
     assert_eq!(done, Committed::Done { entry: None });
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), text).await.unwrap().unwrap().payload.as_str(), text);
-    node.broker.signal(&topic, text.to_owned()).await.unwrap();
-    assert_eq!(node.hear().await, BusEvent::Signal(topic, text.to_owned()));
-    node.broker.set_presence(&super::node("n"), &user("u"), Some(text)).await.unwrap();
-    assert_eq!(node.broker.presence(&[user("u")]).await.unwrap(), [Some(text.to_owned())]);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), text).await.unwrap().unwrap().payload.as_str(), text);
+    node.store.signal(&topic, text.to_owned()).await.unwrap();
+    assert_eq!(node.receive().await, BusEvent::Signal(topic, text.to_owned()));
+    node.store.set_presence(&super::node("n"), &user("u"), Some(text)).await.unwrap();
+    assert_eq!(node.store.presence(&[user("u")]).await.unwrap(), [Some(text.to_owned())]);
 }

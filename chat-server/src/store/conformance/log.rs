@@ -4,28 +4,28 @@ use super::*;
 
 on_all!(
     offsets_rise_by_one_under_many_writers,
-    an_entry_is_told_as_it_was_committed,
+    an_entry_is_returned_as_it_was_committed,
     a_nonce_is_stored_once,
-    a_nonce_goes_with_its_entry,
-    only_so_many_entries_are_kept,
-    a_long_log_keeps_little_less_than_it_may,
-    old_entries_are_not_told,
-    an_old_entry_does_not_hold_its_nonce,
-    a_range_is_cut_at_both_ends,
+    a_nonce_is_removed_with_its_entry,
+    a_log_keeps_at_most_max_entries,
+    a_long_log_keeps_almost_max_entries,
+    entries_past_their_maximum_age_are_not_returned,
+    an_entry_past_its_maximum_age_frees_its_nonce,
+    a_range_is_bounded_at_both_ends,
     counted_entries_are_found_among_many_others,
-    logs_are_apart,
-    the_ends_of_many_logs_are_told,
+    logs_are_independent,
+    the_last_positions_of_many_logs_are_returned,
 );
 
 async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
     let (mut node, topic) = (stage.node().await, room("a"));
-    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.store.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     let writers = (0..8).map(|writer| {
-        let (broker, topic) = (node.broker.clone(), topic.clone());
+        let (store, topic) = (node.store.clone(), topic.clone());
         tokio::spawn(async move {
             for i in 0..200 {
                 let commit = nonced(&format!("u{writer}"), &i.to_string(), &format!("n{i}"));
-                broker.commit(&topic, commit).await.unwrap();
+                store.commit(&topic, commit).await.unwrap();
             }
         })
     });
@@ -40,13 +40,13 @@ async fn offsets_rise_by_one_under_many_writers(stage: Stage) {
         assert!(own.map(|entry| entry.payload.as_str().to_owned()).eq((0..200).map(|i| i.to_string())));
     }
     for entry in slice.entries {
-        assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry, None));
+        assert_eq!(node.receive().await, BusEvent::Entry(topic.clone(), entry, None));
     }
 }
 
-async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
+async fn an_entry_is_returned_as_it_was_committed(stage: Stage) {
     let (mut node, topic) = (stage.node().await, Topic::User(user("u")));
-    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.store.subscribe(std::slice::from_ref(&topic)).await.unwrap();
     let append = Append {
         event: "a:b",
         by: user("u"),
@@ -56,7 +56,7 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         trace: None,
     };
     let commit = Commit { append: Some(append), ..Commit::default() };
-    let Committed::Done { entry: Some((position, at)) } = node.broker.commit(&topic, commit).await.unwrap() else {
+    let Committed::Done { entry: Some((position, at)) } = node.store.commit(&topic, commit).await.unwrap() else {
         panic!("not done");
     };
     let entry = Entry {
@@ -67,97 +67,97 @@ async fn an_entry_is_told_as_it_was_committed(stage: Stage) {
         by: user("u"),
         payload: Members::stored(String::new()),
     };
-    assert_eq!(node.hear().await, BusEvent::Entry(topic.clone(), entry.clone(), None));
+    assert_eq!(node.receive().await, BusEvent::Entry(topic.clone(), entry.clone(), None));
     assert_eq!(node.all(&topic).await.entries, [entry]);
 }
 
 async fn a_nonce_is_stored_once(stage: Stage) {
     let (mut node, topic) = (stage.node().await, room("a"));
-    node.broker.subscribe(std::slice::from_ref(&topic)).await.unwrap();
-    node.say(&topic, message("u", "0")).await;
-    node.say(&topic, nonced("u", "1", "n")).await;
+    node.store.subscribe(std::slice::from_ref(&topic)).await.unwrap();
+    node.append(&topic, message("u", "0")).await;
+    node.append(&topic, nonced("u", "1", "n")).await;
     let stored = node.all(&topic).await.entries.pop().unwrap();
 
     // An expectation that does not hold comes second, and nothing is set.
     let mut again = nonced("u", "2", "n");
     again.expect = pairs(&[("x", Some("1"))]);
     again.set = pairs(&[("y", Some("1"))]);
-    assert_eq!(node.broker.commit(&topic, again).await.unwrap(), Committed::Repeated(stored.clone()));
-    assert_eq!(node.broker.count(&topic, "").await.unwrap(), 0);
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), Some(stored));
+    assert_eq!(node.store.commit(&topic, again).await.unwrap(), Committed::Repeated(stored.clone()));
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap(), Some(stored));
     for (by, nonce) in [("v", "n"), ("u", "N"), ("u", "")] {
-        assert_eq!(node.broker.find_nonce(&topic, &user(by), nonce).await.unwrap(), None);
+        assert_eq!(node.store.find_nonce(&topic, &user(by), nonce).await.unwrap(), None);
     }
     // Pairs that could be taken for each other, were they only put together.
     for (i, (by, nonce)) in [("v", "n"), ("u", "n2"), ("u-n", "x"), ("u", "-nx"), ("u", "=n")].into_iter().enumerate() {
-        assert_eq!(node.say(&topic, nonced(by, "3", nonce)).await.0, i as u64 + 3);
+        assert_eq!(node.append(&topic, nonced(by, "3", nonce)).await.0, i as u64 + 3);
     }
     for offset in 1..=7 {
-        assert_eq!(node.hear_entry().await.offset, offset);
+        assert_eq!(node.receive_entry().await.offset, offset);
     }
-    node.hears_nothing().await;
+    node.receives_nothing().await;
 }
 
-async fn a_nonce_goes_with_its_entry(stage: Stage) {
+async fn a_nonce_is_removed_with_its_entry(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 3, max_age_ms: 0 }).await;
     let topic = room("a");
     for i in 1..=4 {
-        node.say(&topic, nonced("u", &i.to_string(), &format!("n{i}"))).await;
+        node.append(&topic, nonced("u", &i.to_string(), &format!("n{i}"))).await;
     }
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
-    assert_eq!(node.say(&topic, nonced("u", "again", "n1")).await.0, 5);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
+    assert_eq!(node.append(&topic, nonced("u", "again", "n1")).await.0, 5);
     // The entry that has the name now is not the one that goes.
     for i in 6..=7 {
-        node.say(&topic, message("u", &i.to_string())).await;
+        node.append(&topic, message("u", &i.to_string())).await;
     }
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap().unwrap().offset, 5);
-    node.say(&topic, message("u", "8")).await;
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n1").await.unwrap().unwrap().offset, 5);
+    node.append(&topic, message("u", "8")).await;
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n1").await.unwrap(), None);
     if let Stage::Redis(server) = &stage {
         assert_eq!(server.ask("EXISTS chat:{room:a}:n"), ":0");
     }
 }
 
-async fn only_so_many_entries_are_kept(stage: Stage) {
+async fn a_log_keeps_at_most_max_entries(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 5, max_age_ms: 0 }).await;
     let topic = room("a");
     for i in 1..=5 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
         let slice = node.all(&topic).await;
         assert_eq!((slice.first, slice.top, slice.entries.len() as u64), (1, i, i));
     }
     for i in 6..=40 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
         let slice = node.all(&topic).await;
         assert_eq!((slice.first, slice.top), (i - 4, i));
         assert_eq!(offsets(&slice), (i - 4..=i).collect::<Vec<_>>());
     }
 }
 
-async fn a_long_log_keeps_little_less_than_it_may(stage: Stage) {
+async fn a_long_log_keeps_almost_max_entries(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 300, max_age_ms: 0 }).await;
     let topic = room("a");
     for i in 1..=400 {
-        node.say(&topic, nonced("u", "", &format!("n{i}"))).await;
+        node.append(&topic, nonced("u", "", &format!("n{i}"))).await;
         let Slice { first, top, .. } = node.read(&topic, 0, None, 0, Keep::Oldest).await;
         let kept = top + 1 - first;
         assert!(kept <= 300 && kept >= i.min(297), "{kept} of {i}");
         for (offset, known) in [(first - 1, false), (first, true)] {
-            let found = node.broker.find_nonce(&topic, &user("u"), &format!("n{offset}")).await.unwrap();
+            let found = node.store.find_nonce(&topic, &user("u"), &format!("n{offset}")).await.unwrap();
             assert_eq!(found.is_some(), known, "{offset} of {first} to {top}");
         }
     }
 }
 
-async fn old_entries_are_not_told(stage: Stage) {
+async fn entries_past_their_maximum_age_are_not_returned(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 1_600 }).await;
     let topic = room("a");
     for _ in 0..60 {
-        node.say(&topic, message("u", "old")).await;
+        node.append(&topic, message("u", "old")).await;
     }
     pause(1_000).await;
     for _ in 0..3 {
-        node.say(&topic, message("u", "new")).await;
+        node.append(&topic, message("u", "new")).await;
     }
     assert_eq!(node.all(&topic).await.entries.len(), 63);
     pause(1_000).await;
@@ -171,30 +171,30 @@ async fn old_entries_are_not_told(stage: Stage) {
     pause(1_000).await;
     let slice = node.all(&topic).await;
     assert_eq!((slice.first, slice.top, slice.entries.len()), (64, 63, 0));
-    assert_eq!(node.say(&topic, message("u", "")).await.0, 64);
+    assert_eq!(node.append(&topic, message("u", "")).await.0, 64);
     assert_eq!(offsets(&node.all(&topic).await), [64]);
     for _ in 0..4 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
     }
     if let Stage::Redis(server) = &stage {
         assert_eq!(server.ask("XLEN chat:{room:a}:l"), ":5", "five commits remove all that is old");
     }
 }
 
-async fn an_old_entry_does_not_hold_its_nonce(stage: Stage) {
+async fn an_entry_past_its_maximum_age_frees_its_nonce(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 500 }).await;
     let topic = room("a");
-    node.say(&topic, nonced("u", "1", "n")).await;
+    node.append(&topic, nonced("u", "1", "n")).await;
     pause(550).await;
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
-    assert_eq!(node.say(&topic, nonced("u", "2", "n")).await.0, 2);
-    assert_eq!(node.broker.find_nonce(&topic, &user("u"), "n").await.unwrap().unwrap().offset, 2);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
+    assert_eq!(node.append(&topic, nonced("u", "2", "n")).await.0, 2);
+    assert_eq!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap().unwrap().offset, 2);
 }
 
-async fn a_range_is_cut_at_both_ends(stage: Stage) {
+async fn a_range_is_bounded_at_both_ends(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     for _ in 0..10 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
     }
     let huge = Offset::MAX;
     for (after, before, limit, oldest, newest) in [
@@ -229,9 +229,9 @@ async fn counted_entries_are_found_among_many_others(stage: Stage) {
         for _ in 0..others {
             let mut other = message("u", "");
             other.append.as_mut().unwrap().counted = false;
-            node.say(&topic, other).await;
+            node.append(&topic, other).await;
         }
-        counted.push(node.say(&topic, message("u", "")).await.0);
+        counted.push(node.append(&topic, message("u", "")).await.0);
     }
     let top = counted[10];
     for limit in [1, 2, 3, 5, 10, 11, 12, 50] {
@@ -246,7 +246,7 @@ async fn counted_entries_are_found_among_many_others(stage: Stage) {
     assert_eq!(offsets(&slice), counted[2..]);
 }
 
-async fn logs_are_apart(stage: Stage) {
+async fn logs_are_independent(stage: Stage) {
     let node = stage.node().await;
     let topics = [
         room("same"),
@@ -256,21 +256,21 @@ async fn logs_are_apart(stage: Stage) {
         Topic::Cluster,
     ];
     for (i, topic) in topics.iter().enumerate() {
-        node.broker.commit(topic, setting(&[(&i.to_string(), Some("x"))])).await.unwrap();
-        assert_eq!(node.say(topic, nonced("u", &i.to_string(), "n")).await.0, 1);
+        node.store.commit(topic, setting(&[(&i.to_string(), Some("x"))])).await.unwrap();
+        assert_eq!(node.append(topic, nonced("u", &i.to_string(), "n")).await.0, 1);
     }
     for (i, topic) in topics.iter().enumerate() {
         assert_eq!(node.all(topic).await.entries.first().unwrap().payload.as_str(), i.to_string());
-        assert_eq!(node.broker.count(topic, "").await.unwrap(), 1);
+        assert_eq!(node.store.count(topic, "").await.unwrap(), 1);
     }
 }
 
-async fn the_ends_of_many_logs_are_told(stage: Stage) {
+async fn the_last_positions_of_many_logs_are_returned(stage: Stage) {
     let node = stage.node().await;
-    node.say(&room("a"), message("u", "1")).await;
-    node.say(&room("a"), message("u", "2")).await;
-    node.say(&room("b"), message("u", "1")).await;
-    let tops = node.broker.tops(&[room("b"), room("none"), room("a")]).await.unwrap();
+    node.append(&room("a"), message("u", "1")).await;
+    node.append(&room("a"), message("u", "2")).await;
+    node.append(&room("b"), message("u", "1")).await;
+    let tops = node.store.tops(&[room("b"), room("none"), room("a")]).await.unwrap();
     assert_eq!(tops.iter().map(|top| top.as_ref().unwrap().offset).collect::<Vec<_>>(), [1, 0, 2]);
     assert_eq!(tops[2].as_ref().unwrap().epoch, node.all(&room("a")).await.lineage.epoch);
     assert_eq!(tops[1].as_ref().unwrap().epoch.as_str(), "");

@@ -3,41 +3,41 @@
 use super::*;
 
 on_all!(
-    a_person_is_online_while_on_any_node,
-    presence_ends_with_the_beat_of_its_node,
-    each_who_is_gone_is_reaped_exactly_once,
-    whoever_is_elsewhere_is_not_reaped,
-    whoever_leaves_a_node_is_told_once,
-    a_node_that_never_beat_has_a_first_life,
-    people_are_paged_by_id,
+    a_user_is_online_while_connected_to_any_node,
+    presence_ends_with_the_heartbeat_of_its_node,
+    each_user_who_is_gone_is_reaped_exactly_once,
+    a_user_on_another_node_is_not_reaped,
+    a_user_who_leaves_is_reported_once,
+    a_node_without_a_heartbeat_is_alive_at_first,
+    online_users_are_paged_by_id,
 );
 
 async fn set(node: &Node, on: &str, who: &str, card: Option<&str>) -> (bool, bool) {
-    node.broker.set_presence(&super::node(on), &user(who), card).await.unwrap()
+    node.store.set_presence(&super::node(on), &user(who), card).await.unwrap()
 }
 
 async fn beat(node: &Node, on: &str, ttl_ms: u64) {
-    node.broker.beat(&super::node(on), ttl_ms).await.unwrap();
+    node.store.beat(&super::node(on), ttl_ms).await.unwrap();
 }
 
 async fn cards(node: &Node, people: &[&str]) -> Vec<Option<String>> {
     let people: Vec<UserId> = people.iter().map(|who| user(who)).collect();
-    node.broker.presence(&people).await.unwrap()
+    node.store.presence(&people).await.unwrap()
 }
 
 async fn online(node: &Node) -> Vec<String> {
-    let listed = node.broker.online(None, 1_000).await.unwrap();
-    assert_eq!(node.broker.online_count().await.unwrap(), listed.len() as u64);
+    let listed = node.store.online(None, 1_000).await.unwrap();
+    assert_eq!(node.store.online_count().await.unwrap(), listed.len() as u64);
     listed.into_iter().map(|(who, _)| who.to_string()).collect()
 }
 
 async fn reap(node: &Node) -> Vec<String> {
-    let mut gone: Vec<String> = node.broker.reap(100).await.unwrap().iter().map(ToString::to_string).collect();
+    let mut gone: Vec<String> = node.store.reap(100).await.unwrap().iter().map(ToString::to_string).collect();
     gone.sort();
     gone
 }
 
-async fn a_person_is_online_while_on_any_node(stage: Stage) {
+async fn a_user_is_online_while_connected_to_any_node(stage: Stage) {
     let node = stage.node().await;
     assert_eq!(cards(&node, &[]).await, []);
     beat(&node, "a", 60_000).await;
@@ -57,7 +57,7 @@ async fn a_person_is_online_while_on_any_node(stage: Stage) {
     assert_eq!(reap(&node).await, [""; 0]);
 }
 
-async fn presence_ends_with_the_beat_of_its_node(stage: Stage) {
+async fn presence_ends_with_the_heartbeat_of_its_node(stage: Stage) {
     let node = stage.node().await;
     beat(&node, "a", 1_000).await;
     beat(&node, "b", 60_000).await;
@@ -78,7 +78,7 @@ async fn presence_ends_with_the_beat_of_its_node(stage: Stage) {
     assert_eq!(reap(&node).await, [""; 0]);
 }
 
-async fn each_who_is_gone_is_reaped_exactly_once(stage: Stage) {
+async fn each_user_who_is_gone_is_reaped_exactly_once(stage: Stage) {
     let node = stage.node().await;
     // On two nodes that die together, half of them on both.
     for on in ["a", "b"] {
@@ -95,11 +95,11 @@ async fn each_who_is_gone_is_reaped_exactly_once(stage: Stage) {
     }
     pause(20).await;
     let reapers = (0..4).map(|_| {
-        let broker = node.broker.clone();
+        let store = node.store.clone();
         tokio::spawn(async move {
             let mut gone = Vec::new();
             for _ in 0..15 {
-                let some = broker.reap(7).await.unwrap();
+                let some = store.reap(7).await.unwrap();
                 assert!(some.len() <= 7);
                 gone.extend(some);
             }
@@ -120,7 +120,7 @@ async fn each_who_is_gone_is_reaped_exactly_once(stage: Stage) {
     }
 }
 
-async fn whoever_is_elsewhere_is_not_reaped(stage: Stage) {
+async fn a_user_on_another_node_is_not_reaped(stage: Stage) {
     let node = stage.node().await;
     beat(&node, "a", 60_000).await;
     beat(&node, "b", 60_000).await;
@@ -138,7 +138,7 @@ async fn whoever_is_elsewhere_is_not_reaped(stage: Stage) {
     assert_eq!(reap(&node).await, [""; 0]);
 }
 
-async fn whoever_leaves_a_node_is_told_once(stage: Stage) {
+async fn a_user_who_leaves_is_reported_once(stage: Stage) {
     let node = stage.node().await;
     beat(&node, "a", 60_000).await;
     beat(&node, "b", 60_000).await;
@@ -149,7 +149,7 @@ async fn whoever_leaves_a_node_is_told_once(stage: Stage) {
     pause(20).await;
     // Told here, not by a reaper, that finds the entry of the dead node.
     assert_eq!(set(&node, "b", "u", None).await, (true, false));
-    // A node that says somebody left is not dead: this is told here, too.
+    // A node that reports a departure is alive: the departure is reported here, too.
     assert_eq!(set(&node, "a", "v", None).await, (true, false));
     beat(&node, "a", 1).await;
     pause(20).await;
@@ -157,14 +157,14 @@ async fn whoever_leaves_a_node_is_told_once(stage: Stage) {
     assert_eq!(online(&node).await, [""; 0]);
 }
 
-async fn a_node_that_never_beat_has_a_first_life(stage: Stage) {
+async fn a_node_without_a_heartbeat_is_alive_at_first(stage: Stage) {
     let node = stage.node().await;
     assert_eq!(set(&node, "a", "u", Some("1")).await, (false, true));
     assert_eq!(online(&node).await, ["u"]);
     assert_eq!(reap(&node).await, [""; 0]);
 }
 
-async fn people_are_paged_by_id(stage: Stage) {
+async fn online_users_are_paged_by_id(stage: Stage) {
     let node = stage.node().await;
     beat(&node, "a", 60_000).await;
     beat(&node, "b", 60_000).await;
@@ -175,7 +175,7 @@ async fn people_are_paged_by_id(stage: Stage) {
     people.sort_unstable();
     let mut paged: Vec<(UserId, String)> = Vec::new();
     loop {
-        let page = node.broker.online(paged.last().map(|(who, _)| who), 3).await.unwrap();
+        let page = node.store.online(paged.last().map(|(who, _)| who), 3).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -183,11 +183,11 @@ async fn people_are_paged_by_id(stage: Stage) {
     }
     assert!(paged.iter().map(|(who, _)| who.as_str()).eq(people.iter().copied()));
     assert!(paged.iter().all(|(who, card)| who.as_str() == card));
-    assert!(node.broker.online(None, 0).await.unwrap().is_empty());
+    assert!(node.store.online(None, 0).await.unwrap().is_empty());
     // Those on a dead node don't make a page shorter.
     beat(&node, "a", 1).await;
     pause(20).await;
-    let page = node.broker.online(None, 4).await.unwrap();
+    let page = node.store.online(None, 4).await.unwrap();
     assert_eq!(page.len(), 4);
     assert_eq!(online(&node).await.len(), 5);
 }

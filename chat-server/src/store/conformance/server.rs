@@ -114,9 +114,9 @@ impl Server {
 
     /// Changes what the head of a log says: a table of Lua, by the places of `head.lua`.
     pub(super) fn change_head(&self, fields: &str, changes: &str) -> String {
-        let script = "local form = '<ddddddddss' local head = {struct.unpack(form, redis.call('HGET', KEYS[1], '\\xffh'))} \
+        let script = "local topology = '<ddddddddss' local head = {struct.unpack(topology, redis.call('HGET', KEYS[1], '\\xffh'))} \
                       for place, value in pairs(CHANGES) do head[place] = value end \
-                      return redis.call('HSET', KEYS[1], '\\xffh', struct.pack(form, unpack(head, 1, 10)))";
+                      return redis.call('HSET', KEYS[1], '\\xffh', struct.pack(topology, unpack(head, 1, 10)))";
         self.ask(&format!("EVAL \"{}\" 1 {fields}", script.replace("CHANGES", changes)))
     }
 

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures, and asserts nothing"]
-async fn commits_a_second_and_what_they_cost() {
+async fn commits_per_second_and_their_cost() {
     let trimmed = Retention { max_entries: 1_000, max_age_ms: 86_400_000 };
     for (name, append_only, retention, with_nonce) in [
         ("plain", "no", Retention::default(), false),
@@ -21,10 +21,10 @@ async fn commits_a_second_and_what_they_cost() {
         let cpu = || server.info("cpu", "used_cpu_user") + server.info("cpu", "used_cpu_sys");
         let memory = || server.info("memory", "used_memory");
         let (writers, each) = (64_u32, 500_u32);
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
         let (cpu_before, memory_before, begun) = (cpu(), memory(), Instant::now());
         let tasks = (0..writers).map(|writer| {
-            let (broker, topic) = (node.broker.clone(), topic.clone());
+            let (store, topic) = (node.store.clone(), topic.clone());
             tokio::spawn(async move {
                 for i in 0..each {
                     let text = format!("\"text\":\"{:050}\"", i);
@@ -33,7 +33,7 @@ async fn commits_a_second_and_what_they_cost() {
                     } else {
                         message(&format!("u{writer:016}"), &text)
                     };
-                    broker.commit(&topic, commit).await.unwrap();
+                    store.commit(&topic, commit).await.unwrap();
                 }
             })
         });

@@ -1,45 +1,45 @@
-//! What is unread, held against counting by hand.
+//! Unread counts, compared with counting by hand.
 
 use super::*;
 
 on_all!(
     nothing_is_unread_before_the_first_mark,
     a_mark_never_moves_back,
-    ones_own_and_uncounted_entries_are_not_unread,
+    own_and_uncounted_entries_are_not_unread,
     unread_is_exact_whatever_the_order,
-    a_mark_far_back_counts_all_that_comes_after,
-    what_is_no_longer_kept_stays_unread_for_old_marks,
+    a_mark_far_back_counts_all_entries_after_it,
+    removed_entries_stay_unread_for_old_marks,
 );
 
 async fn mark(node: &Node, topic: &Topic, by: &str, offset: Offset) -> u64 {
-    node.broker.mark_read(topic, &user(by), offset).await.unwrap()
+    node.store.mark_read(topic, &user(by), offset).await.unwrap()
 }
 
 async fn unread(node: &Node, topic: &Topic, by: &str) -> u64 {
-    node.broker.unread(std::slice::from_ref(topic), &user(by)).await.unwrap()[0]
+    node.store.unread(std::slice::from_ref(topic), &user(by)).await.unwrap()[0]
 }
 
 async fn nothing_is_unread_before_the_first_mark(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    assert_eq!(node.broker.unread(&[], &user("v")).await.unwrap(), [0; 0]);
+    assert_eq!(node.store.unread(&[], &user("v")).await.unwrap(), [0; 0]);
     assert_eq!(mark(&node, &topic, "v", Offset::MAX).await, 0);
     assert_eq!(node.all(&topic).await.lineage.epoch.as_str(), "", "a mark makes no topic");
-    node.say(&topic, message("u", "")).await;
+    node.append(&topic, message("u", "")).await;
     assert_eq!(unread(&node, &topic, "v").await, 0);
     assert_eq!(mark(&node, &topic, "v", 0).await, 1);
     let other = room("b");
-    node.broker.commit(&other, setting(&[("a", Some("1"))])).await.unwrap();
+    node.store.commit(&other, setting(&[("a", Some("1"))])).await.unwrap();
     assert_eq!(mark(&node, &other, "v", 5).await, 0);
-    node.say(&other, message("u", "")).await;
-    node.say(&other, message("u", "")).await;
-    let both = node.broker.unread(&[other, room("none"), topic], &user("v")).await.unwrap();
+    node.append(&other, message("u", "")).await;
+    node.append(&other, message("u", "")).await;
+    let both = node.store.unread(&[other, room("none"), topic], &user("v")).await.unwrap();
     assert_eq!(both, [2, 0, 1]);
 }
 
 async fn a_mark_never_moves_back(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     for _ in 0..10 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
     }
     assert_eq!(mark(&node, &topic, "v", 4).await, 6);
     assert_eq!(mark(&node, &topic, "v", 2).await, 6);
@@ -47,21 +47,21 @@ async fn a_mark_never_moves_back(stage: Stage) {
     assert_eq!(mark(&node, &topic, "v", 7).await, 3);
     assert_eq!(mark(&node, &topic, "v", Offset::MAX).await, 0);
     // Cut at the top: what comes later is not read by it.
-    node.say(&topic, message("u", "")).await;
+    node.append(&topic, message("u", "")).await;
     assert_eq!(unread(&node, &topic, "v").await, 1);
     assert_eq!(mark(&node, &topic, "v", 10).await, 1);
     assert_eq!(mark(&node, &topic, "v", 11).await, 0);
 }
 
-async fn ones_own_and_uncounted_entries_are_not_unread(stage: Stage) {
+async fn own_and_uncounted_entries_are_not_unread(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     let mut silent = message("u", "");
     silent.append.as_mut().unwrap().counted = false;
     mark(&node, &topic, "u", 0).await;
     for _ in 0..3 {
-        node.say(&topic, message("u", "")).await;
-        node.say(&topic, silent.clone()).await;
-        node.say(&topic, message("v", "")).await;
+        node.append(&topic, message("u", "")).await;
+        node.append(&topic, silent.clone()).await;
+        node.append(&topic, message("v", "")).await;
     }
     assert_eq!((mark(&node, &topic, "u", 0).await, mark(&node, &topic, "v", 0).await), (3, 3));
     assert_eq!(mark(&node, &topic, "w", 0).await, 6);
@@ -85,14 +85,14 @@ async fn unread_is_exact_whatever_the_order(stage: Stage) {
     let people = ["u", "v", "w"];
     let mut log: Vec<(&str, bool)> = Vec::new();
     let mut marks = [None::<u64>; 3];
-    node.broker.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
+    node.store.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
     for step in 0..600 {
         let who = dice.below(3) as usize;
         if dice.below(3) > 0 {
             let counted = dice.below(4) > 0;
             let mut commit = message(people[who], "");
             commit.append.as_mut().unwrap().counted = counted;
-            node.say(&topic, commit).await;
+            node.append(&topic, commit).await;
             log.push((people[who], counted));
         } else {
             let offset = dice.below(log.len() as u64 + 3);
@@ -108,10 +108,10 @@ async fn unread_is_exact_whatever_the_order(stage: Stage) {
     }
 }
 
-async fn a_mark_far_back_counts_all_that_comes_after(stage: Stage) {
+async fn a_mark_far_back_counts_all_entries_after_it(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
     for i in 0..350 {
-        node.say(&topic, message(if i % 7 == 0 { "v" } else { "u" }, "")).await;
+        node.append(&topic, message(if i % 7 == 0 { "v" } else { "u" }, "")).await;
     }
     assert_eq!(mark(&node, &topic, "v", 0).await, 300);
     assert_eq!(mark(&node, &topic, "v", 7).await, 294);
@@ -119,13 +119,13 @@ async fn a_mark_far_back_counts_all_that_comes_after(stage: Stage) {
     assert_eq!(mark(&node, &topic, "v", 349).await, 1);
 }
 
-async fn what_is_no_longer_kept_stays_unread_for_old_marks(stage: Stage) {
+async fn removed_entries_stay_unread_for_old_marks(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 5, max_age_ms: 0 }).await;
     let topic = room("a");
-    node.say(&topic, message("u", "")).await;
+    node.append(&topic, message("u", "")).await;
     assert_eq!(mark(&node, &topic, "v", 1).await, 0);
     for _ in 0..20 {
-        node.say(&topic, message("u", "")).await;
+        node.append(&topic, message("u", "")).await;
     }
     assert_eq!(unread(&node, &topic, "v").await, 20);
     assert_eq!(mark(&node, &topic, "v", 1).await, 20);

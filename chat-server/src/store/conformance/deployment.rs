@@ -1,4 +1,4 @@
-//! A Redis as people run it, shared by all tests of this process: each has a prefix of its own.
+//! A deployment of Redis in some topology. The tests of this process share it, each with a prefix of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::store::redis::{RedisConfig, TlsFiles};
 
 /// How it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Topology {
     Standalone,
     Sentinel,
     Cluster,
@@ -44,8 +44,8 @@ impl Version {
 
 /// Servers with TLS and ACL, as `tests/redis/serve` starts them. They end with this process: then
 /// the input of their keeper does.
-pub(super) struct Set {
-    form: Form,
+pub(super) struct Deployment {
+    topology: Topology,
     folder: PathBuf,
     ports: Vec<u16>,
     keeper: Mutex<Keeper>,
@@ -58,25 +58,25 @@ struct Keeper {
     output: BufReader<ChildStdout>,
 }
 
-impl Set {
+impl Deployment {
     /// The one of this process.
-    pub(super) fn shared(form: Form, version: Version) -> &'static Self {
-        static SETS: [OnceLock<Set>; 9] = [const { OnceLock::new() }; 9];
-        SETS[form as usize * 3 + version as usize].get_or_init(|| Self::start(form, version))
+    pub(super) fn shared(topology: Topology, version: Version) -> &'static Self {
+        static SETS: [OnceLock<Deployment>; 9] = [const { OnceLock::new() }; 9];
+        SETS[topology as usize * 3 + version as usize].get_or_init(|| Self::start(topology, version))
     }
 
     /// One of a test's own. Ends when dropped.
-    pub(super) fn start(form: Form, version: Version) -> Self {
+    pub(super) fn start(topology: Topology, version: Version) -> Self {
         // Somebody else may have taken a port in the meantime.
-        let started = (0..5).find_map(|_| Self::try_start(form, version));
+        let started = (0..5).find_map(|_| Self::try_start(topology, version));
         started.expect("no Redis starts: see what tests/redis/serve says")
     }
 
-    fn try_start(form: Form, version: Version) -> Option<Self> {
-        let (name, ports) = match form {
-            Form::Standalone => ("standalone", 1),
-            Form::Sentinel => ("sentinel", 6),
-            Form::Cluster => ("cluster", 12),
+    fn try_start(topology: Topology, version: Version) -> Option<Self> {
+        let (name, ports) = match topology {
+            Topology::Standalone => ("standalone", 1),
+            Topology::Sentinel => ("sentinel", 6),
+            Topology::Cluster => ("cluster", 12),
         };
         let taken: Vec<_> = (0..ports).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<_> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
@@ -93,20 +93,20 @@ impl Set {
         if keeper.line() != "ready" {
             return None;
         }
-        Some(Self { form, folder, ports, keeper: Mutex::new(keeper) })
+        Some(Self { topology, folder, ports, keeper: Mutex::new(keeper) })
     }
 
     /// As the chat reaches it, under a prefix that no other test has.
     pub(super) fn config(&self) -> RedisConfig {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let host = |port: &u16| format!("127.0.0.1:{port}");
-        let (url, sentinels) = match self.form {
-            Form::Standalone => (format!("rediss://{}", host(&self.ports[0])), false),
-            Form::Sentinel => {
+        let (url, sentinels) = match self.topology {
+            Topology::Standalone => (format!("rediss://{}", host(&self.ports[0])), false),
+            Topology::Sentinel => {
                 let sentinels: Vec<_> = self.ports[3..].iter().map(host).collect();
                 (format!("rediss-sentinel://{}", sentinels.join(",")), true)
             }
-            Form::Cluster => {
+            Topology::Cluster => {
                 let some: Vec<_> = self.ports.iter().step_by(2).take(3).map(host).collect();
                 (format!("rediss-cluster://{}", some.join(",")), false)
             }
@@ -133,7 +133,7 @@ impl Set {
     }
 }
 
-impl Drop for Set {
+impl Drop for Deployment {
     fn drop(&mut self) {
         let keeper = self.keeper.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         keeper.input = None;

@@ -1,22 +1,22 @@
-//! Commits to many topics at one time over Redis, which share calls, and nothing else.
+//! Concurrent messages to many topics, which are batched into one call of Redis.
 
 use futures_util::future::join_all;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_to_many_rooms_at_one_time_share_calls() {
+async fn concurrent_messages_to_many_rooms_share_calls() {
     let server = Server::start();
     let node = server.node().await;
     let topics: Vec<_> = (0..30).map(|i| room(&format!("r{i}"))).collect();
-    let say = async |round: u64| {
-        let each = topics.iter().map(|topic| node.say(topic, nonced("u", "1", &format!("n{round}"))));
+    let append = async |round: u64| {
+        let each = topics.iter().map(|topic| node.append(topic, nonced("u", "1", &format!("n{round}"))));
         join_all(each).await.into_iter().map(|(offset, _)| offset).collect::<Vec<_>>()
     };
-    say(0).await;
+    append(0).await;
     let before = server.info("stats", "total_commands_processed");
     for round in 1..=10 {
-        assert_eq!(say(round).await, [round + 1; 30]);
+        assert_eq!(append(round).await, [round + 1; 30]);
     }
     let each = (server.info("stats", "total_commands_processed") - before) / 300.0;
     // Of eight two are the same for all of a call, and one is the call.
@@ -27,17 +27,17 @@ async fn messages_to_many_rooms_at_one_time_share_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_one_room_stops_no_other() {
+async fn an_error_in_one_room_affects_no_other() {
     let server = Server::start();
     let node = server.node().await;
     let topics: Vec<_> = (0..10).map(|i| room(&format!("r{i}"))).collect();
     for topic in &topics {
-        node.say(topic, nonced("u", "1", "n0")).await;
+        node.append(topic, nonced("u", "1", "n0")).await;
     }
     assert_eq!(server.ask("DEL chat:{room:r4}:l"), ":1");
     assert_eq!(server.ask("SET chat:{room:r4}:l x"), "+OK");
     for round in 1..=5 {
-        let commits = topics.iter().map(|topic| node.broker.commit(topic, nonced("u", "1", &format!("n{round}"))));
+        let commits = topics.iter().map(|topic| node.store.commit(topic, nonced("u", "1", &format!("n{round}"))));
         for (i, done) in join_all(commits).await.into_iter().enumerate() {
             match done {
                 Ok(Committed::Done { entry: Some((position, _)) }) => {
