@@ -27,12 +27,14 @@ help: ## this list
 # `make run PORT=3001` where 3000 is taken.
 .PHONY: run
 run: needs ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
+	@! (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null || { echo 'port $(PORT) is taken; try: make run PORT=3001' >&2; exit 1; }
 	@mkdir -p $(WEB)/dist
 	@tests/setup/beside '$(MAKE) web' 'cargo build --locked -p chat-server --no-default-features'
-	@RUST_LOG=$(or $(RUST_LOG),warn) "$(TARGET)/debug/chat-server" --listen 127.0.0.1:$(PORT) --admin-listen 127.0.0.1:0 & \
+	@trap : INT TERM; \
+	RUST_LOG=$(or $(RUST_LOG),warn) "$(TARGET)/debug/chat-server" --listen 127.0.0.1:$(PORT) --admin-listen 127.0.0.1:0 & \
 	until (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; do kill -0 $$! 2>/dev/null || wait $$!; sleep 0.1; done; \
-	printf '\nOpen http://localhost:%s (Ctrl-C ends it, and what was said is forgotten)\n' $(PORT); \
-	trap : INT TERM; wait $$! || true
+	printf '\nOpen http://localhost:%s\n' $(PORT); \
+	wait $$! || wait $$! || true
 
 # Scenarios wait more than they work.
 TEST := RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked --
