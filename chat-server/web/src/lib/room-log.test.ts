@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RoomLog } from "./room-log";
-import { bo, event, message } from "./test-data";
+import { bo, event, message, update } from "./test-data";
 
 const offsets = (log: RoomLog): number[] => log.items.map((item) => item.offset);
 
@@ -153,7 +153,7 @@ describe("what is lost", () => {
 
   it("is what a session says to be above a fork, and nothing where the range has only gone", () => {
     const log = upTo(6);
-    log.reset({ epoch: "f", offset: 9 }, 5);
+    log.reset({ epoch: "f", offset: 9 }, { lostFrom: 5 });
     expect(lost(log)).toEqual(["m5", "m6"]);
     const aged = upTo(6);
     aged.reset({ epoch: "e", offset: 900 });
@@ -204,6 +204,25 @@ describe("what is shown", () => {
     log.apply({ event: "member:left", room: "r", epoch: "e", offset: 2, id: "y", at: 2, by: bo, user: bo, reason: "kicked" });
     log.apply({ event: "member:joined", room: "lobby", epoch: "e", offset: 3, id: "z", at: 3, by: bo, user: bo, role: "member" });
     expect(log.items).toMatchObject([{ text: "Bo joined" }, { text: "Bo was removed" }]);
+  });
+
+  it("notes what was changed of the room, also where the entries come out of order", () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 }, { name: "Plans", topic: "", archived: false });
+    log.apply(update(1, { topic: "May" }));
+    log.apply(update(3, { name: "Trip", topic: "May", archived: true }));
+    expect(log.items).toMatchObject([{ text: "Bo changed the topic to “May”" }, { text: "Bo renamed the room to “Trip” and archived the room" }]);
+    log.apply(update(2, { name: "Trip", topic: "May" }));
+    expect(log.items).toMatchObject([{ offset: 1 }, { text: "Bo renamed the room to “Trip”" }, { offset: 3, text: "Bo archived the room" }]);
+    expect(log.state).toEqual({ name: "Trip", topic: "May", archived: true });
+  });
+
+  it("takes back what was changed of the room and then lost", () => {
+    const log = new RoomLog({ epoch: "e", offset: 0 }, { name: "Plans", topic: "", archived: false });
+    log.apply(event(1));
+    log.apply(update(2, { archived: true }));
+    log.openGap({ epoch: "f", from: 2, to: 1 });
+    expect(offsets(log)).toEqual([1]);
+    expect(log.state.archived).toBe(false);
   });
 
   it("can let go of old lines, and says that there is more again", () => {

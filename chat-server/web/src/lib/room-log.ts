@@ -1,6 +1,7 @@
 import { isEvent, type Events, type LogEvent, type Message, type Position } from "./protocol";
+import { RoomUpdates, type RoomState, type UpdateNote } from "./room-updates";
 
-/** A line of a room as it is shown: a message, or a short note that someone came, went or renamed the room. */
+/** A line of a room as it is shown: a message, or a short note that someone came, went or changed the room. */
 export type Item =
   | { kind: "message"; offset: number; at: number; message: Message }
   | { kind: "note"; offset: number; at: number; text: string };
@@ -36,9 +37,12 @@ export class RoomLog {
   /** Rises when something that was held is thrown away: an answer to what was asked before that is none any more. */
   revision = 0;
   readonly #lives = new Set<string>();
+  readonly #updates: RoomUpdates;
   #lost: Message[] = [];
 
-  constructor(position: Position) {
+  /** `state` is what the room is at `position`, or after it. */
+  constructor(position: Position, state: RoomState = { name: "", topic: "", archived: false }) {
+    this.#updates = new RoomUpdates(state);
     this.epoch = position.epoch;
     this.head = position.offset;
     this.#lives.add(position.epoch);
@@ -49,11 +53,17 @@ export class RoomLog {
     return { epoch: this.epoch, offset: first ? first.from - 1 : this.head };
   }
 
+  /** What the room is by the newest entry that tells it. */
+  get state(): RoomState {
+    return this.#updates.state;
+  }
+
   /**
    * Forget everything shown and start again at `position`: the old range is gone, or the epoch is another's, and of what
-   * older ones had nothing from `lostFrom` on is in it.
+   * older ones had nothing from `lostFrom` on is in it. `state` is what the room is there, where that is known.
    */
-  reset(position: Position, lostFrom = Infinity): void {
+  reset(position: Position, { lostFrom = Infinity, state = this.state }: { lostFrom?: number; state?: RoomState } = {}): void {
+    this.#updates.restart(state);
     this.#lose((message) => message.offset >= lostFrom && message.epoch !== position.epoch);
     this.epoch = position.epoch;
     this.#lives.add(position.epoch);
@@ -147,6 +157,7 @@ export class RoomLog {
     const held = this.items.length;
     this.#lose((message) => message.offset >= from && message.epoch !== epoch);
     this.items = this.items.filter((item) => item.offset < from);
+    this.#updates.cut(from);
     if (from > this.head && this.items.length === held) return false;
     this.closeGap(from, Infinity);
     this.head = Math.min(this.head, from - 1);
@@ -202,11 +213,19 @@ export class RoomLog {
       case "message:deleted":
         this.#amend(event["target"], { text: "", deleted: true });
         break;
+      case "room:updated":
+        for (const note of this.#updates.add(event as LogEvent & Events["room:updated"])) this.#noteUpdate(note);
+        break;
       default: {
         const text = noteText(event);
         if (text) this.#insert({ kind: "note", offset, at, text });
       }
     }
+  }
+
+  #noteUpdate({ offset, at, text }: UpdateNote): void {
+    this.items = this.items.filter((item) => item.offset !== offset);
+    if (text) this.#insert({ kind: "note", offset, at, text });
   }
 
   #amend(target: unknown, change: Partial<Message>): void {

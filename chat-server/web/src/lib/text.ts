@@ -18,6 +18,14 @@ export function nameProblem(name: string): string | undefined {
   return undefined;
 }
 
+/** The rule for topics of rooms; gives what is wrong, or nothing. */
+export function topicProblem(topic: string): string | undefined {
+  const trimmed = topic.trim();
+  if ([...trimmed].length > 256) return "That is too long: at most 256 characters.";
+  if (/\p{Cc}/u.test(trimmed)) return "Line breaks and control characters can’t be part of a topic.";
+  return undefined;
+}
+
 export function initials(name: string): string {
   const words = name.trim().split(/\s+/);
   const first = [...(words[0] ?? "")][0] ?? "?";

@@ -63,7 +63,7 @@ export class Chat {
   readonly typing = new Typing((room, on) => this.#connection.hint("typing:set", { room, on }));
   readonly sender = new Sender(this.outbox, this.request, {
     stored: (entry, ack) => this.#onStored(entry, ack),
-    refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, sendProblem(error)),
+    refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, sendProblem(error, this.rooms.get(entry.room)?.archived)),
     storing: (able) => (this.link.storing = able),
   });
   readonly reading = new Reading(this.request, () => this.link.state === "online");
@@ -158,7 +158,7 @@ export class Chat {
       room.describe(info);
       // Said twice (the ack and room:added), or left and joined again behind our back.
       if (room.log.epoch !== info.position.epoch || room.log.head < info.position.offset) {
-        room.log.reset(info.position);
+        room.restart(info);
         this.keeper.reread(room);
       }
       return room;
@@ -235,7 +235,7 @@ export class Chat {
     }
     room.describe(info);
     if (gone) {
-      room.log.reset(info.position, info.forkedAt === undefined ? undefined : info.forkedAt + 1);
+      room.restart(info);
       this.keeper.tellLost(room);
       room.seedUnread(info.unread, info.position.offset);
       this.keeper.reread(room);
@@ -268,7 +268,7 @@ export class Chat {
       const { reason } = event;
       this.dropRoom(room.id);
       if (reason === "kicked" || reason === "banned") ui.say(`You were ${reason === "kicked" ? "removed" : "banned"} from ${room.name}.`);
-    } else if (event.event === "member:role") room.describe({ role: event["role"] as Role });
+    } else if (event.event === "member:role") room.role = event["role"] as Role;
   }
 
   /** What the store lost is not shown on; what stands in its place is on its way. */

@@ -14,7 +14,7 @@ function restarted(log: readonly LogEvent[], history: readonly LogEvent[] = log)
     const events = log.filter((entry) => entry.offset > payload.after!);
     return { events, position: { epoch: "f", offset: log.at(-1)!.offset }, complete: true };
   }) as Request;
-  const room = new Room({ room: "r", name: "R", kind: "public", topic: "", position: { epoch: "e", offset: 0 }, unread: 0 });
+  const room = new Room({ room: "r", name: "R", kind: "public", topic: "", archived: false, position: { epoch: "e", offset: 0 }, unread: 0 });
   const keeper = new Keeper(request, {
     online: () => true,
     took: (room, entry) => room.took(entry, ann.id),

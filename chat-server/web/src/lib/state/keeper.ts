@@ -29,7 +29,7 @@ export class Keeper {
   take(room: Room, event: LogEvent): void {
     const done = room.log.apply(event);
     if (done === "reload") {
-      room.log.reset({ epoch: event.epoch, offset: event.offset }, event.offset);
+      room.log.reset({ epoch: event.epoch, offset: event.offset }, { lostFrom: event.offset });
       this.tellLost(room);
       this.reread(room);
       return;

@@ -1,5 +1,6 @@
 import { isEvent, type Kind, type LogEvent, type Membership, type Message, type Role } from "../protocol";
 import { RoomLog, type Item } from "../room-log";
+import type { RoomState } from "../room-updates";
 import { firstUnreadOffset } from "../rows";
 import { Unread } from "../unread";
 
@@ -14,6 +15,7 @@ export class Room {
   kind = $state<Kind>("public");
   topic = $state("");
   role = $state<Role | undefined>();
+  archived = $state(false);
   unread = $state(0);
   /** A new array at each change; the lines themselves are never changed in place. */
   items = $state.raw<readonly Item[]>([]);
@@ -32,16 +34,27 @@ export class Room {
 
   constructor(room: Membership) {
     this.id = room.room;
-    this.log = new RoomLog(room.position);
+    this.log = new RoomLog(room.position, stateOf(room));
     this.describe(room);
     this.seedUnread(room.unread, room.position.offset);
   }
 
-  describe(info: Partial<Pick<Membership, "name" | "kind" | "topic" | "role">>): void {
-    if (typeof info.name === "string") this.name = info.name;
-    if (info.kind) this.kind = info.kind;
-    if (typeof info.topic === "string") this.topic = info.topic;
-    if (info.role) this.role = info.role;
+  /** May change what the room is. */
+  get mayUpdate(): boolean {
+    return this.kind !== "dm" && (this.role === "owner" || this.role === "moderator");
+  }
+
+  /** As a session or an answer tells of it. */
+  describe(room: Membership): void {
+    this.kind = room.kind;
+    if (room.role) this.role = room.role;
+    this.#become(stateOf(room));
+  }
+
+  /** The log goes on at the room's position, not from what is here. */
+  restart(room: Membership): void {
+    const lostFrom = room.forkedAt === undefined ? undefined : room.forkedAt + 1;
+    this.log.reset(room.position, { lostFrom, state: stateOf(room) });
   }
 
   seedUnread(unread: number, asOf: number): void {
@@ -57,6 +70,8 @@ export class Room {
     } else if (event.event === "message:deleted") {
       const target = this.log.findById(String(event["target"]));
       if (target) this.counter.forget(target.offset);
+    } else if (event.event === "room:updated") {
+      this.#become(this.log.state);
     }
     this.unread = this.counter.count;
     this.publish();
@@ -70,6 +85,7 @@ export class Room {
   /** The entries from `from` on are gone. */
   cut(from: number): void {
     this.counter.cut(from);
+    this.#become(this.log.state);
     this.unread = this.counter.count;
     this.publishNow();
   }
@@ -97,4 +113,15 @@ export class Room {
   trimOpen(): void {
     if (this.log.trim(KEEP_OPEN)) this.publishNow();
   }
+
+  #become({ name, topic, archived }: RoomState): void {
+    this.name = name;
+    this.topic = topic;
+    this.archived = archived;
+  }
+}
+
+/** A node of an earlier version says nothing of archives. */
+function stateOf({ name, topic, archived = false }: Membership): RoomState {
+  return { name, topic, archived };
 }

@@ -1,4 +1,4 @@
-import type { Answer, Kind } from "../protocol";
+import type { Answer, Kind, Payload } from "../protocol";
 import { RequestError } from "../protocol";
 import { chat } from "./chat.svelte";
 import type { Room } from "./room.svelte";
@@ -20,6 +20,11 @@ export async function enter(id: string): Promise<void> {
   if (!chat.rooms.has(id)) await chat.entering(async () => take(await chat.request("room:join", { room: id, limit: 50 })));
   ui.go(roomHash(id));
   ui.drawer = false;
+}
+
+/** Only what is to change is named. */
+export async function updateRoom(room: string, change: Omit<Payload<"room:update">, "room">): Promise<void> {
+  await chat.request("room:update", { room, ...change });
 }
 
 export async function leave(room: Room): Promise<void> {
