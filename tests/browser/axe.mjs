@@ -6,7 +6,7 @@
 // Asks for `@kill NODE` as chat.mjs does, and ends as it does.
 import assert from "node:assert/strict";
 
-import { kept, look, PHONE, WIDE, withAxe } from "./look.mjs";
+import { kept, look, PHONE, SMALL, WIDE, withAxe } from "./look.mjs";
 import { askFor, onStage, Person } from "./stage.mjs";
 
 const [url] = process.argv.slice(2);
@@ -43,6 +43,20 @@ async function main(browser) {
   await look(ada.page, "a private room with an invite");
   await ada.page.keyboard.press("Escape");
   await look(ada.page, "a private room");
+
+  const sizes = [WIDE, PHONE, SMALL];
+  await ada.at("room-settings").click();
+  await look(ada.page, "the settings of a room", sizes);
+  await ada.at("settings-name").fill(" ");
+  await ada.at("settings-save").click();
+  await look(ada.page, "the settings of a room with a complaint", sizes);
+  await ada.at("settings-archive").click();
+  await ada.at("archived-notice").waitFor();
+  await look(ada.page, "the settings of an archived room", sizes);
+  await ada.page.keyboard.press("Escape");
+  await look(ada.page, "an archived room", sizes);
+  await ada.at("notice-unarchive").click();
+  await ada.at("composer").waitFor();
 
   await ada.open(lobby);
   const person = ada.at("person").filter({ hasText: "Bob" });

@@ -59,6 +59,44 @@ async function main(browser) {
   await ada.sees("I was invited");
   shown("they chat in a private room that one was invited to");
 
+  await bob.at("composer").fill("Begun before");
+  await ada.at("room-settings").click();
+  await ada.at("settings-name").fill("Among friends");
+  await ada.at("settings-topic").fill("What nobody else may know");
+  await ada.at("settings-save").click();
+  for (const one of [ada, bob]) {
+    await one.notes("Ada renamed the room to “Among friends” and changed the topic to “What nobody else may know”");
+    await one.page.getByRole("heading", { name: "Among friends" }).waitFor();
+    await one.at("room-item", `[data-room="${secret}"]`).filter({ hasText: "Among friends" }).waitFor();
+    await one.page.waitForFunction(() => document.title.includes("Among friends"));
+    assert.ok((await one.page.locator("header", { hasText: "Among friends" }).innerText()).includes("What nobody else may know"));
+  }
+  shown("a room that Ada renames, and whose topic she changes, is that on Bob's page, too");
+
+  await ada.at("room-settings").click();
+  await ada.at("settings-archive").click();
+  for (const one of [ada, bob]) {
+    await one.notes("Ada archived the room");
+    await one.at("archived-notice").waitFor();
+    await one.at("room-item", `[data-room="${secret}"]`).locator('[data-testid="room-archived"]').waitFor();
+    assert.equal(await one.at("composer").count(), 0);
+  }
+  for (const button of ["room-settings", "notice-unarchive"]) assert.equal(await bob.at(button).count(), 0, button);
+  // Where he wrote stands what says why he can't.
+  await bob.page.locator('[data-testid="archived-notice"]:focus').waitFor();
+  await ada.page.keyboard.press("Escape");
+  await ada.page.locator('[data-testid="room-settings"]:focus').waitFor();
+  await ada.at("notice-unarchive").click();
+  for (const one of [ada, bob]) {
+    await one.notes("Ada unarchived the room");
+    await one.at("composer").waitFor();
+    assert.equal(await one.at("room-archived").count(), 0);
+  }
+  assert.equal(await bob.at("composer").inputValue(), "Begun before");
+  await bob.say("Back again");
+  await ada.sees("Back again");
+  shown("nobody writes in a room that Ada archives until she unarchives it, and what Bob began to write is kept");
+
   await bob.open(lobby);
   await ada.open(lobby);
   const person = ada.at("person").filter({ hasText: "Bob" });
@@ -78,7 +116,7 @@ async function main(browser) {
   const eves = await eve.rooms();
   assert.deepEqual(eves, [lobby]);
   const body = await eve.page.locator("body").innerText();
-  for (const word of ["Between us", "Only for who is in here", "Just you and me"]) assert.ok(!body.includes(word), word);
+  for (const word of ["Between us", "Among friends", "Only for who is in here", "Just you and me"]) assert.ok(!body.includes(word), word);
   await eve.page.goto(`${eve.url}/#/room/${secret}`);
   await eve.page.reload();
   await eve.online();

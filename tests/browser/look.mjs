@@ -8,6 +8,7 @@ import { installed, shown } from "./stage.mjs";
 const axe = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 export const WIDE = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
+export const SMALL = { width: 320, height: 568 };
 
 let views = 0;
 let passes = 0;

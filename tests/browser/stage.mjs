@@ -85,6 +85,11 @@ export class Person {
     return stored.first().waitFor();
   }
 
+  /** Waits until a note of what changed in the open room stands there. */
+  notes(text) {
+    return this.at("note").filter({ hasText: text }).first().waitFor();
+  }
+
   /** The stored texts of the open room, as they stand there. */
   texts() {
     return this.page.locator('[data-testid="message"][data-offset] [data-testid="message-text"]').allTextContents();

@@ -1,5 +1,6 @@
 import { CatchUp } from "./catch-up";
-import { LOG_EVENTS, RequestError, type Answer, type Events, type GapEvent, type LogEvent, type Membership, type Payload, type Position, type RequestName, type Session } from "./protocol";
+import { LOG_EVENTS, RequestError } from "./protocol";
+import type { Answer, Events, GapEvent, LogEvent, Membership, Payload, Position, RequestName, Session } from "./protocol";
 import type { OpenWire, Wire } from "./wire";
 
 const ACK_TIMEOUT = 10_000;
