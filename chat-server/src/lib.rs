@@ -6,11 +6,13 @@
 //! the order of the log.
 //!
 //! Dependencies point one way: `domain ← store ← service ← transport`, `domain, store ← delivery ←
-//! transport`, all `← node ← main`. A test holds the sources to that.
+//! transport`, all `← node ← main`. A test holds the sources to that. [`observability`] may be named at every
+//! step; [`lifecycle`] by the transports, which ask it which sockets to take.
 
 pub mod delivery;
 pub mod domain;
 pub mod fault_injection;
+pub mod lifecycle;
 pub mod node;
 pub mod observability;
 pub mod service;

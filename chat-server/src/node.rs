@@ -4,7 +4,6 @@ mod bus_events;
 mod clock;
 pub mod config;
 mod drain;
-pub mod lifecycle;
 mod ports;
 mod probe;
 pub mod server;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::lifecycle::{Lifecycle, NodeState};
+use crate::lifecycle::{Lifecycle, NodeState};
 use crate::transport::socketio::Context;
-use crate::transport::socketio::handover::{self, Pace, Which};
+use crate::transport::socketio::handover::{self, Pace, Selection};
 
 /// How often the health of the bus is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Hands all sockets over once the node drains.
 pub(super) async fn hand_over_on_drain(context: Arc<Context>, pace: Pace) {
     context.lifecycle.wait_for_drain().await;
-    handover::run(&context, pace, Which::All, || true).await;
+    handover::run(&context, pace, Selection::All, || true).await;
 }
 
 /// Hands over the sockets that poll, whenever the node is cordoned, and finishes the cordon then: were the node unready
@@ -26,7 +26,7 @@ pub(super) async fn hand_over_polling_on_cordon(context: Arc<Context>, pace: Pac
         tracing::info!("cordoned: no new sockets are taken");
         let holds = || context.lifecycle.holds(cordon);
         let per_second = cordon.per_second.map_or(pace.per_second, |asked| asked.min(pace.per_second));
-        handover::run(&context, Pace { per_second, ..pace }, Which::Polling, holds).await;
+        handover::run(&context, Pace { per_second, ..pace }, Selection::Polling, holds).await;
         if context.lifecycle.finish_cordon(cordon) {
             tracing::info!(sockets = context.clients.count(), "no socket polls; the node is not ready any more");
         } else {
@@ -42,7 +42,7 @@ pub(super) async fn hand_over_while_bus_unhealthy(context: Arc<Context>, pace: P
         sleep(INTERVAL).await;
         // A node that drains hands them over anyway.
         if unhealthy(&context.lifecycle) && context.lifecycle.state() != NodeState::Draining {
-            handover::run(&context, pace, Which::All, || unhealthy(&context.lifecycle)).await;
+            handover::run(&context, pace, Selection::All, || unhealthy(&context.lifecycle)).await;
         }
     }
 }

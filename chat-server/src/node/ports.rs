@@ -73,7 +73,7 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
     let sockets = ServiceBuilder::new()
         .layer(gate::cors(origins))
         .layer(from_fn_with_state(gate, gate::guard))
-        .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::split_long_answers))
+        .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::split_long_responses))
         .layer(from_fn_with_state(service.clone(), upgrade::take_over));
     Router::new()
         .route_service("/socket.io/", service)

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::lifecycle::Lifecycle;
 use crate::domain::id::NodeId;
+use crate::lifecycle::Lifecycle;
 use crate::observability::metrics::Metrics;
 use crate::store::{Bus, Topic};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::config::Config;
-use super::lifecycle::Lifecycle;
 use crate::delivery::{Batching, Hub, Shared};
 use crate::domain::id::NodeId;
+use crate::lifecycle::Lifecycle;
 use crate::observability::metrics::Metrics;
 use crate::observability::store_clock::StoreClock;
 use crate::observability::traces::Traces;

@@ -5,9 +5,10 @@
 use prometheus::{Counter, Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 
 use crate::domain::error::Code;
-use crate::node::lifecycle::NodeState;
+use crate::lifecycle::NodeState;
 use histogram::Histogram;
 use maker::{Each, Maker};
+use words::Version;
 pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word};
 
 pub mod catalogue;
@@ -15,24 +16,6 @@ pub mod histogram;
 mod lag;
 pub mod maker;
 pub mod words;
-
-/// The version of this node, as the value of a label.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Version;
-
-impl Word for Version {
-    fn all() -> Vec<Self> {
-        vec![Self]
-    }
-
-    fn place(self) -> usize {
-        0
-    }
-
-    fn as_str(self) -> &'static str {
-        env!("CARGO_PKG_VERSION")
-    }
-}
 
 /// What is asked for only when the metrics are read.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,10 @@
 //! Every metric of a node. `docs/metrics.md` is made from this list.
 
 use super::words::{
-    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
+    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Version, Word,
 };
 use crate::domain::error::Code;
-use crate::node::lifecycle::NodeState;
+use crate::lifecycle::NodeState;
 
 /// What a metric is, and what it says.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +134,7 @@ catalogue! {
         "Tasks that live in the node: a few for each socket and each room.";
     TRACE_SPANS = "chat_trace_spans_total", Kind::Counter, "spans", ["result": Told],
         "Spans of messages that are followed, by what became of them; 0 without a collector.";
-    BUILD_INFO = "chat_build_info", Kind::Gauge, "", ["version": super::Version],
+    BUILD_INFO = "chat_build_info", Kind::Gauge, "", ["version": Version],
         "1, and of which version the node is.";
 }
 

@@ -1,7 +1,7 @@
 //! The closed sets that labels take their values from.
 
 use crate::domain::error::Code;
-use crate::node::lifecycle::NodeState;
+use crate::lifecycle::NodeState;
 
 /// A value of a label, one of a set that never grows while a node runs.
 pub trait Word: Copy + PartialEq + 'static {
@@ -13,6 +13,24 @@ pub trait Word: Copy + PartialEq + 'static {
 
     /// How it stands in the metrics.
     fn as_str(self) -> &'static str;
+}
+
+/// The version of this node, as the value of a label.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Version;
+
+impl Word for Version {
+    fn all() -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn place(self) -> usize {
+        0
+    }
+
+    fn as_str(self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
 }
 
 macro_rules! words {

@@ -11,7 +11,7 @@ use axum::routing::post;
 use serde::Deserialize;
 
 use super::admin_token::{AdminToken, Answer};
-use crate::node::lifecycle::Lifecycle;
+use crate::lifecycle::Lifecycle;
 
 #[derive(Clone)]
 struct Shared {

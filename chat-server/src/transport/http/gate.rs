@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::node::lifecycle::{Lifecycle, NodeState};
+use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
 use crate::store::Health;
 use crate::transport::socketio::connection::Connection;

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::node::lifecycle::{Lifecycle, NodeState};
+use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{Metrics, Now};
 use crate::store::Health;
 

@@ -21,7 +21,7 @@ use queue::WriteQueue;
 pub mod frame;
 pub mod listener;
 pub mod queue;
-pub mod wire;
+pub mod websocket_io;
 
 /// The connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::outbox::Outboxes;
 use crate::delivery::{Batching, Hub};
 use crate::domain::id::NodeId;
 use crate::domain::rate_limit::Rate;
-use crate::node::lifecycle::Lifecycle;
+use crate::lifecycle::Lifecycle;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
 use crate::service::analytics::Analytics;

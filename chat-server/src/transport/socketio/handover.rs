@@ -1,4 +1,4 @@
-//! Handing sockets over to other nodes: told when, and at a pace that the others bear.
+//! Handing sockets over to other nodes: each is told when, and they go at a pace that the other nodes bear.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::client::Client;
 use super::context::Context;
 
-/// How long after the time that a client was told its transport is ended: one that connects
-/// elsewhere first and leaves then has gone by itself.
+/// How long after the announced time a session is ended: a client that connects elsewhere first and disconnects then has
+/// gone by itself.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long the answers to what a client asked for are waited for.
-const FINISH: Duration = Duration::from_secs(3);
-/// How often it is looked whether they are given, and whether sockets are left.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long the other ends may take to see that their transports ended.
-const CLOSE: Duration = Duration::from_secs(2);
+/// How long a session may take to answer the requests that it received.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often that, and whether sockets are left, is looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// How long clients may take to see that their sessions ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How fast sockets are handed over.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// So many a second, if the time is enough for it.
+    /// Sockets a second, where that is fast enough for `at_most`.
     pub per_second: u32,
-    /// All of them within this time.
+    /// The time within which all are handed over.
     pub at_most: Duration,
 }
 
@@ -38,29 +38,29 @@ impl Pace {
     }
 }
 
-/// Which sockets are handed over.
+/// Selection sockets are handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Selection {
     /// Every one.
     All,
-    /// Those that poll when it is their turn: one that has become a WebSocket by then stays.
+    /// Those that poll at their turn: one that was upgraded to a WebSocket by then stays.
     Polling,
 }
 
-impl Which {
+impl Selection {
     fn includes(self, client: &Client) -> bool {
         self == Self::All || client.is_polling()
     }
 }
 
-/// Hands over these sockets of the node, those too that come while it goes on, for as long as it is
-/// `wanted`. Sockets that don't go are left to their heartbeat.
-pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() -> bool) {
+/// Hands sockets of the node over, those too that connect meanwhile, for as long as that is `wanted`. Sockets that don't
+/// go are left to their heartbeat.
+pub async fn run(context: &Context, pace: Pace, selection: Selection, wanted: impl Fn() -> bool) {
     let end = Instant::now() + pace.at_most;
     let mut finishing = JoinSet::new();
     'rounds: loop {
         let mut clients: Vec<Arc<Client>> = context.clients.all();
-        clients.retain(|client| which.includes(client) && !client.is_handed_over());
+        clients.retain(|client| selection.includes(client) && !client.is_handed_over());
         if clients.is_empty() || !wanted() {
             break;
         }
@@ -80,31 +80,31 @@ pub async fn run(context: &Context, pace: Pace, which: Which, wanted: impl Fn() 
                 break 'rounds;
             }
             context.metrics.handovers_pending.set(left);
-            if which.includes(&client) && client.begin_hand_over() {
+            if selection.includes(&client) && client.begin_hand_over() {
                 context.metrics.handed_over(client.is_polling());
                 finishing.spawn(finish(client));
             }
         }
     }
     context.metrics.handovers_pending.set(0);
-    // What was begun is brought to its end, whatever is wanted now: nobody else would.
+    // Sessions that are about to end do end, whatever is wanted now: nothing else would end them.
     while finishing.join_next().await.is_some() {}
     let gone = async {
-        while wanted() && context.clients.all().iter().any(|client| which.includes(client)) {
-            sleep(LOOK).await;
+        while wanted() && context.clients.all().iter().any(|client| selection.includes(client)) {
+            sleep(INTERVAL).await;
         }
     };
-    let _ = timeout(CLOSE, gone).await;
+    let _ = timeout(CLOSE_TIMEOUT, gone).await;
 }
 
-/// Ends the transport once what was asked for is answered.
+/// Ends a session once its requests are answered.
 async fn finish(client: Arc<Client>) {
     let answered = async {
         while !client.is_idle() {
-            sleep(LOOK).await;
+            sleep(INTERVAL).await;
         }
     };
-    let _ = timeout(FINISH, answered).await;
+    let _ = timeout(ANSWER_TIMEOUT, answered).await;
     client.hand_over();
 }
 

@@ -1,9 +1,9 @@
-//! The way out to one client, and how much waits on it.
+//! What waits to be sent to a client.
 //!
-//! What a socket is sent goes through the transport at first. Once its client has a WebSocket and the transport has
-//! nothing more of ours, it goes to the connection itself, for good: so nothing overtakes anything. The transport's
-//! queue only says that it is full, and by then it is too late, as a ping that finds no room closes the connection; so an
-//! [`Outbox`] counts what goes in and what came out, and says stop long before.
+//! Events go through the transport at first. Once the client has a WebSocket and the transport holds no event any more,
+//! they go to the connection directly, for good: so nothing overtakes anything. The transport's queue only tells that it
+//! is full, and by then it is too late, as a ping that finds no room closes the connection; so an [`Outbox`] counts what
+//! goes in and what came out, and is full long before.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -16,36 +16,36 @@ use super::connection::Connection;
 use super::connection::queue::{MAX_BYTES, MAX_FRAMES};
 use crate::domain::id::ConnectionId;
 
-/// Packets that the transport's queue has room for: more than an outbox ever admits, as there are pings too.
-/// Costs nothing while empty.
+/// The capacity of the transport's queue, in packets: more than an outbox ever admits, as there are pings too. An empty
+/// queue costs nothing.
 pub(super) const TRANSPORT_QUEUE: usize = 2 * MAX_FRAMES;
 
-/// How often it is looked for connections on which nothing comes any more.
+/// How often silent connections are looked for.
 const SILENCE_CHECK: Duration = Duration::from_secs(5);
 
-/// The way out to one client.
+/// What waits to be sent to one client.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The connection, once everything goes there.
+    /// The connection, once events go there directly.
     direct: OnceLock<Connection>,
     waiting: Mutex<Waiting>,
-    over: Notify,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The WebSocket that the client has, or is about to have.
+    /// The client's WebSocket, perhaps still in its upgrade.
     connection: Option<Connection>,
-    /// What it had passed when that was last looked at.
+    /// How many packets the transport had written to it at the last look.
     passed: u64,
-    /// What waits in the transport: packets, and about so many bytes.
+    /// Packets that wait in the transport, and about how many bytes they are.
     packets: usize,
     bytes: usize,
     handed_over: bool,
 }
 
 impl Waiting {
-    /// Counts off what came out of the transport.
+    /// Subtracts packets that left the transport.
     fn took(&mut self, packets: usize) {
         self.packets = self.packets.saturating_sub(packets);
         if self.packets == 0 {
@@ -67,14 +67,14 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The transport writes to this connection from now on, or will as soon as the client has changed to it.
+    /// Notes that the transport writes to this connection, or will once the client's upgrade is done.
     pub(super) fn connected(&self, connection: Connection) {
         let mut waiting = self.waiting();
         waiting.passed = connection.passed();
         waiting.connection = Some(connection);
     }
 
-    /// The connection to which everything goes, if that is so by now; `polls`: the client has no WebSocket yet.
+    /// The connection, if events go there directly by now; `polls`: whether the client has no WebSocket yet.
     pub(super) fn direct(&self, polls: impl FnOnce() -> bool) -> Option<&Connection> {
         if let Some(connection) = self.direct.get() {
             return Some(connection);
@@ -88,8 +88,8 @@ impl Outbox {
         Some(self.direct.get_or_init(|| connection))
     }
 
-    /// Takes in a packet that is about to be given to the transport; false if too much waits. One that is larger
-    /// than all that may wait is let through when nothing waits.
+    /// Admits a packet to the transport; false if too much waits. A packet that is larger than all that may wait is
+    /// admitted when nothing waits.
     pub(super) fn admit(&self, bytes: usize) -> bool {
         let mut waiting = self.waiting();
         waiting.settle();
@@ -102,12 +102,12 @@ impl Outbox {
         room
     }
 
-    /// Polls took so many packets; or the transport did not take one that was admitted.
+    /// Notes that polls fetched packets, or that the transport refused a packet that was admitted.
     pub(super) fn took(&self, packets: usize) {
         self.waiting().took(packets);
     }
 
-    /// Ends the transport in a way that makes the client connect anew.
+    /// Ends the session in a way that makes the client connect anew.
     pub(super) fn hand_over(&self) {
         let mut waiting = self.waiting();
         waiting.handed_over = true;
@@ -115,26 +115,26 @@ impl Outbox {
             connection.end();
         }
         drop(waiting);
-        self.over.notify_waiters();
+        self.ended.notify_waiters();
     }
 
     /// Waits for [`Outbox::hand_over`].
     pub(super) async fn handed_over(&self) {
-        let mut over = pin!(self.over.notified());
-        // From here on it is not missed.
-        over.as_mut().enable();
+        let mut ended = pin!(self.ended.notified());
+        // From here on the notification is not missed.
+        ended.as_mut().enable();
         if !self.is_handed_over() {
-            over.await;
+            ended.await;
         }
     }
 
-    /// Whether something waits for a client that polls.
+    /// Whether a packet waits for a client that polls.
     pub(super) fn holds_something(&self) -> bool {
         self.waiting().packets > 0
     }
 
-    /// Ends a connection on which nothing came for longer than this. The transport's own heartbeat can't,
-    /// while its writer hangs on a client that does not read.
+    /// Ends a connection that was silent for longer than `limit`. The transport's own heartbeat can't, while its writer
+    /// hangs on a client that does not read.
     fn end_if_silent(&self, limit: Duration) {
         let waiting = self.waiting();
         if let Some(connection) = waiting.connection.as_ref().filter(|connection| connection.silent_for() > limit) {
@@ -148,13 +148,13 @@ impl Outbox {
     }
 }
 
-/// The outboxes of all sessions of a node, by the session id of the transport. A session that
-/// upgrades may come here before its socket is let in, or after.
+/// The outboxes of all sessions of a node. An upgrade may ask for an outbox before its client is authenticated, or
+/// after.
 #[derive(Clone, Default)]
 pub struct Outboxes(Arc<Mutex<HashMap<ConnectionId, Arc<Outbox>>>>);
 
 impl Outboxes {
-    /// The outbox of a session; a new one where there is none yet.
+    /// The outbox of a session, made where there is none.
     pub(super) fn of(&self, id: ConnectionId) -> Arc<Outbox> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
@@ -164,7 +164,7 @@ impl Outboxes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// Ends, for ever, connections on which nothing came for longer than `limit`.
+    /// Ends connections that are silent for longer than `limit`, until the task is dropped.
     pub async fn end_silent(self, limit: Duration) {
         loop {
             tokio::time::sleep(SILENCE_CHECK).await;
@@ -173,12 +173,11 @@ impl Outboxes {
         }
     }
 
-    /// The session is over.
     pub(super) fn remove(&self, id: ConnectionId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Forgets an outbox that nobody came for.
+    /// Removes an outbox that no client has.
     pub(super) fn remove_unused(&self, id: ConnectionId) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&id).is_some_and(|outbox| Arc::strong_count(outbox) == 1) {
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_polls_has_room_again_once_it_polled() {
+    fn a_polling_client_has_room_again_once_it_polled() {
         let outbox = Outbox::default();
         while outbox.admit(1_000) {}
         outbox.took(1);
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hand_over_is_heard_whenever_it_comes() {
+    async fn a_hand_over_wakes_a_poll_whenever_it_comes() {
         let outbox = Outbox::default();
         tokio::join!(outbox.handed_over(), async { outbox.hand_over() });
         outbox.handed_over().await;

@@ -1,7 +1,7 @@
-//! Long-polling answers of a size that every client takes.
+//! Long-polling responses of a size that every client takes.
 //!
-//! python-engineio refuses an answer of more than 16 packets and drops the connection, while the
-//! transport puts all that waits into one answer. What is over is kept here for the next poll.
+//! python-engineio refuses a response of more than 16 packets and drops the connection, while the transport puts all that
+//! waits into one response. The packets above 16 are kept here for the next polls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,94 +18,93 @@ use super::connection::frame::is_counted;
 use super::outbox::Outboxes;
 use crate::domain::id::ConnectionId;
 
-/// Most packets in an answer.
-const PACKETS: usize = 16;
+/// The most packets of a response.
+const MAX_PACKETS: usize = 16;
 const SEPARATOR: u8 = 0x1e;
 /// The packet by which a client closes its session.
 pub(super) const ENGINE_CLOSE: &str = "1";
-/// What nobody fetched in this time belongs to a session that is gone.
+/// Packets that were not fetched in this time belong to a session that is gone.
 const STALE: Duration = Duration::from_secs(60);
-/// How often an upgrade looks whether the rest was fetched.
+/// How often an upgrade looks whether the packets were fetched.
 const UPGRADE_RETRY: Duration = Duration::from_millis(10);
 
-/// What is known of sessions that poll.
+/// The sessions that poll.
 #[derive(Clone)]
 pub struct Polling {
-    /// What is left over for them.
-    leftovers: Leftovers,
-    /// What waits for them.
+    split: SplitResponses,
     outboxes: Outboxes,
 }
 
 impl Polling {
-    /// Nothing is left over yet.
+    /// The sessions of these outboxes.
     #[must_use]
     pub fn new(outboxes: Outboxes) -> Self {
-        Self { leftovers: Leftovers::default(), outboxes }
+        Self { split: SplitResponses::default(), outboxes }
     }
 }
 
-/// What is left over for sessions that poll.
+/// The later parts of responses that were split, by session.
 #[derive(Clone, Default)]
-struct Leftovers(Arc<Mutex<Shelf>>);
+struct SplitResponses(Arc<Mutex<Parts>>);
 
 #[derive(Default)]
-struct Shelf {
-    left: HashMap<String, (VecDeque<Vec<u8>>, Instant)>,
-    /// Sessions that are changing to a WebSocket: they won't come for a rest, so none is kept.
+struct Parts {
+    /// The parts of a session, and since when they wait.
+    waiting: HashMap<String, (VecDeque<Vec<u8>>, Instant)>,
+    /// Sessions that are being upgraded: they poll no more, so nothing is kept for them.
     upgrading: HashSet<String>,
 }
 
-impl Leftovers {
-    fn with<T>(&self, act: impl FnOnce(&mut Shelf) -> T) -> T {
+impl SplitResponses {
+    fn with<T>(&self, act: impl FnOnce(&mut Parts) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take(&self, sid: &str) -> Option<Vec<u8>> {
-        self.with(|shelf| {
-            let (left, _) = shelf.left.get_mut(sid)?;
-            let next = left.pop_front();
-            if left.is_empty() {
-                shelf.left.remove(sid);
+        self.with(|parts| {
+            let (waiting, _) = parts.waiting.get_mut(sid)?;
+            let next = waiting.pop_front();
+            if waiting.is_empty() {
+                parts.waiting.remove(sid);
             }
             next
         })
     }
 
-    /// Keeps all but the first part of an answer.
+    /// Keeps all but the first part of a response, which is returned.
     fn split(&self, sid: &str, body: Vec<u8>) -> Vec<u8> {
         let packets: Vec<&[u8]> = body.split(|byte| *byte == SEPARATOR).collect();
-        if packets.len() <= PACKETS {
+        if packets.len() <= MAX_PACKETS {
             return body;
         }
-        let mut parts: VecDeque<Vec<u8>> = packets.chunks(PACKETS).map(|part| part.join(&SEPARATOR)).collect();
-        self.with(|shelf| {
-            if shelf.upgrading.contains(sid) {
+        let mut chunks: VecDeque<Vec<u8>> = packets.chunks(MAX_PACKETS).map(|chunk| chunk.join(&SEPARATOR)).collect();
+        self.with(|parts| {
+            if parts.upgrading.contains(sid) {
                 return body.clone();
             }
             let now = Instant::now();
-            shelf.left.retain(|_, (_, since)| now.duration_since(*since) < STALE);
-            let first = parts.pop_front().unwrap_or_default();
-            shelf.left.insert(sid.to_owned(), (parts, now));
+            parts.waiting.retain(|_, (_, since)| now.duration_since(*since) < STALE);
+            let first = chunks.pop_front().unwrap_or_default();
+            parts.waiting.insert(sid.to_owned(), (chunks, now));
             first
         })
     }
 
     fn forget(&self, sid: &str) {
-        self.with(|shelf| {
-            shelf.left.remove(sid);
-            shelf.upgrading.remove(sid);
+        self.with(|parts| {
+            parts.waiting.remove(sid);
+            parts.upgrading.remove(sid);
         });
     }
 
-    /// An upgrade waits until the rest was fetched, and for as long as it goes on nothing is kept.
+    /// Waits until all parts were fetched; during the upgrade nothing is kept.
     async fn begin_upgrade(&self, sid: &str) {
         let until = Instant::now() + STALE;
         loop {
-            let begun = self.with(|shelf| {
-                let free = !shelf.left.contains_key(sid) || Instant::now() > until;
+            let begun = self.with(|parts| {
+                let free = !parts.waiting.contains_key(sid) || Instant::now() > until;
                 if free {
-                    shelf.upgrading.insert(sid.to_owned());
+                    parts.upgrading.insert(sid.to_owned());
                 }
                 free
             });
@@ -117,21 +116,21 @@ impl Leftovers {
     }
 }
 
-/// Splits long answers; to be put around the Socket.IO layer.
-pub async fn split_long_answers(State(polling): State<Polling>, request: Request, next: Next) -> Response {
-    let Polling { leftovers, outboxes } = polling;
+/// Splits long responses; a layer around the Socket.IO service.
+pub async fn split_long_responses(State(polling): State<Polling>, request: Request, next: Next) -> Response {
+    let Polling { split, outboxes } = polling;
     let Some(sid) = query(request.uri(), "sid") else { return next.run(request).await };
     let session = ConnectionId::parse(&sid);
     if query(request.uri(), "transport").as_deref() == Some("websocket") {
         if let (Some(session), Some(ConnectInfo(connection))) = (session, request.extensions().get()) {
             outboxes.of(session).connected(Connection::clone(connection));
         }
-        leftovers.begin_upgrade(&sid).await;
+        split.begin_upgrade(&sid).await;
         // The transport answers at once and goes on by itself; a moment later nobody polls.
         let response = next.run(request).await;
         tokio::spawn(async move {
             tokio::time::sleep(STALE).await;
-            leftovers.forget(&sid);
+            split.forget(&sid);
             session.inspect(|session| outboxes.remove_unused(*session));
         });
         return response;
@@ -143,35 +142,35 @@ pub async fn split_long_answers(State(polling): State<Polling>, request: Request
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    if let Some(part) = leftovers.take(&sid) {
+    if let Some(part) = split.take(&sid) {
         return ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], part).into_response();
     }
     let uri = request.uri().clone();
-    let over = async {
+    let handed_over = async {
         match &outbox {
             Some(outbox) => outbox.handed_over().await,
             None => std::future::pending().await,
         }
     };
     let response = tokio::select! {
-        // What waits is given first.
+        // Packets that wait are sent first.
         biased;
         response = next.clone().run(request) => response,
-        () = over => return end(uri, next).await,
+        () = handed_over => return end(uri, next).await,
     };
     if response.status() != StatusCode::OK {
-        leftovers.forget(&sid);
+        split.forget(&sid);
         return response;
     }
     let (mut parts, body) = response.into_parts();
     // The transport bounds its own answers, by `max_payload`.
     match to_bytes(body, usize::MAX).await {
         Ok(body) => {
-            // A poll may have waited since before the socket was let in, and take the first of what it was sent.
+            // A poll may have waited since before the client was authenticated, and fetch the first packets sent to it.
             if let Some(outbox) = outbox.or_else(|| outboxes.get(session?)) {
                 outbox.took(body.split(|byte| *byte == SEPARATOR).filter(|packet| is_counted(packet)).count());
             }
-            let body = leftovers.split(&sid, body.into());
+            let body = split.split(&sid, body.into());
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(body))
         }
@@ -209,27 +208,27 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_comes_in_parts_of_sixteen_and_in_order() {
-        let leftovers = Leftovers::default();
-        let mut parts = vec![leftovers.split("a", packets(40))];
-        while let Some(part) = leftovers.take("a") {
+    fn a_long_response_comes_in_parts_of_sixteen_and_in_order() {
+        let split = SplitResponses::default();
+        let mut parts = vec![split.split("a", packets(40))];
+        while let Some(part) = split.take("a") {
             parts.push(part);
         }
         let sizes: Vec<_> = parts.iter().map(|part| part.split(|byte| *byte == SEPARATOR).count()).collect();
         assert_eq!(sizes, [16, 16, 8]);
         assert_eq!(parts.join(&SEPARATOR), packets(40));
-        assert_eq!(leftovers.take("a"), None);
+        assert_eq!(split.take("a"), None);
     }
 
     #[tokio::test]
-    async fn what_a_poll_takes_counts_though_it_waited_since_before_its_socket_was_let_in() {
+    async fn packets_count_as_fetched_by_a_poll_that_waited_since_before_the_authentication() {
         let (sid, outboxes) = (ConnectionId::parse("0123456789abcdef").unwrap(), Outboxes::default());
         let in_transport = outboxes.clone();
         let let_in = move || async move {
             in_transport.of(sid).admit(1);
             "42[\"session\",{}]"
         };
-        let polling = from_fn_with_state(Polling::new(outboxes.clone()), split_long_answers);
+        let polling = from_fn_with_state(Polling::new(outboxes.clone()), split_long_responses);
         let mut routes = Router::new().route("/", get(let_in)).layer(polling);
         let poll = Request::get(format!("/?transport=polling&sid={sid}")).body(Body::empty()).unwrap();
         assert_eq!(routes.call(poll).await.unwrap().status(), StatusCode::OK);
@@ -237,17 +236,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upgrade_waits_for_the_rest_and_loses_nothing_after_it() {
-        let leftovers = Leftovers::default();
-        leftovers.split("a", packets(20));
+    async fn an_upgrade_waits_until_all_parts_were_fetched_and_loses_nothing_after_that() {
+        let split = SplitResponses::default();
+        split.split("a", packets(20));
         let upgrade = tokio::spawn({
-            let leftovers = leftovers.clone();
-            async move { leftovers.begin_upgrade("a").await }
+            let split = split.clone();
+            async move { split.begin_upgrade("a").await }
         });
         tokio::task::yield_now().await;
         assert!(!upgrade.is_finished());
-        assert!(leftovers.take("a").is_some());
+        assert!(split.take("a").is_some());
         upgrade.await.unwrap();
-        assert_eq!(leftovers.split("a", packets(40)), packets(40));
+        assert_eq!(split.split("a", packets(40)), packets(40));
     }
 }

@@ -1,7 +1,8 @@
 //! The change of a connection from HTTP to a WebSocket.
 //!
-//! The node makes it itself, so that the connection is its own from the first frame on; the transport gets a
-//! [`Wire`]. Of the handshake only what is needed is kept: its headers would hold on to all that was read with them.
+//! The node makes the change itself, so that it owns the connection from the first frame on; the transport gets a
+//! [`WebSocketIo`]. Of the handshake only what is needed is kept: its headers would keep alive all that was read with
+//! them.
 
 use std::time::Duration;
 
@@ -20,20 +21,20 @@ use tower::{Service, ServiceExt};
 
 use super::connection::Connection;
 use super::connection::listener::Io;
-use super::connection::wire::Wire;
+use super::connection::websocket_io::WebSocketIo;
 use super::polling::{ENGINE_CLOSE, query};
 
 /// What serves `/socket.io/`.
 pub type SocketService = SocketIoService<Router>;
 
-/// How long the transport waits for a session that polls to change to its WebSocket.
+/// How long the upgrade of a session that polls may take.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a session begins that has a WebSocket from the beginning.
-const BEGINS: &str = "/socket.io/?EIO=4&transport=websocket";
+/// The address of a session that starts with a WebSocket.
+const NEW_SESSION: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// Takes over WebSockets; to be put around the Socket.IO service. What is not right is left to that: it knows how to
-/// say so.
+/// Takes over WebSockets; a layer around the Socket.IO service. Malformed requests are passed on: the service knows how
+/// to refuse them.
 pub async fn take_over(State(sockets): State<SocketService>, mut request: Request, next: Next) -> Response {
     if query(request.uri(), "EIO").as_deref() != Some("4") || request.method() != Method::GET {
         return next.run(request).await;
@@ -48,8 +49,8 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
     }
     let Some(accept) = accept(request.headers()) else { return next.run(request).await };
     let upgrade = hyper::upgrade::on(&mut request);
-    // What a session's address says is kept for as long as the session; of one that begins, it says nothing else.
-    let uri = if sid.is_some() { owned(request.uri()) } else { Uri::from_static(BEGINS) };
+    // The address lives as long as the session; that of a new session says nothing else.
+    let uri = if sid.is_some() { owned(request.uri()) } else { Uri::from_static(NEW_SESSION) };
     let request = slim(&request, uri, ());
     tokio::spawn(async move {
         let upgraded = match upgrade.await {
@@ -57,13 +58,13 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
             Err(error) => return tracing::debug!(%error, "a connection did not become a WebSocket"),
         };
         let Ok(Parts { io, read_buf, .. }) = downcast::<TokioIo<Io>>(upgraded) else {
-            return tracing::error!("a connection is not one that this node took");
+            return tracing::error!("a connection is not one that this node accepted");
         };
-        // The transport forgets to end a session whose change to a WebSocket breaks off.
+        // The transport does not end a session whose upgrade breaks off.
         let (held, ended) = sid.map(|_| oneshot::channel()).unzip();
-        let wire = Wire::new(io.into_inner(), &read_buf, held);
+        let io = WebSocketIo::new(io.into_inner(), &read_buf, held);
         let uri = request.uri().clone();
-        if let Err(error) = Service::call(&mut sockets.clone(), (wire, request)).await {
+        if let Err(error) = Service::call(&mut sockets.clone(), (io, request)).await {
             return tracing::debug!(?error, "a WebSocket was refused");
         }
         if let Some(ended) = ended
@@ -85,10 +86,10 @@ async fn close(sockets: SocketService, uri: &Uri) {
     let uri = uri.to_string().replace("transport=websocket", "transport=polling");
     let Ok(request) = axum::http::Request::post(uri).body(Body::from(ENGINE_CLOSE)) else { return };
     let answer: Result<axum::http::Response<_>, _> = sockets.oneshot(request).await;
-    tracing::debug!(status = ?answer.map(|answer| answer.status()), "a change to a WebSocket broke off");
+    tracing::debug!(status = ?answer.map(|answer| answer.status()), "an upgrade to a WebSocket broke off");
 }
 
-/// What a WebSocket's handshake is answered with; `None` if it is none.
+/// The accept key for a WebSocket's handshake; `None` if the request is none.
 fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     let says = |name, word: &str| {
         let said = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -101,12 +102,12 @@ fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// The address, without what it was read from.
+/// A copy of the address that does not keep alive what it was read from.
 fn owned(uri: &Uri) -> Uri {
     Uri::try_from(uri.to_string()).unwrap_or_default()
 }
 
-/// The request with this address, without what it was read from.
+/// A copy of the request, with this address, that does not keep alive what it was read from.
 fn slim<B>(request: &Request, uri: Uri, body: B) -> axum::http::Request<B> {
     let mut slim = axum::http::Request::new(body);
     *slim.uri_mut() = uri;
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_handshake_of_the_standard_is_answered_as_there() {
+    fn the_example_of_rfc_6455_gets_its_accept_key() {
         let mut headers = HeaderMap::new();
         headers.insert(header::UPGRADE, HeaderValue::from_static("WebSocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));

@@ -15,19 +15,19 @@ use super::listener::Io;
 /// Bytes read from the kernel at a time.
 const READ: usize = 4096;
 
-/// The transport's end of a WebSocket. What it writes is taken whole, and it always writes whole frames: so frames of
-/// the node's own can go between any two writes.
+/// The bytes of a WebSocket, for the transport. What the transport writes is taken whole, and it always writes whole
+/// frames: so frames of the node's own can go between any two writes.
 ///
-/// Small, as the transport's tasks have places for several of it.
+/// Small, as the transport's tasks have room for several of it.
 #[derive(Debug)]
-pub struct Wire {
+pub struct WebSocketIo {
     io: Io,
-    /// What was read and did not fit into the transport's buffer; at first what the client sent behind its handshake.
+    /// Bytes that were read and did not fit into the transport's buffer; at first those that follow the handshake.
     early: Option<Box<Bytes>>,
     _held: Option<oneshot::Sender<()>>,
 }
 
-impl Wire {
+impl WebSocketIo {
     /// Takes over a connection of which `early` was read already. `held` is dropped with it.
     #[must_use]
     pub fn new(io: Io, early: &[u8], held: Option<oneshot::Sender<()>>) -> Self {
@@ -39,7 +39,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for WebSocketIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(early) = &mut self.early {
             let read = early.len().min(buffer.remaining());
@@ -49,7 +49,7 @@ impl AsyncRead for Wire {
             }
             return Poll::Ready(Ok(()));
         }
-        // The transport's buffer is there for as long as the connection, this one is not.
+        // The transport's buffer lives as long as the connection, this one does not.
         let mut space = [0; READ];
         let mut more = ReadBuf::new(&mut space);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut more))?;
@@ -60,7 +60,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for WebSocketIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         let connection = self.connection();
         let mut queue = connection.queue_lock();
