@@ -64,8 +64,8 @@ fn code(file: &Path) -> Vec<(usize, String)> {
 fn is_test(file: &Path) -> bool {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     file.starts_with("tests")
-        || matches!(stem, "tests" | "conformance")
-        || file.iter().any(|part| part == "conformance")
+        || matches!(stem, "tests" | "conformance" | "contract")
+        || file.iter().any(|part| part == "conformance" || part == "contract")
 }
 
 /// The words of a line that are names: letters, digits and `_`.

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::{assert_none, code, is_test, rust_files};
 
 /// The crates that are held to it.
-const CRATES: [&str; 1] = ["operator/src"];
+const CRATES: [&str; 2] = ["chat-server/src", "operator/src"];
 
 /// The path of a module below the root of its crate.
 pub(super) type Module = Vec<String>;

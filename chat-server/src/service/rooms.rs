@@ -6,18 +6,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
-use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::Offset;
-use crate::domain::room::{Info, View};
+use crate::domain::room::Info;
 use crate::service::actor::Actor;
 use crate::store::{
     Bus, Commit, FieldStore, LogStore, Notice, PresenceStore, ReadMarks, Signal, StoreError, Stores, Topic,
 };
-use access::{Access, access_from};
-use fields::{INFO, MEMBER, member_field, to_json};
+use fields::{INFO, to_json};
 
 pub mod access;
 mod create;
@@ -34,9 +30,7 @@ pub(crate) mod retry;
 mod typing;
 mod update;
 mod user_index;
-
-/// Rooms of a person that are looked up at a time.
-const AT_ONCE: usize = 16;
+mod view;
 
 /// The rooms of a cluster.
 #[derive(Clone)]
@@ -67,33 +61,6 @@ impl Rooms {
             ..Commit::default()
         };
         self.log.commit(&Topic::room(&RoomId::lobby()), commit).await.map(drop)
-    }
-
-    /// The rooms that a person is in, the lobby not among them.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn of_user(&self, user: &UserId) -> Result<Vec<(RoomId, Access)>, StoreError> {
-        let ids = self.indexed(user).await?;
-        let checked = stream::iter(ids).map(|room| async move {
-            let names = [INFO.to_owned(), member_field(user)];
-            let access = access_from(self.fields.fields(&Topic::room(&room), &names).await?.values)?;
-            Ok(access.filter(|access| access.member.is_some()).map(|access| (room, access)))
-        });
-        checked.buffered(AT_ONCE).try_filter_map(|found: Option<_>| async { Ok(found) }).try_collect().await
-    }
-
-    /// The room as the person sees it.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn view(&self, user: &UserId, room: &RoomId, access: &Access) -> Result<View, Refusal> {
-        let members = if room.is_lobby() {
-            self.presence.online_count().await?
-        } else {
-            self.fields.count(&Topic::room(room), MEMBER).await?
-        };
-        Ok(View { about: access.described(user, room), members })
     }
 
     /// Tells the sockets of a room something that passes.

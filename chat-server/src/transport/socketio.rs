@@ -20,6 +20,7 @@ pub mod parsers;
 pub mod polling;
 mod protocol;
 mod replay;
+mod request;
 pub mod requests;
 mod rooms;
 mod session;

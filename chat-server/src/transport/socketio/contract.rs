@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use super::requests::{self, RateClass, Request};
+use super::request::{RateClass, Request};
+use super::requests;
 use crate::domain::error::Refusal;
 
 mod asyncapi;

@@ -1,7 +1,7 @@
-//! What a socket asks for and is not done yet.
+//! The jobs of a client that its worker has not done yet.
 //!
-//! A socket that asks for nothing has no task that waits for it: most sockets do so most of the time. One begins with the
-//! first job and ends when nothing is left.
+//! A client that asks for nothing has no worker: most clients do so most of the time. A worker starts with the first job
+//! and ends when none is left.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,114 +10,114 @@ use crate::domain::rate_limit::Bucket;
 use crate::store::Notice;
 use crate::transport::socketio::protocol::Packet;
 
-/// Requests that may wait for a socket's worker.
+/// The most requests that may wait.
 pub(super) const QUEUED_REQUESTS: usize = 1024;
-/// And their size, in bytes, unless one alone is larger.
+/// The most bytes of requests that may wait, unless one alone is larger.
 const QUEUED_BYTES: usize = 1 << 20;
-/// Jobs that may wait, those that are no requests among them.
+/// The most jobs that may wait, requests and others.
 const QUEUED: usize = 16_384;
-/// Requests over these that are still answered.
+/// The most refused requests that are answered.
 const REFUSED_REQUESTS: usize = 16_384;
 
-/// What a socket's worker does, one after the other.
+/// What a worker does.
 pub(super) enum Job {
     /// A request, to be answered if it has an ack id.
     Request { request: Packet, ack: Option<i64>, bytes: usize },
-    /// Something told to all sockets of the person.
+    /// A notice to all clients of the user.
     Notice(Notice),
-    /// Such a thing may have been missed: the rooms are looked up anew.
+    /// Look up the rooms of the user anew: notices may have been missed.
     Review,
 }
 
-/// What a worker needs beside its socket: the limit of how often the person may send.
-pub(super) type Needs = Arc<Mutex<Bucket>>;
+/// Limits how often a user may send; a worker is handed it.
+pub(super) type SharedBucket = Arc<Mutex<Bucket>>;
 
-/// What became of a worker that found nothing to do.
+/// How a worker that found no job goes on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// Something came after all.
-    None,
-    /// Its task may end; the next job begins another.
-    Until,
-    /// The socket is closed: it was the last.
-    Forever,
+pub(super) enum Park {
+    /// It goes on: a job came after all.
+    MoreJobs,
+    /// It ends; the next job starts another worker.
+    Parked,
+    /// It ends as the last: the client is closed.
+    Closed,
 }
 
-/// The jobs of one socket. They wait for each other, and at first for the session to be opened.
+/// The jobs of one client. At first they wait until the session is open.
 #[derive(Default)]
-pub(super) struct Jobs(Mutex<State>);
+pub(super) struct Jobs(Mutex<Waiting>);
 
 #[derive(Default)]
-struct State {
-    waiting: VecDeque<Job>,
-    /// The size of the requests that are not answered, in bytes.
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// The bytes of the requests that are not answered.
     bytes: usize,
-    /// Ack ids of requests for which there was no room; the worker answers them.
+    /// The ack ids of requests that found no room; the worker refuses them.
     refused: Vec<i64>,
-    /// There was no room for a notice.
+    /// A notice found no room.
     missed: bool,
-    /// What the next worker needs, while there is none.
-    idle: Option<Needs>,
+    /// The next worker's, while there is none.
+    parked: Option<SharedBucket>,
     closed: bool,
 }
 
-impl State {
+impl Waiting {
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && !self.missed
+        self.jobs.is_empty() && !self.missed
     }
 }
 
 impl Jobs {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a request, or notes that it has to be refused where too much waits already. A socket that has very many
-    /// open does not wait for its answers, and gets no more of them. Answers with what a worker needs if one is to begin.
+    /// Queues a request, or notes that it has to be refused where too much waits. A client that has very many requests
+    /// open does not wait for answers, and gets no more of them. Answers with the bucket if a worker is to start.
     #[must_use]
-    pub(super) fn request(&self, request: Packet, ack: Option<i64>, bytes: usize) -> Option<Needs> {
+    pub(super) fn request(&self, request: Packet, ack: Option<i64>, bytes: usize) -> Option<SharedBucket> {
         let mut state = self.state();
         if state.closed {
             return None;
         }
-        if state.waiting.len() >= QUEUED_REQUESTS || (state.bytes > 0 && state.bytes + bytes > QUEUED_BYTES) {
+        if state.jobs.len() >= QUEUED_REQUESTS || (state.bytes > 0 && state.bytes + bytes > QUEUED_BYTES) {
             if state.refused.len() < REFUSED_REQUESTS {
                 state.refused.extend(ack);
             }
             return None;
         }
         state.bytes += bytes;
-        state.waiting.push_back(Job::Request { request, ack, bytes });
-        state.idle.take()
+        state.jobs.push_back(Job::Request { request, ack, bytes });
+        state.parked.take()
     }
 
-    /// Queues what is no request behind what waits; where that is very much, the rooms are looked up anew once it is
-    /// done. Answers with what a worker needs if one is to begin.
+    /// Queues a job that is no request; where too much waits, the rooms are looked up anew instead. Answers with the bucket
+    /// if a worker is to start.
     #[must_use]
-    pub(super) fn later(&self, job: Job) -> Option<Needs> {
+    pub(super) fn later(&self, job: Job) -> Option<SharedBucket> {
         let mut state = self.state();
         if state.closed {
             return None;
         }
-        if state.waiting.len() < QUEUED {
-            state.waiting.push_back(job);
+        if state.jobs.len() < QUEUED {
+            state.jobs.push_back(job);
         } else {
             state.missed = true;
         }
-        state.idle.take()
+        state.parked.take()
     }
 
-    /// What is to be done next.
+    /// The next job.
     pub(super) fn next(&self) -> Option<Job> {
         let mut state = self.state();
-        let next = state.waiting.pop_front();
+        let next = state.jobs.pop_front();
         if next.is_none() && std::mem::take(&mut state.missed) {
             return Some(Job::Review);
         }
         next
     }
 
-    /// A request of that size is answered. The requests that have to be refused, in the order in which they came.
+    /// Notes that a request of so many bytes is answered. Answers with those that have to be refused, in their order.
     pub(super) fn answered(&self, bytes: usize) -> Vec<i64> {
         let mut state = self.state();
         state.bytes -= bytes.min(state.bytes);
@@ -129,26 +129,26 @@ impl Jobs {
         self.state().bytes == 0
     }
 
-    /// Takes no more jobs: the worker does what waits and ends. Answers with what a worker needs if one is to begin.
+    /// Takes no more jobs; those that wait are still done. Answers with the bucket if a worker is to start.
     #[must_use]
-    pub(super) fn close(&self) -> Option<Needs> {
+    pub(super) fn close(&self) -> Option<SharedBucket> {
         let mut state = self.state();
         state.closed = true;
-        state.idle.take()
+        state.parked.take()
     }
 
-    /// A worker has done everything.
-    pub(super) fn rest(&self, needs: &Needs) -> Rest {
+    /// Ends a worker that found no job, unless one came.
+    pub(super) fn park(&self, bucket: &SharedBucket) -> Park {
         let mut state = self.state();
         if !state.is_empty() {
-            return Rest::None;
+            return Park::MoreJobs;
         }
-        state.waiting = VecDeque::new();
+        state.jobs = VecDeque::new();
         if state.closed {
-            return Rest::Forever;
+            return Park::Closed;
         }
-        state.idle = Some(needs.clone());
-        Rest::Until
+        state.parked = Some(bucket.clone());
+        Park::Parked
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::domain::rate_limit::Rate;
 
-    fn needs() -> Needs {
+    fn bucket() -> SharedBucket {
         Arc::new(Mutex::new(Bucket::new(Rate { per_second: 0, burst: 0 }, 0)))
     }
 
@@ -173,33 +173,33 @@ mod tests {
     }
 
     #[test]
-    fn one_worker_begins_with_the_first_job_and_one_after_it_rested() {
-        let (jobs, needs) = (Jobs::default(), needs());
+    fn a_worker_starts_with_the_first_job_and_another_once_it_parked() {
+        let (jobs, bucket) = (Jobs::default(), bucket());
         assert!(!request(&jobs, 1, 10), "who opens the session does what comes meanwhile");
-        assert_eq!(jobs.rest(&needs), Rest::None);
+        assert_eq!(jobs.park(&bucket), Park::MoreJobs);
         done(&jobs);
-        assert_eq!(jobs.rest(&needs), Rest::Until);
+        assert_eq!(jobs.park(&bucket), Park::Parked);
         assert!(request(&jobs, 2, 10));
         assert!(jobs.later(Job::Review).is_none(), "one works");
         assert!(!jobs.are_answered());
         done(&jobs);
         assert!(jobs.are_answered());
         assert!(matches!(jobs.next(), Some(Job::Review)));
-        assert_eq!(jobs.rest(&needs), Rest::Until);
+        assert_eq!(jobs.park(&bucket), Park::Parked);
     }
 
     #[test]
-    fn a_closed_socket_has_one_last_worker() {
-        let (jobs, needs) = (Jobs::default(), needs());
-        assert_eq!(jobs.rest(&needs), Rest::Until);
+    fn a_closed_client_has_one_last_worker() {
+        let (jobs, bucket) = (Jobs::default(), bucket());
+        assert_eq!(jobs.park(&bucket), Park::Parked);
         assert!(jobs.close().is_some());
         assert!(jobs.close().is_none() && !request(&jobs, 1, 10));
-        assert_eq!(jobs.rest(&needs), Rest::Forever);
+        assert_eq!(jobs.park(&bucket), Park::Closed);
         assert!(jobs.close().is_none());
     }
 
     #[test]
-    fn what_finds_no_room_is_refused_in_its_order() {
+    fn requests_that_find_no_room_are_refused_in_their_order() {
         let jobs = Jobs::default();
         for ack in 0..2 + QUEUED_REQUESTS as i64 {
             request(&jobs, ack, 1);

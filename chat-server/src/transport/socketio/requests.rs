@@ -4,86 +4,12 @@
 //! what is fuzzed, what `tests/chat_malformed.rs` breaks field by field, and what `docs/protocol.md`, `docs/asyncapi.yaml`
 //! and the page's types are generated from.
 
-use std::sync::Arc;
-
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::client::Client;
-use super::context::Context;
 use super::protocol::Packet;
+use super::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::{Code, Refusal};
-use crate::domain::id::RoomId;
-use crate::domain::position::{Offset, Position};
-use crate::domain::trace::Traceparent;
-use crate::service::actor::Actor;
-
-/// A request: its payload, and what is done for it.
-pub(crate) trait Request: DeserializeOwned + Send {
-    /// The event's name.
-    const NAME: &'static str;
-    /// Which limit it counts towards.
-    const RATE: RateClass;
-    /// A well-formed payload, for tests and documents: JSON.
-    const EXAMPLE: &'static str;
-    /// What answers it beside `ok`.
-    type Answer: Serialize;
-
-    /// Does it.
-    ///
-    /// # Errors
-    /// What the ack says.
-    fn handle(self, call: Call<'_>) -> impl Future<Output = Result<Reply<Self::Answer>, Refusal>> + Send;
-}
-
-/// Which limit a request counts towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateClass {
-    /// A message: `--messages-per-second`. The use case takes the token, as repeating a stored nonce is free.
-    Message,
-    /// What passes and is not stored: the same limit, taken before the use case is called.
-    Signal,
-    /// Not limited but by the queue of the socket.
-    Queue,
-}
-
-/// Who asks for what, by which socket.
-pub(crate) struct Call<'a> {
-    pub(crate) context: &'a Context,
-    pub(crate) client: &'a Arc<Client>,
-    pub(crate) actor: &'a Actor,
-    /// Where the request belongs, if it is traced.
-    pub(crate) trace: Option<Traceparent>,
-}
-
-/// What answers a request, and what follows the answer.
-pub(crate) struct Reply<A> {
-    pub(crate) answer: A,
-    pub(crate) then: Then,
-}
-
-impl<A> From<A> for Reply<A> {
-    fn from(answer: A) -> Self {
-        Self { answer, then: Then::Nothing }
-    }
-}
-
-/// What follows an answer: the events of a room begin behind it, never before.
-#[derive(Debug)]
-pub(crate) enum Then {
-    /// Nothing.
-    Nothing,
-    /// The events of a room begin, after this position.
-    Deliver(RoomId, Position),
-    /// `room:added` says where the events of a room begin; the offset is that of the joining.
-    Added(RoomId, Offset),
-}
-
-/// An answer without members.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Done {}
 
 /// `{ok: true, …}`.
 ///
@@ -176,6 +102,7 @@ requests! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::socketio::request::Done;
 
     #[test]
     fn an_answer_says_ok_before_its_members() {

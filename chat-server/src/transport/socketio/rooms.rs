@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::client::Client;
 use super::context::Context;
 use super::replay::replay;
-use super::requests::{Call, Reply, Then};
+use super::request::{Call, Reply, Then};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::limits::{RECOVERY_LIMIT, page};

@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::arrivals::Start;
 use super::client::Client;
 use super::context::Context;
-use super::jobs::{Job, Needs, Rest};
+use super::jobs::{Job, Park, SharedBucket};
 use super::protocol::Packet;
+use super::request::{Call, Reply, Request, Then};
 use super::requests::message_send::MessageSend;
-use super::requests::{Call, Reply, Request, Then, dispatch, refused};
+use super::requests::{dispatch, refused};
 use super::rooms::{added, review};
 use super::session;
 use crate::delivery::Outlet;
@@ -28,10 +29,10 @@ use crate::store::{Notice, StoreError};
 /// How soon a store that is away is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
-/// Starts a worker, if the client needs one.
-pub(super) fn wake(context: &Arc<Context>, client: &Arc<Client>, needs: Option<Needs>) {
-    if let Some(needs) = needs {
-        tokio::spawn(work(context.clone(), client.clone(), needs));
+/// Starts a worker, if the client's jobs answered with the bucket.
+pub(super) fn wake(context: &Arc<Context>, client: &Arc<Client>, bucket: Option<SharedBucket>) {
+    if let Some(bucket) = bucket {
+        tokio::spawn(work(context.clone(), client.clone(), bucket));
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn close(context: &Arc<Context>, client: &Arc<Client>, why: Ended) {
 pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resume }: Start) {
     context.presence.came(&client.identity.user);
     context.analytics.came(&client.identity.user.id);
-    let needs = context.clients.add(&client, now());
+    let bucket = context.clients.add(&client, now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
         close(context, &client, Ended::Closed);
@@ -61,7 +62,7 @@ pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resum
         tracing::warn!(%error, "a session could not be opened yet");
         tokio::time::sleep(RETRY).await;
     }
-    work(context.clone(), client, needs).await;
+    work(context.clone(), client, bucket).await;
 }
 
 async fn open(
@@ -75,9 +76,9 @@ async fn open(
 }
 
 /// Does what the socket asks for until nothing is left; requests that were received before it closed are still done.
-async fn work(context: Arc<Context>, client: Arc<Client>, needs: Needs) {
+async fn work(context: Arc<Context>, client: Arc<Client>, bucket: SharedBucket) {
     let context = &*context;
-    let actor = Actor::new(client.identity.user.clone(), Some(client.id()), needs.clone());
+    let actor = Actor::new(client.identity.user.clone(), Some(client.id()), bucket.clone());
     loop {
         match client.jobs.next() {
             Some(Job::Request { request, ack, bytes }) => {
@@ -86,10 +87,10 @@ async fn work(context: Arc<Context>, client: Arc<Client>, needs: Needs) {
             }
             Some(Job::Notice(notice)) => heed(context, &client, notice).await,
             Some(Job::Review) => review(context, &client).await,
-            None => match client.jobs.rest(&needs) {
-                Rest::None => {}
-                Rest::Until => return,
-                Rest::Forever => break,
+            None => match client.jobs.park(&bucket) {
+                Park::MoreJobs => {}
+                Park::Parked => return,
+                Park::Closed => break,
             },
         }
     }

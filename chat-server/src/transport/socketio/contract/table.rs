@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Protocol, about, assert_fresh, fields, words};
-use crate::transport::socketio::requests::RateClass;
+use crate::transport::socketio::request::RateClass;
 
 const PAGE: &str = "docs/protocol.md";
 const BEGINS: &str = "<!-- requests: made by `make generate` -->\n";

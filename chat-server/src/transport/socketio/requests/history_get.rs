@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Call, RateClass, Reply, Request};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::limits::page;

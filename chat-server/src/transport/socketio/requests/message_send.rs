@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, RateClass, Reply, Request};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::content::Content;
 use crate::domain::error::Refusal;
 use crate::domain::id::{Nonce, RoomId};

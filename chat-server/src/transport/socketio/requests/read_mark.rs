@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Call, RateClass, Reply, Request};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::Offset;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Call, Done, RateClass, Reply, Request};
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 
