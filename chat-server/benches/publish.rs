@@ -28,7 +28,7 @@ use tokio::sync::mpsc::Receiver;
 #[allow(dead_code, reason = "shared with the tests, which need more of it")]
 mod server;
 
-/// How often each case is measured; the median is told.
+/// How often each case is measured; the median is printed.
 const ROUNDS: usize = 3;
 /// Publishes that are measured at a time.
 const PUBLISHES: usize = 20_000;
@@ -48,7 +48,7 @@ struct Case {
     retention: Retention,
     /// How many people wait for an answer at a time.
     under_way: usize,
-    /// How many nodes hear it.
+    /// How many nodes subscribe.
     nodes: usize,
     append_only: bool,
 }

@@ -21,7 +21,7 @@ fn main() {
         one_message(&mut criterion, length);
     }
     answers(&mut criterion);
-    lives(&mut criterion);
+    epochs(&mut criterion);
     criterion.final_summary();
 }
 
@@ -88,29 +88,29 @@ fn answers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A log with so many lives before the present one, each of which ended 100 entries after the one before.
-fn lineage(lives: u32) -> Lineage {
-    let epoch = |life: u32| Epoch::new(&format!("life{life:04}"));
-    let ended = (0..lives).map(|life| Position { epoch: epoch(life), offset: Offset::from(life + 1) * 100 }).collect();
-    Lineage { epoch: epoch(lives), ended }
+/// A log with so many earlier epochs, each of which ended 100 entries after the one before.
+fn lineage(earlier: u32) -> Lineage {
+    let epoch = |number: u32| Epoch::new(&format!("epoch{number:04}"));
+    let end = |number| Position { epoch: epoch(number), offset: Offset::from(number + 1) * 100 };
+    Lineage { epoch: epoch(earlier), ended: (0..earlier).map(end).collect() }
 }
 
-/// Where a log goes on after its Redis came back: what is kept, and what is asked for anew.
-fn lives(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("lives");
-    for lives in [0, 1, 32] {
-        let now = lineage(lives);
-        let top = Offset::from(lives + 1) * 100;
+/// A log whose epoch has changed: whether it covers a position, and up to where it agrees with another view of it.
+fn epochs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("epochs");
+    for earlier in [0, 1, 32] {
+        let now = lineage(earlier);
+        let top = Offset::from(earlier + 1) * 100;
         let slice = Slice { lineage: now.clone(), top, first: 1, entries: Vec::new() };
-        // Of the first life, at its end: all that came after has to be looked at.
-        let oldest = Position { epoch: Epoch::new("life0000"), offset: 100 };
-        // Another node's view, in a life that was lost.
-        let other = Lineage { epoch: Epoch::new("lost"), ended: lineage(lives.max(1) - 1).ended };
+        // The end of the first epoch: all later ones have to be examined.
+        let oldest = Position { epoch: Epoch::new("epoch0000"), offset: 100 };
+        // The view of another node, in an epoch that was lost.
+        let other = Lineage { epoch: Epoch::new("lost"), ended: lineage(earlier.max(1) - 1).ended };
         assert!(slice.covers(&oldest), "what is measured is found");
-        group.bench_function(BenchmarkId::new("a position is covered", lives), |bench| {
+        group.bench_function(BenchmarkId::new("a position is covered", earlier), |bench| {
             bench.iter(|| black_box(&slice).covers(black_box(&oldest)));
         });
-        group.bench_function(BenchmarkId::new("two logs are compared", lives), |bench| {
+        group.bench_function(BenchmarkId::new("two logs are compared", earlier), |bench| {
             bench.iter(|| black_box(&now).shared_with_log(black_box(&other)));
         });
     }

@@ -1,36 +1,35 @@
-//! Bugs on purpose, for the history checker to find: a checker that never found one proves nothing.
+//! Injected faults, which the history checker has to find: a checker that never found one proves nothing.
 //!
-//! They are compiled in by the feature `fault-injection` only, which no image has, and even then one has
-//! to be chosen with `CHAT_INJECT_FAULT`.
+//! The feature `fault-injection` compiles them in; no image has it. `CHAT_INJECT_FAULT` selects one.
 
-/// What can be wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A message is stored again when it is sent again.
+    /// A message that is sent again is stored again.
     ForgetNonce,
-    /// A socket is not sent an event, now and then.
+    /// Now and then an event is not sent to a socket.
     DropFrame,
-    /// The bus loses an entry now and then, and nobody compares with the log: the last one of a
-    /// quiet room is never heard.
+    /// Now and then the bus loses an entry, and nobody compares with the log: the last entry of a
+    /// quiet room is never delivered.
     LoseLastFrame,
-    /// Two events change places on their way to a socket, now and then.
+    /// Now and then two events to a socket change places.
     SwapDeliveries,
-    /// What was missed is replayed, but for its last entry.
+    /// A recovery lacks the last missed entry.
     RecoverShort,
     /// A message is acknowledged before it is stored.
     AckBeforeStore,
-    /// A store that came back with less than it had goes on in the old epoch.
+    /// A store that lost entries goes on in the old epoch.
     KeepEpoch,
 }
 
-/// Whether the bug is there. A constant without the feature.
+/// Whether this fault is injected. A constant without the feature.
 #[cfg(not(feature = "fault-injection"))]
 #[must_use]
 pub const fn is_injected(_: Fault) -> bool {
     false
 }
 
-/// Whether the bug is there and shows this time: once in so many.
+/// Whether this fault is injected and occurs this time: once in `once_in` times.
 #[cfg(not(feature = "fault-injection"))]
 #[must_use]
 pub const fn occurs(_: Fault, _: u64) -> bool {
@@ -70,13 +69,13 @@ mod on_purpose {
         })
     }
 
-    /// Whether the bug is there.
+    /// Whether this fault is injected.
     #[must_use]
     pub fn is_injected(fault: Fault) -> bool {
         chosen() == Some(fault)
     }
 
-    /// Whether the bug is there and shows this time: once in so many.
+    /// Whether this fault is injected and occurs this time: once in `once_in` times.
     #[must_use]
     pub fn occurs(fault: Fault, once_in: u64) -> bool {
         is_injected(fault) && TIMES.fetch_add(1, Ordering::Relaxed) % once_in == once_in - 1
@@ -84,7 +83,7 @@ mod on_purpose {
 
     static HELD: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
-    /// Whether an event is kept from a socket for now.
+    /// Whether an event to a socket is held back for now.
     #[must_use]
     pub fn hold_back(socket: &str, payload: &str) -> bool {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +94,7 @@ mod on_purpose {
         hold
     }
 
-    /// What was kept from a socket.
+    /// Takes the event that was held back from a socket.
     #[must_use]
     pub fn held_back(socket: &str) -> Option<Box<RawValue>> {
         RawValue::from_string(HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(socket)?).ok()

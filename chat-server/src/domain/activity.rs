@@ -24,7 +24,7 @@ pub struct Activity {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The broker's time, in milliseconds since 1970.
+    /// The store's clock, in milliseconds since 1970.
     pub at: Millis,
     /// Hours of UTC, the latest last: the present one, too.
     pub hours: Vec<Hour>,

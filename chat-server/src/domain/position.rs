@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::RoomId;
 
-/// Milliseconds since 1970, of the broker's clock.
+/// Milliseconds since 1970, by the store's clock.
 pub type Millis = u64;
 
 /// The place of an entry in a room's log: 1 for the first, 0 for "before the first".

@@ -177,7 +177,7 @@ impl Config {
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(&self) -> Option<RedisConfig> {
-        self.redis.broker(self.retention())
+        self.redis.config(self.retention())
     }
 
     /// How often one user may send.

@@ -31,7 +31,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why a node could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The broker's address can't be used, or a name could not be made.
+    /// The configuration of the store can't be used, or no identifier could be generated.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A name was counted twice.

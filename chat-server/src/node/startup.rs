@@ -27,13 +27,13 @@ pub(super) async fn take_sockets_once_ready(context: Arc<Context>) {
             Err(error) => {
                 context.lifecycle.set_waiting_for(error.to_string());
                 if !std::mem::replace(&mut logged, true) {
-                    tracing::warn!(%error, "waiting for the broker; clients are told to try again until it is there");
+                    tracing::warn!(%error, "waiting for the store; until it is available, clients are told to try again");
                 }
                 sleep(RETRY).await;
             }
         }
     }
-    tracing::info!("the broker is there; taking sockets");
+    tracing::info!("the store is available; taking sockets");
     check_configuration(&context).await;
 }
 

@@ -1,7 +1,7 @@
-//! What goes on in the chat, noted on each node and told to the broker now and then.
+//! Usage analytics: each node counts, and adds its counts to the store at intervals.
 //!
-//! It costs a look into two sets for each message and each socket that comes, and one script every ten seconds and node,
-//! whatever happens. What a node has not told when it is killed is lost: ten seconds of numbers.
+//! A message or a new socket costs two lookups in sets, and a node runs one script every ten seconds. When a node is
+//! killed, its counts since the last script are lost: at most ten seconds.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl Analytics {
         note(&mut noted.rooms, room);
     }
 
-    /// Tells the broker for ever, with the sockets that the node has then.
+    /// Adds the counts to the store at intervals, for ever, with the number of sockets at that time.
     pub async fn run(self, sockets: impl Fn() -> usize) {
         loop {
             tokio::time::sleep(EVERY).await;
@@ -78,7 +78,8 @@ impl Analytics {
         };
         let told = self.0.activity.record(&activity).await;
         if told.is_err() {
-            // The next time. Should it have arrived all the same, these messages count twice: there is no nonce for numbers.
+            // The next time. Should it have arrived all the same, these messages count twice: there is no nonce for
+            // numbers.
             let mut noted = self.noted();
             noted.messages += activity.messages;
             activity.users.iter().for_each(|user| note(&mut noted.users, user));
@@ -90,7 +91,7 @@ impl Analytics {
     /// What happened in the whole chat, by so many hours and days.
     ///
     /// # Errors
-    /// The broker's.
+    /// The store's.
     pub async fn report(&self, hours: u32, days: u32) -> Result<Report, StoreError> {
         self.0.activity.activity(hours, days).await
     }

@@ -53,7 +53,7 @@ pub enum SessionError {
     /// Neither a token that holds nor a name.
     #[error("neither a name nor a valid token was given")]
     Unauthenticated,
-    /// The broker could not be asked.
+    /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -75,7 +75,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions signed by `keys`; by one that all nodes share through the broker if there is none.
+    /// Sessions signed by `keys`; without any, by a key that all nodes share through the store.
     #[must_use]
     pub fn new(stores: &Stores, keys: Vec<SigningKey>) -> Self {
         let keys = if keys.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(keys)) };
@@ -83,10 +83,10 @@ impl Sessions {
         Self { log, fields, marks, keys: Arc::new(keys) }
     }
 
-    /// The keys; asks the broker for the shared one the first time.
+    /// The keys. The first call reads the shared key from the store.
     ///
     /// # Errors
-    /// The broker's.
+    /// The store's.
     pub async fn keys(&self) -> Result<&[SigningKey], StoreError> {
         let keys = self.keys.get_or_try_init(|| async { Ok(vec![shared_key(&*self.log).await?]) }).await?;
         Ok(keys)
@@ -151,7 +151,7 @@ impl Sessions {
     /// Puts off the end of a session and its guest. Called while a socket is open.
     ///
     /// # Errors
-    /// The broker's.
+    /// The store's.
     pub async fn keep_alive(&self, session: &SessionId, user: &UserId) -> Result<(), StoreError> {
         self.fields.touch(&Topic::Session(session.clone()), SESSION_TTL_MS).await?;
         self.fields.touch(&Topic::User(user.clone()), SESSION_TTL_MS).await?;

@@ -185,7 +185,7 @@ impl Presence {
     /// The status of each user.
     ///
     /// # Errors
-    /// The broker's.
+    /// The store's.
     pub async fn of(&self, users: &[UserId]) -> Result<Vec<Status>, StoreError> {
         let cards = self.presence.presence(users).await?;
         Ok(cards.iter().map(|card| if card.is_some() { Status::Online } else { Status::Offline }).collect())
@@ -194,7 +194,7 @@ impl Presence {
     /// A page of the users that are connected, by id.
     ///
     /// # Errors
-    /// The broker's.
+    /// The store's.
     pub async fn online(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
         let page = self.presence.online(after, limit).await?;
         Ok(page.into_iter().filter_map(|(_, card)| serde_json::from_str(&card).ok()).collect())

@@ -84,9 +84,9 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// Where Redis is, if the nodes share one.
+    /// The configuration of Redis, if a URL is set.
     #[must_use]
-    pub fn broker(&self, retention: Retention) -> Option<RedisConfig> {
+    pub fn config(&self, retention: Retention) -> Option<RedisConfig> {
         let this = self.clone();
         Some(RedisConfig {
             url: this.url?,

@@ -40,7 +40,8 @@ fn reference() -> String {
         let default = option.get_default_values().first().map(|value| format!("`{}`", value.to_string_lossy()));
         let help = option.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ");
         let default = default.unwrap_or_default();
-        writeln!(page, "| `--{flag} {value}` | `{variable}` | {default} | {help} |").unwrap();
+        // Writing to a String never fails.
+        let _ = writeln!(page, "| `--{flag} {value}` | `{variable}` | {default} | {help} |");
     }
     page.push_str("\n`chat-server healthcheck` asks the server on `--admin-listen` whether it is ready: exit 0 if it is, else 1.\n");
     page.push_str(ADMIN_PORT);

@@ -28,7 +28,7 @@ pub fn router(lifecycle: Arc<Lifecycle>, health: Arc<dyn Health>, metrics: Metri
         .with_state(Shared { lifecycle, health, metrics })
 }
 
-/// A broker that is away later on does not make the node unready: it would take all nodes out at
+/// A store that becomes unavailable later does not make the node unready: it would take all nodes out at
 /// once, and their open sockets with them. Handshakes are refused one by one instead; and the operator
 /// reads here that it is so.
 ///

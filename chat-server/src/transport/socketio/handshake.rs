@@ -125,7 +125,7 @@ fn own_connection(socket: &Socket) -> Option<Connection> {
     Some(connection.clone())
 }
 
-/// A refusal would stop a stock client for good, so a broker that is away is waited for. A
+/// A refusal would stop a stock client for good, so an unavailable store is waited for. A
 /// connection that does not become a session in [`CONNECT_TIMEOUT`] is closed, which clients
 /// answer by trying again.
 async fn identify(context: &Context, credentials: Credentials) -> Result<Identity, Word> {
