@@ -99,7 +99,7 @@ fn checked(metrics: &str) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program `promtool`, of Debian's package prometheus");
+        .expect("the program `promtool`, which `make setup` installs");
     promtool.stdin.take().expect("piped").write_all(metrics.as_bytes()).expect("it reads");
     let output = promtool.wait_with_output().expect("it ends");
     [output.stdout, output.stderr].concat().iter().map(|byte| char::from(*byte)).collect()

@@ -48,7 +48,7 @@ fn promtool(arguments: &[&str], files: impl IntoIterator<Item = PathBuf>) {
         .args(arguments)
         .args(files)
         .output()
-        .expect("the program `promtool`, of Debian's package prometheus");
+        .expect("the program `promtool`, which `make setup` installs");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }

@@ -15,7 +15,7 @@ pub(crate) async fn play(script: &str, args: &[&str], mut act: impl AsyncFnMut(&
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("Node.js: install Debian's package nodejs");
+        .expect("Node.js, which `make test` needs");
     let mut answers = child.stdin.take().expect("its input");
     let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut done = false;

@@ -360,7 +360,7 @@ pub(crate) fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service
         .stderr(err)
         .env("PATH", path())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start `dnsmasq` ({error}): install Debian's package dnsmasq-base"));
+        .unwrap_or_else(|error| panic!("cannot start `dnsmasq` ({error}): `make setup` installs it"));
     Service(child)
 }
 

@@ -69,7 +69,7 @@ impl Prometheus {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("the program `prometheus`, of Debian's package of that name");
+            .expect("the program `prometheus`, which `make setup` installs");
         let this = Self { at: format!("http://{listen}"), child, folder, targets: Vec::new() };
         until("Prometheus is ready", || async {
             let answer = reqwest::get(format!("{}/-/ready", this.at)).await.ok()?;

@@ -94,9 +94,7 @@ impl Redis {
             .stdout(log.try_clone().expect("a second handle of the log"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("cannot start `redis-server` ({error}): install Debian's package `redis-server`")
-            });
+            .unwrap_or_else(|error| panic!("cannot start `redis-server` ({error}): `make setup` installs it"));
         self.child = Some(child);
         let addr = self.addr;
         until("redis-server answers PING", || async move {

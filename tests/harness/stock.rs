@@ -60,7 +60,7 @@ fn run(program: &OsStr, needed: &str, command: impl FnOnce(&mut Command) -> &mut
     let output = command(&mut started)
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| panic!("cannot start {} ({error}): install {needed}", program.display()));
+        .unwrap_or_else(|error| panic!("cannot start {} ({error}): `make test` needs {needed}", program.display()));
     let (printed, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(
         output.status.success(),
