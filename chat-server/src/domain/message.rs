@@ -19,11 +19,11 @@ pub struct Draft {
     pub reply_to: Option<EntryId>,
 }
 
-/// Names an entry of a room's log for good: the life of the log and the place in it.
+/// Identifies an entry of a room's log permanently: its epoch and its offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct EntryId {
-    /// The life of the log.
+    /// The epoch of the log.
     pub epoch: Epoch,
     /// The place in it.
     pub offset: Offset,

@@ -1,4 +1,4 @@
-//! Where in a room's log one is.
+//! Positions in the log of a room.
 
 use std::fmt;
 
@@ -12,9 +12,8 @@ pub type Millis = u64;
 /// The place of an entry in a room's log: 1 for the first, 0 for "before the first".
 pub type Offset = u64;
 
-/// Which life of a log an offset belongs to. A log begins a new life whenever it can't be sure that
-/// its store still holds all that it held, so that an offset that was given out twice is never
-/// taken for the same. Opaque to clients.
+/// The epoch of an offset. A log begins a new epoch when its store may have lost entries, so that an
+/// offset that is assigned twice never names two entries. Opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -40,13 +39,13 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Everything up to and with `offset`, in the life `epoch` of the log.
+/// All entries up to and including `offset`, in an epoch of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Position {
-    /// The life of the log.
+    /// The epoch of the offset.
     pub epoch: Epoch,
-    /// The last offset one has.
+    /// The offset of the last entry that was received.
     pub offset: Offset,
 }
 
@@ -62,7 +61,7 @@ impl fmt::Display for Position {
 pub struct Gap<'a> {
     /// The room.
     pub room: &'a RoomId,
-    /// The life of the log.
+    /// The epoch of the log.
     pub epoch: &'a Epoch,
     /// The first of them.
     pub from: Offset,
@@ -70,36 +69,36 @@ pub struct Gap<'a> {
     pub to: Offset,
 }
 
-/// The life of a log, and the lives before that it goes on from. Offsets go on from one life to the
-/// next; what a life gave out and its successor did not find in the store is not shared.
+/// The epoch of a log and the epochs before it. Offsets continue from one epoch to the next. An entry
+/// of an earlier epoch is valid up to where that epoch and all epochs after it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lineage {
-    /// The present life; empty if the log has none yet.
+    /// The present epoch; empty if the log has none yet.
     pub epoch: Epoch,
-    /// Where earlier lives ended, oldest first.
+    /// Where earlier epochs ended, oldest first.
     pub ended: Vec<Position>,
 }
 
 impl Lineage {
-    /// Up to which offset an entry that was received in the life `epoch` is the entry that the log
-    /// holds under that offset. `None`: nothing is known of such a life.
+    /// Up to which offset an entry of an epoch is the entry that the log holds at that offset. `None` if
+    /// the epoch is not known.
     #[must_use]
     pub fn shared_with(&self, epoch: &Epoch) -> Option<Offset> {
         if *epoch == self.epoch {
             return Some(Offset::MAX);
         }
         let from = self.ended.iter().rposition(|end| end.epoch == *epoch)?;
-        // A later life may have ended before an earlier one: more was lost then.
+        // A later epoch may have ended at a lower offset than an earlier one: more was lost then.
         self.ended[from..].iter().map(|end| end.offset).min()
     }
 
-    /// Up to which offset this log is what another one was that it may have come from.
+    /// Up to which offset this log and another view of it agree.
     #[must_use]
     pub fn shared_with_log(&self, other: &Self) -> Option<Offset> {
         if let Some(shared) = self.shared_with(&other.epoch) {
             return Some(shared);
         }
-        // The life that is not known here went on from others, up to where they ended.
+        // The epoch that is not known here continued earlier ones, up to where they ended.
         let mut upto = Offset::MAX;
         other.ended.iter().rev().find_map(|end| {
             upto = upto.min(end.offset);
@@ -107,7 +106,7 @@ impl Lineage {
         })
     }
 
-    /// Whether everything that one has who is at `position` is in the log, or was once.
+    /// Whether all entries up to `position` are entries of this log, removed ones included.
     #[must_use]
     pub fn holds(&self, position: &Position) -> bool {
         self.shared_with(&position.epoch).is_some_and(|shared| position.offset <= shared)
@@ -125,18 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn a_position_holds_up_to_the_lowest_end_of_the_lives_since() {
+    fn a_position_is_held_up_to_the_lowest_end_of_the_epochs_since() {
         let ended = vec![position("a", 10), position("b", 15), position("c", 12)];
         let lineage = Lineage { epoch: Epoch::new("d"), ended };
         assert!(lineage.holds(&position("d", 99)));
         assert!(lineage.holds(&position("c", 12)) && !lineage.holds(&position("c", 13)));
         assert!(lineage.holds(&position("b", 12)) && !lineage.holds(&position("b", 13)), "c lost a part of b");
         assert!(lineage.holds(&position("a", 10)) && !lineage.holds(&position("a", 11)));
-        assert!(!lineage.holds(&position("x", 0)), "a life that is not known");
+        assert!(!lineage.holds(&position("x", 0)), "an unknown epoch");
     }
 
     #[test]
-    fn a_life_that_was_lost_as_a_whole_is_shared_up_to_where_it_began() {
+    fn an_epoch_that_was_lost_entirely_is_shared_up_to_where_it_began() {
         let lost = Lineage { epoch: Epoch::new("lost"), ended: vec![position("a", 10), position("b", 20)] };
         let back = Lineage { epoch: Epoch::new("c"), ended: vec![position("a", 10), position("b", 25)] };
         assert_eq!(back.shared_with(&lost.epoch), None);
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!(Lineage::default().shared_with_log(&lost), None);
     }
 
-    /// A store, as it was at one moment: what it holds and what it says of its lives.
+    /// A store at one moment: its entries and its lineage.
     #[derive(Clone)]
     struct Store {
         lineage: Lineage,
@@ -164,7 +163,7 @@ mod tests {
     enum Step {
         /// An entry is stored, and somebody receives everything up to it.
         Append,
-        /// The store comes back as it was so many steps before (0: as it is), and begins a new life.
+        /// The store comes back as it was so many steps before (0: as it is), and begins a new epoch.
         Restart(usize),
     }
 
@@ -199,7 +198,7 @@ mod tests {
                 let holds = store.lineage.holds(&position);
                 let is_prefix = store.log.starts_with(&client.log);
                 prop_assert!(!holds || is_prefix, "{position} is held and is not what the log has");
-                // A life that was begun and lost with all that it gave out is not known any more.
+                // An epoch that was begun and lost with all its entries is not known any more.
                 let known = store.lineage.shared_with(&position.epoch).is_some();
                 prop_assert!(holds || !is_prefix || !known, "{position} is refused although the log has it all");
             }

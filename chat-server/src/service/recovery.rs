@@ -20,7 +20,7 @@ pub struct Recovery {
 pub enum Continuation {
     /// It can: the log holds everything after its position.
     Covered {
-        /// The lives of the log.
+        /// The epochs of the log.
         lineage: Lineage,
     },
     /// It can't: a part is gone, or the store lost what the position stands for.
@@ -32,7 +32,7 @@ pub enum Continuation {
 
 /// What a client has missed that asks once.
 pub struct Missed {
-    /// The lives of the log.
+    /// The epochs of the log.
     pub lineage: Lineage,
     /// The entries after its position, one more than [`RECOVERY_LIMIT`] at most.
     pub entries: Vec<Entry>,

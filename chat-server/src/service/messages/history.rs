@@ -19,7 +19,7 @@ const CHUNK: usize = 200;
 /// A page of messages.
 #[derive(Debug)]
 pub struct Page {
-    /// The life of the log.
+    /// The epoch of the log.
     pub epoch: Epoch,
     /// The messages, rising.
     pub messages: Vec<Box<RawValue>>,

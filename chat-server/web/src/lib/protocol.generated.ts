@@ -3,10 +3,10 @@
 /** Why a request was refused. */
 export type Code = "bad_request" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "draining" | "unsupported";
 
-/** Names an entry of a room's log for good: the life of the log and the place in it. */
+/** Identifies an entry of a room's log permanently: its epoch and its offset. */
 export type EntryId = string;
 
-/** Which life of a log an offset belongs to. A log begins a new life whenever it can't be sure that its store still holds all that it held, so that an offset that was given out twice is never taken for the same. Opaque to clients. */
+/** The epoch of an offset. A log begins a new epoch when its store may have lost entries, so that an offset that is assigned twice never names two entries. Opaque to clients. */
 export type Epoch = string;
 
 /** Entries that were too many to be listed, both ends inclusive. */
@@ -82,11 +82,11 @@ export type NodeId = string;
 /** A client's idempotency key: 1 to [`MAX_NONCE_CHARS`] characters, no control characters. */
 export type Nonce = string;
 
-/** Everything up to and with `offset`, in the life `epoch` of the log. */
+/** All entries up to and including `offset`, in an epoch of the log. */
 export interface Position {
-  /** The life of the log. */
+  /** The epoch of the offset. */
   epoch: Epoch;
-  /** The last offset one has. */
+  /** The offset of the last entry that was received. */
   offset: number;
 }
 
@@ -390,7 +390,7 @@ export interface Events {
   "gap": {
     /** The room. */
     room: RoomId;
-    /** The life of the log. */
+    /** The epoch of the log. */
     epoch: Epoch;
     /** The first of them. */
     from: number;
