@@ -94,3 +94,25 @@ fn links_lead_to_files_and_headings_that_exist() {
     assert!(seen > 50, "these can't be all links: {seen}");
     assert_none(&problems);
 }
+
+/// What is moved or renamed is so in the docs, too.
+#[test]
+fn source_files_that_docs_name_exist() {
+    let files: Vec<String> = files().iter().map(|file| format!("/{}", file.display())).collect();
+    let mut problems = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        for (number, line) in lines(&text(&page)) {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let names = quoted.filter(|name| [".rs", ".lua", ".mjs", ".cjs"].iter().any(|end| name.ends_with(end)));
+            for name in names.filter(|name| !name.contains([' ', '{', '*'])) {
+                seen += 1;
+                if !files.iter().any(|file| file.ends_with(&format!("/{name}"))) {
+                    problems.push(format!("{}:{number}: {name} does not exist", page.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 10, "these can't be all files: {seen}");
+    assert_none(&problems);
+}
