@@ -73,69 +73,69 @@ macro_rules! catalogue {
 
 catalogue! {
     DELIVERY_LATENCY = "chat_delivery_latency_seconds", FELT, "seconds", ["socket": Pace],
-        "From an event's being stored to its being written to a socket, once for each socket. What a client gets that comes back is not among it.";
+        "Time from an event being stored to it being written to a socket, once per socket. Events that a reconnecting client missed are not counted.";
     PUBLISH_LATENCY = "chat_publish_latency_seconds", FELT, "seconds", [],
-        "From a message's being read to its being stored and published, for those that were.";
+        "Time from a message being received to it being stored and published; failed sends are not counted.";
     ACKS = "chat_acks_total", Kind::Counter, "requests", ["request": Request, "code": Option<Code>],
-        "Requests answered, by outcome.";
+        "Requests answered, by kind and by error code; `ok` without an error.";
     DELIVERIES = "chat_deliveries_total", Kind::Counter, "events", [],
-        "Events of rooms' logs written to sockets.";
+        "Events of rooms written to sockets.";
     CONNECTIONS = "chat_connections", Kind::Gauge, "sockets", [],
-        "Sockets that are connected.";
+        "Connected sockets.";
     SESSIONS_OPENED = "chat_sessions_opened_total", Kind::Counter, "sockets", ["how": Opened],
-        "Sockets that became a session; the resumed are reconnects.";
+        "Sessions opened; `resumed` ones are reconnects.";
     SOCKETS_ENDED = "chat_sockets_ended_total", Kind::Counter, "sockets", ["reason": Ended],
-        "Sockets that ended, by reason: but for those that left, why clients reconnect.";
+        "Sockets that ended, by reason. Except for `left`, this is why clients reconnect.";
     RECOVERIES = "chat_recoveries_total", Kind::Counter, "rooms", ["result": Recovery],
-        "Rooms that clients came back to with a position, by what became of it.";
+        "Rooms that clients rejoined at a position, by the result of the recovery.";
     HANDSHAKES_REFUSED = "chat_handshakes_refused_total", Kind::Counter, "handshakes", ["reason": HandshakeRefusal],
         "Handshakes refused, by reason.";
     SLOW_SOCKETS = "chat_slow_sockets_total", Kind::Counter, "gaps", [],
-        "Times a socket was too slow and got a gap instead.";
+        "Gaps sent to sockets that were too slow for the events of a room.";
     NODE_STATE = "chat_node_state", Kind::Gauge, "", ["state": NodeState],
-        "1 for what the node was asked for last, else 0.";
+        "1 for the state that the node was last set to, else 0.";
     HANDOVERS = "chat_handovers_total", Kind::Counter, "sockets", ["transport": Transport],
-        "Sockets that were ended to go on with another node, by transport.";
+        "Sockets handed over to other nodes, by transport.";
     HANDOVERS_PENDING = "chat_handovers_pending", Kind::Gauge, "sockets", [],
-        "Sockets whose turn to be handed over has not come yet, while a node drains or is cordoned.";
+        "Sockets that are still to be handed over, while the node drains or is cordoned.";
     PROBE_LATENCY = "chat_probe_latency_seconds", INSIDE, "seconds", [],
-        "From the node's saying something to itself to its hearing it from the bus.";
+        "Round trip of the node's probe over the bus.";
     PROBE_UNHEARD = "chat_probe_unheard_seconds", Kind::Gauge, "seconds", [],
-        "For how long the node has not heard what it says to itself: above 7 it is deaf.";
+        "Age of the oldest probe that the node has not received back. Above 7 its bus is unhealthy: the node is not ready and hands its sockets over.";
     BUS_RENEWALS = "chat_bus_renewals_total", Kind::Counter, "renewals", [],
-        "Times the bus was begun anew since nothing was heard from it.";
+        "Subscriptions renewed because a probe was not received back.";
     GAPS_HEALED = "chat_gaps_healed_total", Kind::Counter, "gaps", [],
-        "Holes in a log filled by reading it.";
+        "Gaps in the events of a room from the bus that were filled from the log.";
     TAILS_MISSED = "chat_tails_missed_total", Kind::Counter, "logs", [],
-        "Ends of quiet logs found by comparing with the store.";
+        "Rooms whose last events the bus lost, found by comparing with the log.";
     ROOMS = "chat_rooms", Kind::Gauge, "rooms", [],
-        "Rooms with a member on this node.";
+        "Rooms with a connected member on this node.";
     BROKER_CALL = "chat_broker_call_duration_seconds", INSIDE, "seconds", ["verb": Verb],
-        "How long the broker, which is Redis, took to do what it was asked for.";
+        "Latency of calls to the broker, which is Redis.";
     BROKER_FAILURES = "chat_broker_failures_total", Kind::Counter, "calls", ["reason": BrokerFailure],
-        "Calls of the broker that came to nothing, by reason.";
+        "Failed calls to the broker, by reason.";
     BROKER_WAITING = "chat_broker_calls_waiting", Kind::Gauge, "calls", [],
-        "Calls of the broker that wait for their answer: the queue to Redis.";
+        "Calls to the broker in flight: the queue to Redis.";
     BROKER_UP = "chat_broker_up", Kind::Gauge, "", [],
         "1 while the broker answers, else 0.";
     REDIS_COMMANDS = "chat_redis_commands_total", Kind::Counter, "commands", [],
-        "Commands sent to Redis, scripts among them; 0 without Redis.";
+        "Commands sent to Redis; a script is one. 0 without Redis.";
     REDIS_CONNECTS = "chat_redis_connects_total", Kind::Counter, "connections", [],
-        "Connections to Redis that came to be: two to each server that it uses at the start, and then reconnects; 0 without Redis.";
+        "Connections to Redis opened: two per server at the start, then reconnects. 0 without Redis.";
     CLOCK_OFFSET = "chat_broker_clock_offset_seconds", Kind::Gauge, "seconds", [],
-        "How far the broker's clock is ahead of the node's; latencies are free of it.";
+        "How far the broker's clock is ahead of the node's. Latencies are corrected for it.";
     LOOP_LAG = "chat_event_loop_lag_seconds", INSIDE, "seconds", [],
-        "How much later than asked for a timer of the node runs, at most 1 ms of which is the timer's own coarseness.";
+        "Delay of timers in the node's event loop. Up to 1 ms of it is the resolution of the timer.";
     LOOP_BUSY = "chat_event_loop_busy_seconds_total", Kind::Counter, "seconds", [],
-        "Time that the node's worker threads spent at work, all together.";
+        "Busy time of the node's worker threads, summed.";
     LOOP_WORKERS = "chat_event_loop_workers", Kind::Gauge, "threads", [],
         "Worker threads of the node.";
     TASKS = "chat_tasks", Kind::Gauge, "tasks", [],
-        "Tasks that live in the node: a few for each socket and each room.";
+        "Running tasks of the node: a few per socket and per room.";
     TRACE_SPANS = "chat_trace_spans_total", Kind::Counter, "spans", ["result": Told],
-        "Spans of messages that are followed, by what became of them; 0 without a collector.";
+        "Spans of traced messages, by the result of the export. 0 without a collector.";
     BUILD_INFO = "chat_build_info", Kind::Gauge, "", ["version": Version],
-        "1, and of which version the node is.";
+        "Always 1; the label is the version of the node.";
 }
 
 /// What the client library says of the process, and so names itself.
