@@ -21,7 +21,7 @@ pub(crate) struct RoomUpdate {
 impl Request for RoomUpdate {
     const NAME: &'static str = "room:update";
     const RATE: RateClass = RateClass::Queue;
-    const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
+    const EXAMPLE: &'static str = r#"{"room":"lobby","topic":"News"}"#;
     type Answer = Done;
 
     async fn handle(self, call: Call<'_>) -> Result<Reply<Done>, Refusal> {
