@@ -91,7 +91,7 @@ fmt: ## format the code
 	cargo fmt --all
 
 .PHONY: generate
-generate: ## make the generated files anew: docs/{configuration,chatcluster,metrics}.md, k8s/crd.yaml and the chart's
+generate: ## make the generated files anew: parts of docs/, the CRD, the page's types
 	UPDATE=1 cargo test --locked -p chat-server -p operator --lib --bins --quiet fresh
 	UPDATE=1 cargo test --locked -p tests --test suite --quiet -- metrics_page::the_page_in_docs_is_fresh
 

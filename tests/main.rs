@@ -44,6 +44,6 @@ mod monitoring_causes;
 mod monitoring_rules;
 mod operator_env;
 mod platform;
-mod redis_flat;
+mod redis_commands;
 mod redis_forms;
 mod tidy;

@@ -4,7 +4,7 @@ mod bus_events;
 mod clock;
 pub mod config;
 mod drain;
-mod ports;
+mod listeners;
 mod probe;
 pub mod server;
 mod services;

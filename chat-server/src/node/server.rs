@@ -11,7 +11,7 @@ use super::bus_events::BusEvents;
 use super::clock::follow_store_clock;
 use super::config::Config;
 use super::drain::{hand_over_on_drain, hand_over_polling_on_cordon, hand_over_while_bus_unhealthy};
-use super::ports::Ports;
+use super::listeners::Listeners;
 use super::probe::Probe;
 use super::services::{self, Parts};
 use super::startup::take_sockets_once_ready;
@@ -90,7 +90,7 @@ pub async fn run(
         version = env!("CARGO_PKG_VERSION"),
         "ready to take connections",
     );
-    let ports = Ports::serve(config, &context, service, public, admin);
+    let ports = Listeners::serve(config, &context, service, public, admin);
 
     shutdown.await;
     tracing::info!(sockets = context.clients.count(), "stopping");

@@ -7,14 +7,14 @@ use prometheus::{Counter, Encoder, Gauge, IntCounter, IntGauge, Registry, TextEn
 use crate::domain::error::Code;
 use crate::lifecycle::NodeState;
 use histogram::Histogram;
-use maker::{Each, Maker};
+use registrar::{Each, Registrar};
 use words::Version;
 pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word};
 
 pub mod catalogue;
 pub mod histogram;
 mod lag;
-pub mod maker;
+pub mod registrar;
 pub mod words;
 
 /// What is asked for only when the metrics are read.
@@ -94,7 +94,7 @@ impl Metrics {
     /// A name was used twice: a mistake in the catalogue.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let make = Maker(&registry);
+        let make = Registrar(&registry);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         make.gauges::<Version>(catalogue::BUILD_INFO)?.of(Version).set(1);

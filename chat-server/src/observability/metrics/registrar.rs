@@ -37,9 +37,9 @@ impl<W: Word, M> Each<W, M> {
 /// The values of a metric's labels, in their order.
 type Values<'a> = &'a [&'static str];
 
-pub(super) struct Maker<'a>(pub(super) &'a Registry);
+pub(super) struct Registrar<'a>(pub(super) &'a Registry);
 
-impl Maker<'_> {
+impl Registrar<'_> {
     pub(super) fn counter(&self, metric: Metric) -> Result<IntCounter, prometheus::Error> {
         self.counter_of(metric, &[])
     }

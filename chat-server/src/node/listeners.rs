@@ -23,12 +23,12 @@ use crate::transport::socketio::upgrade::{self, SocketService};
 use crate::transport::socketio::{Context, PING_INTERVAL, PING_TIMEOUT};
 
 /// Both ports, while they are served.
-pub(super) struct Ports {
+pub(super) struct Listeners {
     tasks: [JoinHandle<std::io::Result<()>>; 2],
     stop: watch::Sender<bool>,
 }
 
-impl Ports {
+impl Listeners {
     /// Serves both ports.
     pub(super) fn serve(
         config: Config,
