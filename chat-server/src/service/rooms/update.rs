@@ -46,11 +46,21 @@ impl Rooms {
             })
             .await;
         let Some(name) = renamed.map(|name| name.folded()) else { return changed.map(drop) };
-        // The name that is no longer the room's: the former one, or, where the change came to nothing, the new one.
-        let free = changed.as_ref().map_or_else(|_| name.clone(), |(before, _)| fold(&before.info.name));
-        let released = if changed.is_ok() && free == name { Ok(()) } else { self.release_name(free, room).await };
-        changed?;
-        Ok(released?)
+        match changed {
+            Ok((before, _)) => {
+                let former = fold(&before.info.name);
+                if former != name {
+                    self.release_name(former, room).await?;
+                }
+                Ok(())
+            }
+            // Perhaps the room has the name now: a claim that is not the room's name is taken over in time.
+            Err(refusal) if refusal.code == Code::Unavailable => Err(refusal),
+            Err(refusal) => {
+                self.release_name(name, room).await?;
+                Err(refusal)
+            }
+        }
     }
 }
 
