@@ -1,7 +1,8 @@
 //! Scripts that play people in Chromium.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use super::stock;
 
@@ -14,8 +15,14 @@ pub(crate) async fn play(script: &str, args: &[&str], mut act: impl AsyncFnMut(&
         .env("NODE_PATH", stock::node_modules("browser"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("Node.js, which `make test` needs");
+    let mut errors = child.stderr.take().expect("its errors");
+    let errors = thread::spawn(move || {
+        let mut all = String::new();
+        errors.read_to_string(&mut all).map(|_| all)
+    });
     let mut answers = child.stdin.take().expect("its input");
     let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut done = false;
@@ -29,5 +36,7 @@ pub(crate) async fn play(script: &str, args: &[&str], mut act: impl AsyncFnMut(&
         }
     }
     let status = child.wait().expect("its status");
-    assert!(status.success() && done, "{script} ended with {status}");
+    let errors = errors.join().expect("a thread that reads").unwrap_or_default();
+    // In the message, so that the reason is there wherever the end of a test is.
+    assert!(status.success() && done, "{script} ended with {status}: {errors}");
 }

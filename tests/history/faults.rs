@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -63,8 +64,8 @@ pub(crate) async fn carry_out(faults: &[Fault], stage: &Arc<Stage>, crowd: &Arc<
         })
     });
     let mut all = Carried::default();
-    for lane in lanes {
-        let Carried { happened, outages } = lane.await.expect("a lane of faults");
+    // All at once: a lane that fails leaves others waiting for what it can't mend any more.
+    for Carried { happened, outages } in try_join_all(lanes).await.expect("a lane of faults") {
         all.happened.extend(happened);
         all.outages.extend(outages);
     }

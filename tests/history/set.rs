@@ -1,6 +1,6 @@
 //! Redis behind sentinels or as a Cluster, under the talk: which server has which room, and what is done to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::task::block_in_place;
@@ -90,7 +90,15 @@ impl Set {
 
     /// Where the logs of all rooms are, as their primaries have it.
     pub(crate) fn heads(&mut self) -> Heads {
-        (0..self.shards.len()).flat_map(|shard| self.heads_at(shard, &self.shards[shard].primary.clone())).collect()
+        self.with_rooms()
+            .into_iter()
+            .flat_map(|shard| self.heads_at(shard, &self.shards[shard].primary.clone()))
+            .collect()
+    }
+
+    /// The shards that have rooms: where there are few rooms, one may have none.
+    fn with_rooms(&self) -> Vec<usize> {
+        self.rooms.values().map(|(_, shard)| *shard).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Where the logs of a shard's rooms are, as one of its servers has it.
@@ -117,10 +125,10 @@ impl Set {
         moved.map(|place| place.1 = to).count() as u64
     }
 
-    /// Kills some primary; if told, it was without replicas for a while before. One of them takes over, and the old one
-    /// comes back as theirs. Answers what the new one had when it began, and how many connections it hit.
+    /// Kills some primary that has rooms; if told, it was without replicas for a while before. One of them takes over, and
+    /// the old one comes back as theirs. Answers what the new one had when it began, and how many connections it hit.
     pub(crate) async fn kill_primary(&mut self, choice: u64, behind_for: Option<Duration>) -> (Outage, u64) {
-        let shard = Dice::new(choice).shuffled(&(0..self.shards.len()).collect::<Vec<_>>())[0];
+        let shard = Dice::new(choice).shuffled(&self.with_rooms())[0];
         let Shard { primary, replicas } = &self.shards[shard];
         let (primary, replicas) = (primary.clone(), replicas.clone());
         // By now a busy machine might have had another one promoted.
@@ -206,7 +214,7 @@ impl Set {
     async fn goes_on(&mut self, shard: usize, primary: &str, before: &Heads) {
         let end = Instant::now() + DEADLINE;
         let grew = |heads: Heads| heads.iter().any(|(room, head)| head.top > before[room].top);
-        while !before.is_empty() && !grew(self.heads_at(shard, primary)) {
+        while !grew(self.heads_at(shard, primary)) {
             assert!(Instant::now() < end, "nothing is said any more over {primary}");
             tokio::time::sleep(INTERVAL).await;
         }
