@@ -29,7 +29,7 @@ help: ## this list
 run: needs ## a chat at http://localhost:3000, in one process; needs Rust and Node.js only
 	@! (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null || { echo 'port $(PORT) is taken; try: make run PORT=3001' >&2; exit 1; }
 	@mkdir -p $(WEB)/dist
-	@tests/setup/beside '$(MAKE) web' 'cargo build --locked -p chat-server --no-default-features'
+	@tests/setup/parallel '$(MAKE) web' 'cargo build --locked -p chat-server --no-default-features'
 	@trap : INT TERM; \
 	RUST_LOG=$(or $(RUST_LOG),warn) "$(TARGET)/debug/chat-server" --listen 127.0.0.1:$(PORT) --admin-listen 127.0.0.1:0 & \
 	until (: < /dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; do kill -0 $$! 2>/dev/null || wait $$!; sleep 0.1; done; \
@@ -41,7 +41,7 @@ TEST := RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked --
 
 .PHONY: test
 test: $(WEB)/dist/index.html ## unit tests and scenarios, with a real Redis, nginx, Chromium and stock clients; needs Rust and Node.js only
-	@tests/setup/beside '$(MAKE) setup web-test' '$(MAKE) programs'
+	@tests/setup/parallel '$(MAKE) setup web-test' '$(MAKE) programs'
 	$(TEST) --skip platform::
 
 .PHONY: test-all
@@ -50,7 +50,7 @@ test-all: test test-platform ## `make test`, and Kubernetes, Traefik, helm, cont
 # What `make test-all` adds to `make test`: see tests/platform.rs.
 .PHONY: test-platform
 test-platform: $(WEB)/dist/index.html
-	@tests/setup/beside '$(MAKE) setup-all' 'cargo test --workspace --locked --no-run'
+	@tests/setup/parallel '$(MAKE) setup-all' 'cargo test --workspace --locked --no-run'
 	$(TEST) platform::
 
 # `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only, NGINX=1 for people who

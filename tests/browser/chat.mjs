@@ -6,16 +6,16 @@
 // its answer is a line on standard input. All other lines say what was shown. Exits 0 if all of it was.
 import assert from "node:assert/strict";
 
-import { handshake, nodeOf, openLane } from "./lane.mjs";
+import { handshake, nodeOf, openAddressProxy } from "./address-proxy.mjs";
 import { askFor, onStage, Person, shown, until } from "./stage.mjs";
 
 const [url, allowedOrigin] = process.argv.slice(2);
 
 /** Someone who comes from this address. */
 async function arrive(browser, name, client) {
-  const lane = await openLane(url, client);
-  const person = await Person.arrive(browser, name, lane.url);
-  return Object.assign(person, { lane });
+  const proxy = await openAddressProxy(url, client);
+  const person = await Person.arrive(browser, name, proxy.url);
+  return Object.assign(person, { proxy });
 }
 
 async function main(browser) {
@@ -179,7 +179,7 @@ async function main(browser) {
   shown(`scaled to 5: new clients reach ${[...fresh].join(" and ")}, nginx was not restarted, and no WebSocket was cut`);
 
   for (const { name, errors } of [ada, bob, eve]) assert.deepEqual(errors, [], `errors in the page of ${name}`);
-  for (const { lane } of [ada, bob, eve]) lane.close();
+  for (const { proxy } of [ada, bob, eve]) proxy.close();
 }
 
 await onStage(main);

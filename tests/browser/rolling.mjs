@@ -6,7 +6,7 @@
 // update that ends with other nodes, and nobody moved more than once. Otherwise as chat.mjs.
 import assert from "node:assert/strict";
 
-import { nodeOf, openLane } from "./lane.mjs";
+import { nodeOf, openAddressProxy } from "./address-proxy.mjs";
 import { askFor, onStage, Person, shown, until } from "./stage.mjs";
 
 const [url, count, all] = process.argv.slice(2);
@@ -34,9 +34,9 @@ function watch() {
 }
 
 async function arrive(browser, name, client) {
-  const lane = await openLane(url, client);
-  const person = await Person.arrive(browser, name, lane.url, { before: (page) => page.addInitScript(watch) });
-  return Object.assign(person, { lane, said: [], pauses: [] });
+  const proxy = await openAddressProxy(url, client);
+  const person = await Person.arrive(browser, name, proxy.url, { before: (page) => page.addInitScript(watch) });
+  return Object.assign(person, { proxy, said: [], pauses: [] });
 }
 
 /** Says one thing after the other until `over` is settled. */
@@ -117,7 +117,7 @@ async function main(browser) {
     assert.ok(silence < pause + SILENCE_MS, "it was noticed");
   }
   shown(`all ${said.length} messages came once and in order`);
-  for (const { lane } of people) lane.close();
+  for (const { proxy } of people) proxy.close();
 }
 
 await onStage(main);

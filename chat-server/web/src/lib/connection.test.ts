@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "./connection";
-import { fakeWires, type FakeWire } from "./fake-wires";
+import { fakeSockets, type FakeSocket } from "./fake-sockets";
 import { Outbox } from "./outbox";
 import { Sender } from "./sender";
 import { event } from "./test-data";
@@ -9,7 +9,7 @@ const nowhere = { get: () => undefined, set: () => {}, remove: () => {} };
 
 /** A page that holds one room, as far as a connection sees it. */
 function page() {
-  const { wires, open } = fakeWires();
+  const { sockets, open } = fakeSockets();
   const told: string[] = [];
   let offset = 0;
   const connection: Connection = new Connection(
@@ -33,26 +33,26 @@ function page() {
     open,
   );
   connection.open();
-  wires[0]!.begins({ r: 0 }, { node: "old" });
-  const wire = (n: number): FakeWire => {
-    expect(wires.length).toBeGreaterThan(n);
-    return wires[n]!;
+  sockets[0]!.begins({ r: 0 }, { node: "old" });
+  const socket = (n: number): FakeSocket => {
+    expect(sockets.length).toBeGreaterThan(n);
+    return sockets[n]!;
   };
-  const hear = (from: FakeWire, ...offsets: number[]): void => offsets.forEach((offset) => from.says("message:new", event(offset)));
+  const hear = (from: FakeSocket, ...offsets: number[]): void => offsets.forEach((offset) => from.says("message:new", event(offset)));
   /** What was told since the last time. */
   const news = (): string[] => told.splice(0);
   expect(news()).toEqual(["session old"]);
-  return { connection, wires, wire, hear, news };
+  return { connection, sockets, socket, hear, news };
 }
 
-/** The node of the first wire stops, and the second wire is opened. */
+/** The node of the first socket stops, and the second socket is opened. */
 async function drained() {
   const all = page();
-  all.hear(all.wire(0), 1, 2);
-  all.wire(0).says("server:draining", { reconnectAfterMs: 800 });
+  all.hear(all.socket(0), 1, 2);
+  all.socket(0).says("server:draining", { reconnectAfterMs: 800 });
   await vi.advanceTimersByTimeAsync(800);
   all.news();
-  return { ...all, old: all.wire(0), next: all.wire(1) };
+  return { ...all, old: all.socket(0), next: all.socket(1) };
 }
 
 beforeEach(() => void vi.useFakeTimers());
@@ -60,15 +60,15 @@ afterEach(() => void vi.useRealTimers());
 
 describe("a node that stops", () => {
   it("is left after the time it says, for a second connection that goes on from what was heard", async () => {
-    const { wires, wire, hear, news } = page();
-    hear(wire(0), 1, 2);
-    wire(0).says("server:draining", { reconnectAfterMs: 800 });
+    const { sockets, socket, hear, news } = page();
+    hear(socket(0), 1, 2);
+    socket(0).says("server:draining", { reconnectAfterMs: 800 });
     await vi.advanceTimersByTimeAsync(790);
-    expect(wires).toHaveLength(1);
-    hear(wire(0), 3);
+    expect(sockets).toHaveLength(1);
+    hear(socket(0), 3);
     await vi.advanceTimersByTimeAsync(10);
-    expect(wire(1).auth()).toEqual({ resume: "token", positions: { r: { epoch: "e", offset: 3 } }, client: "web" });
-    expect(wire(0).connected).toBe(true);
+    expect(socket(1).auth()).toEqual({ resume: "token", positions: { r: { epoch: "e", offset: 3 } }, client: "web" });
+    expect(socket(0).connected).toBe(true);
     expect(news()).toEqual(["1", "2", "3"]);
   });
 
@@ -130,21 +130,21 @@ describe("a node that stops", () => {
   });
 
   it("may be followed by another one that stops", async () => {
-    const { wires, old, next, hear, news } = await drained();
+    const { sockets, old, next, hear, news } = await drained();
     hear(old, 3);
     next.begins({ r: 2 }, { node: "new" });
     next.says("server:draining", { reconnectAfterMs: 100 });
     hear(next, 3);
     await vi.advanceTimersByTimeAsync(100);
-    expect(wires).toHaveLength(3);
+    expect(sockets).toHaveLength(3);
     news();
-    wires[2]!.begins({ r: 3 }, { node: "newest" });
+    sockets[2]!.begins({ r: 3 }, { node: "newest" });
     expect(news()).toEqual(["session newest"]);
     expect(next.connected).toBe(false);
   });
 
   it("is kept to its end while no second connection is to be had, and then it is as after any loss", async () => {
-    const { connection, wires, old, next, hear, news } = await drained();
+    const { connection, sockets, old, next, hear, news } = await drained();
     next.fails();
     next.fails(503);
     hear(old, 3);
@@ -160,7 +160,7 @@ describe("a node that stops", () => {
     expect(news()).toEqual(["unreachable"]);
     old.begins({ r: 3 }, { node: "back" });
     expect(news()).toEqual(["session back"]);
-    expect(wires).toHaveLength(2);
+    expect(sockets).toHaveLength(2);
   });
 
   it("is kept also where the second connection is refused for good", async () => {
@@ -172,13 +172,13 @@ describe("a node that stops", () => {
   });
 
   it("may be gone before its time: then the first connection comes back by itself", async () => {
-    const { wires, wire, news } = page();
-    wire(0).says("server:draining", { reconnectAfterMs: 800 });
-    wire(0).lose();
+    const { sockets, socket, news } = page();
+    socket(0).says("server:draining", { reconnectAfterMs: 800 });
+    socket(0).lose();
     expect(news()).toEqual(["lost in a handover"]);
     await vi.advanceTimersByTimeAsync(2000);
-    expect(wires).toHaveLength(1);
-    wire(0).begins({ r: 0 }, { node: "new" });
+    expect(sockets).toHaveLength(1);
+    socket(0).begins({ r: 0 }, { node: "new" });
     expect(news()).toEqual(["session new"]);
   });
 

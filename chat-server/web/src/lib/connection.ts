@@ -1,6 +1,6 @@
-import { Line, type ConnectRefusal, type Credentials, type Heard, type LineEvents } from "./line";
+import { SessionSocket, type ConnectRefusal, type Credentials, type Heard, type SocketEvents } from "./session-socket";
 import { RequestError, type Answer, type Payload, type Position, type Request, type RequestName } from "./protocol";
-import { openWire, type OpenWire } from "./wire";
+import { openSocket, type OpenSocket } from "./socket";
 
 /** What the connection tells the rest of the page. It knows nothing of rooms, and the rest knows nothing of sockets. */
 export interface ConnectionEvents extends Omit<Heard, "draining"> {
@@ -16,24 +16,24 @@ export interface ConnectionEvents extends Omit<Heard, "draining"> {
 /**
  * One session's connection. It is always on its way back: only a refusal that will not pass, or `close()`, ends it.
  *
- * A node that stops says so. Then a second line is opened beside the one that is there, and takes over once it has caught
+ * A node that stops says so. Then a second socket is opened beside the one that is there, and takes over once it has caught
  * up, in one step: it was given the positions that were reached, so what it brings goes on exactly there. What was asked
  * on the first is still answered on it, or counts as unanswered. Nobody notices.
  */
 export class Connection {
-  #current: Line | undefined;
+  #current: SessionSocket | undefined;
   /** On standby, while the node of the current one stops. */
-  #next: Line | undefined;
-  /** Runs from the notice of a drain until the second line is opened. */
+  #next: SessionSocket | undefined;
+  /** Runs from the notice of a drain until the second socket is opened. */
   #handover: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly events: ConnectionEvents,
-    private readonly wire: OpenWire = openWire,
+    private readonly openIo: OpenSocket = openSocket,
   ) {}
 
   open(): void {
-    this.#current = this.#line({ standby: false });
+    this.#current = this.#openSocket({ standby: false });
   }
 
   close(): void {
@@ -52,22 +52,22 @@ export class Connection {
     this.request(name, payload).catch(() => {});
   }
 
-  #line(how: { standby: boolean }): Line {
+  #openSocket(how: { standby: boolean }): SessionSocket {
     const heard: Heard = { ...this.events, draining: (after) => this.#onDraining(after) };
-    return new Line(this.wire, heard, this.#lineEvents, how);
+    return new SessionSocket(this.openIo, heard, this.#socketEvents, how);
   }
 
-  readonly #lineEvents: LineEvents = {
+  readonly #socketEvents: SocketEvents = {
     credentials: () => this.events.credentials(),
     positions: () => this.events.positions(),
     caughtUp: () => this.#takeOver(),
-    lost: (line) => this.#onLost(line),
-    failed: (line, why) => {
-      if (line === this.#current) this.events.failed(why);
+    lost: (socket) => this.#onLost(socket),
+    failed: (socket, why) => {
+      if (socket === this.#current) this.events.failed(why);
     },
-    refused: (line, code, message) => {
+    refused: (socket, code, message) => {
       // The session on the current one is as good as ever.
-      if (line === this.#next) return this.#endHandover();
+      if (socket === this.#next) return this.#endHandover();
       this.close();
       this.events.refused(code, message);
     },
@@ -77,7 +77,7 @@ export class Connection {
     if (this.#handover || this.#next) return;
     this.#handover = setTimeout(() => {
       this.#handover = undefined;
-      this.#next = this.#line({ standby: true });
+      this.#next = this.#openSocket({ standby: true });
     }, after);
   }
 
@@ -90,9 +90,9 @@ export class Connection {
     next.release();
   }
 
-  #onLost(line: Line): void {
+  #onLost(socket: SessionSocket): void {
     // On standby it was not in use yet; it tries again by itself.
-    if (line === this.#next) return;
+    if (socket === this.#next) return;
     const handover = this.#handover !== undefined || this.#next !== undefined;
     // The second one is nearly there. One that has failed already waits longer from time to time: the first starts afresh.
     if (this.#next && !this.#next.failed) this.#takeOver();

@@ -1,15 +1,15 @@
 import { SvelteMap } from "svelte/reactivity";
 import { Connection } from "../connection";
-import type { ConnectRefusal, Credentials } from "../line";
+import type { ConnectRefusal, Credentials } from "../session-socket";
 import { newNonce, Outbox, type Pending } from "../outbox";
 import type { Answer, LogEvent, Membership, Message, Position, Role, Session, SessionLimits, User } from "../protocol";
 import { isUser, userId } from "../protocol";
 import { Sender } from "../sender";
 import { KEYS, lasting, ofThisTab } from "../storage";
 import { CONFLICT, sendProblem } from "../send-problem";
-import { Strays } from "../strays";
+import { EarlyEvents } from "../early-events";
 import { wellFormed } from "../text";
-import { Keeper } from "./keeper";
+import { LogSync } from "./log-sync";
 import { Link } from "./link.svelte";
 import { People } from "./people.svelte";
 import { Reading } from "./reading";
@@ -41,7 +41,7 @@ export class Chat {
     log: (event) => this.#onLog(event),
     gap: (gap) => {
       const room = this.rooms.get(gap.room);
-      if (room) this.keeper.gap(room, gap);
+      if (room) this.logSync.gap(room, gap);
     },
     roomAdded: (room) => this.adopt(room),
     typing: ({ room, user, on }) => {
@@ -67,7 +67,7 @@ export class Chat {
     storing: (able) => (this.link.storing = able),
   });
   readonly reading = new Reading(this.request, () => this.link.state === "online");
-  readonly keeper = new Keeper(this.request, {
+  readonly logSync = new LogSync(this.request, {
     online: () => this.link.state === "online",
     took: (room, event) => this.#onTook(room, event),
     dropped: (room, from) => this.#onDropped(room, from),
@@ -78,7 +78,7 @@ export class Chat {
     met: (room, message) => this.#onMet(room, message),
     loaded: (room) => this.me && room.placeMarker(this.me.id),
   });
-  readonly #strays = new Strays();
+  readonly #earlyEvents = new EarlyEvents();
   /** The rooms that the newest session was asked to go on with. */
   #given: string[] = [];
 
@@ -123,7 +123,7 @@ export class Chat {
     room.open = true;
     this.current = room;
     room.placeMarker(this.me.id);
-    if (room.history === "none" || room.history === "failed") void this.keeper.loadHistory(room);
+    if (room.history === "none" || room.history === "failed") void this.logSync.loadHistory(room);
     void this.people.load(room.id);
   }
 
@@ -159,7 +159,7 @@ export class Chat {
       // Said twice (the ack and room:added), or left and joined again behind our back.
       if (room.log.epoch !== info.position.epoch || room.log.head < info.position.offset) {
         room.restart(info);
-        this.keeper.reread(room);
+        this.logSync.reread(room);
       }
       return room;
     }
@@ -171,7 +171,7 @@ export class Chat {
   }
 
   entering<T>(act: () => Promise<T>): Promise<T> {
-    return this.#strays.during(act, (event) => this.#onLog(event));
+    return this.#earlyEvents.during(act, (event) => this.#onLog(event));
   }
 
   dropRoom(id: string): void {
@@ -215,7 +215,7 @@ export class Chat {
     this.outbox.restore(session.user.id);
 
     const mine = new Set(session.rooms.map((info) => info.room));
-    // A room that was entered since, on the line that was there still, is not in the session.
+    // A room that was entered since, on the socket that was there still, is not in the session.
     for (const id of this.#given) if (!mine.has(id)) this.dropRoom(id);
     const gone = new Set(session.unrecovered);
     for (const info of session.rooms) this.#meet(info, gone.has(info.room));
@@ -236,23 +236,23 @@ export class Chat {
     room.describe(info);
     if (gone) {
       room.restart(info);
-      this.keeper.tellLost(room);
+      this.logSync.tellLost(room);
       room.seedUnread(info.unread, info.position.offset);
-      this.keeper.reread(room);
+      this.logSync.reread(room);
       return;
     }
     if (room.log.resume(info.position)) this.#onDropped(room, info.position.offset + 1);
-    this.keeper.tellLost(room);
+    this.logSync.tellLost(room);
     // The server's count already holds what is replayed now, so ours goes on instead, and is compared with it afterwards.
     setTimeout(() => void this.reading.compare(room, info.unread), COMPARE_DELAY);
-    if (room.history === "failed" && room.open) void this.keeper.loadHistory(room);
-    void this.keeper.heal(room);
+    if (room.history === "failed" && room.open) void this.logSync.loadHistory(room);
+    void this.logSync.heal(room);
   }
 
   #onLog(event: LogEvent): void {
     const room = this.rooms.get(event.room);
-    if (room && this.me) this.keeper.take(room, event);
-    else this.#strays.heard(event);
+    if (room && this.me) this.logSync.take(room, event);
+    else this.#earlyEvents.heard(event);
   }
 
   #onTook(room: Room, event: LogEvent): void {
@@ -275,7 +275,7 @@ export class Chat {
   #onDropped(room: Room, from: number): void {
     room.cut(from);
     this.reading.forget(room);
-    if (room.log.items.length === 0) this.keeper.reread(room);
+    if (room.log.items.length === 0) this.logSync.reread(room);
     setTimeout(() => void this.reading.compare(room), COMPARE_DELAY);
   }
 

@@ -5,7 +5,7 @@ import type { Room } from "./room.svelte";
 const PAGE = 50;
 const RETRY_MS = 1000;
 
-export interface KeeperEvents {
+export interface LogSyncEvents {
   online(): boolean;
   /** An entry was taken into the room. */
   took(room: Room, event: LogEvent): void;
@@ -20,10 +20,10 @@ export interface KeeperEvents {
 }
 
 /** Keeps the logs of rooms whole: takes entries in, pages what is missing, and reads anew what can't be continued. */
-export class Keeper {
+export class LogSync {
   constructor(
     private readonly request: Request,
-    private readonly events: KeeperEvents,
+    private readonly events: LogSyncEvents,
   ) {}
 
   take(room: Room, event: LogEvent): void {

@@ -1,11 +1,11 @@
 import type { Session } from "./protocol";
 import { ann } from "./test-data";
-import type { OpenWire, Wire } from "./wire";
+import type { OpenSocket, IoSocket } from "./socket";
 
 type Listener = (...args: unknown[]) => void;
 
 /** Plays a socket and the server behind it. */
-export class FakeWire {
+export class FakeSocket {
   connected = false;
   active = true;
   reconnects = true;
@@ -74,13 +74,13 @@ export class FakeWire {
   }
 }
 
-/** The wires that were opened, in order. */
-export function fakeWires(): { wires: FakeWire[]; open: OpenWire } {
-  const wires: FakeWire[] = [];
-  const open: OpenWire = (auth) => {
-    const wire = new FakeWire(auth);
-    wires.push(wire);
-    return wire as unknown as Wire;
+/** The sockets that were opened, in order. */
+export function fakeSockets(): { sockets: FakeSocket[]; open: OpenSocket } {
+  const sockets: FakeSocket[] = [];
+  const open: OpenSocket = (auth) => {
+    const socket = new FakeSocket(auth);
+    sockets.push(socket);
+    return socket as unknown as IoSocket;
   };
-  return { wires, open };
+  return { sockets, open };
 }

@@ -1,12 +1,12 @@
 import { CatchUp } from "./catch-up";
 import { LOG_EVENTS, RequestError } from "./protocol";
 import type { Answer, Events, GapEvent, LogEvent, Membership, Payload, Position, RequestName, Session } from "./protocol";
-import type { OpenWire, Wire } from "./wire";
+import type { OpenSocket, IoSocket } from "./socket";
 
 const ACK_TIMEOUT = 10_000;
-/** A line on standby that has a session takes over after this time, whatever it still has to bring. */
+/** A socket on standby that has a session takes over after this time, whatever it still has to bring. */
 const CATCH_UP_TIMEOUT = 5000;
-/** How long a line that was replaced may still answer what was asked on it. */
+/** How long a socket that was replaced may still answer what was asked on it. */
 const RETIRE_TIMEOUT = 5000;
 
 export interface Credentials {
@@ -29,29 +29,29 @@ export interface Heard {
   draining(reconnectAfterMs: number): void;
 }
 
-/** What becomes of the line itself. */
-export interface LineEvents {
+/** What becomes of the socket itself. */
+export interface SocketEvents {
   /** Asked at each attempt. */
   credentials(): Credentials;
   /** What has been heard so far, by room. */
   positions(): Record<string, Position>;
   /** On standby: it has a session, and has brought all that is there already. */
   caughtUp(): void;
-  lost(line: Line): void;
+  lost(socket: SessionSocket): void;
   /** An attempt failed; `unavailable` is a server that answered, but can't take anyone. */
-  failed(line: Line, why: "unreachable" | "unavailable"): void;
-  refused(line: Line, code: ConnectRefusal, message: string): void;
+  failed(socket: SessionSocket, why: "unreachable" | "unavailable"): void;
+  refused(socket: SessionSocket, code: ConnectRefusal, message: string): void;
 }
 
 /**
  * One socket and the session on it, always on its way back until it is closed. On standby it keeps what it hears, so that
- * two lines are never heard at the same time.
+ * two sockets are never heard at the same time.
  */
-export class Line {
+export class SessionSocket {
   session: Session | undefined;
   /** No attempt has succeeded since one failed. */
   failed = false;
-  readonly #wire: Wire;
+  readonly #io: IoSocket;
   /** What was heard on standby. */
   #kept: (() => void)[] | undefined;
   #catchUp: CatchUp | undefined;
@@ -60,26 +60,26 @@ export class Line {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    open: OpenWire,
+    open: OpenSocket,
     private readonly heard: Heard,
-    private readonly events: LineEvents,
+    private readonly events: SocketEvents,
     how: { standby: boolean },
   ) {
     if (how.standby) this.#kept = [];
-    this.#wire = open(() => withoutEmpty({ ...events.credentials(), client: "web" }));
+    this.#io = open(() => withoutEmpty({ ...events.credentials(), client: "web" }));
     this.#listen();
   }
 
   async request<N extends RequestName>(name: N, payload: Payload<N>): Promise<Answer<N>> {
-    const wire = this.#wire;
+    const socket = this.#io;
     // Socket.IO would keep it and send it before the session is known again; what is to be kept is in the outbox.
-    if (!this.session || !wire.connected) throw new RequestError("disconnected", "not connected", true);
+    if (!this.session || !socket.connected) throw new RequestError("disconnected", "not connected", true);
     let ack: { ok: boolean; error?: unknown } & Answer<N>;
     this.#unanswered++;
     try {
-      ack = await wire.timeout(ACK_TIMEOUT).emitWithAck(name, payload);
+      ack = await socket.timeout(ACK_TIMEOUT).emitWithAck(name, payload);
     } catch {
-      throw new RequestError(wire.connected ? "timeout" : "disconnected", "no answer", true);
+      throw new RequestError(socket.connected ? "timeout" : "disconnected", "no answer", true);
     } finally {
       this.#unanswered--;
       if (this.#retired && this.#unanswered === 0) this.close();
@@ -96,11 +96,11 @@ export class Line {
     for (const act of kept) act();
   }
 
-  /** Another line has taken over: hear nothing more, but wait for the answers that are under way. */
+  /** Another socket has taken over: hear nothing more, but wait for the answers that are under way. */
   retire(): void {
-    this.#wire.off();
-    this.#wire.io.reconnection(false);
-    if (this.#unanswered === 0 || !this.#wire.connected) return this.close();
+    this.#io.off();
+    this.#io.io.reconnection(false);
+    if (this.#unanswered === 0 || !this.#io.connected) return this.close();
     this.#retired = true;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.close(), RETIRE_TIMEOUT);
@@ -108,32 +108,32 @@ export class Line {
 
   close(): void {
     clearTimeout(this.#timer);
-    this.#wire.off();
-    this.#wire.disconnect();
+    this.#io.off();
+    this.#io.disconnect();
   }
 
   #listen(): void {
-    const wire = this.#wire;
+    const socket = this.#io;
     const { heard, events } = this;
-    wire.on("session", (session: Session) => this.#onSession(session));
+    socket.on("session", (session: Session) => this.#onSession(session));
     for (const event of LOG_EVENTS) {
-      wire.on(event, (entry: LogEvent) => {
+      socket.on(event, (entry: LogEvent) => {
         this.#hear(() => heard.log({ ...entry, event }));
         this.#reached(entry.room, entry.offset);
       });
     }
-    wire.on("gap", (gap: GapEvent) => {
+    socket.on("gap", (gap: GapEvent) => {
       this.#hear(() => heard.gap(gap));
       this.#reached(gap.room, gap.to);
     });
-    wire.on("room:added", (room: Membership) => this.#hear(() => heard.roomAdded(room)));
-    wire.on("typing", (event) => this.#hear(() => heard.typing(event)));
-    wire.on("presence", (event) => this.#hear(() => heard.presence(event)));
-    wire.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));
-    wire.on("server:draining", (notice?: Partial<Events["server:draining"]>) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
-    wire.on("session:revoked", () => events.refused(this, "revoked", "This session was ended from another place."));
-    wire.on("disconnect", (reason) => this.#onDisconnect(reason));
-    wire.on("connect_error", (error) => this.#onConnectError(error));
+    socket.on("room:added", (room: Membership) => this.#hear(() => heard.roomAdded(room)));
+    socket.on("typing", (event) => this.#hear(() => heard.typing(event)));
+    socket.on("presence", (event) => this.#hear(() => heard.presence(event)));
+    socket.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));
+    socket.on("server:draining", (notice?: Partial<Events["server:draining"]>) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
+    socket.on("session:revoked", () => events.refused(this, "revoked", "This session was ended from another place."));
+    socket.on("disconnect", (reason) => this.#onDisconnect(reason));
+    socket.on("connect_error", (error) => this.#onConnectError(error));
   }
 
   #hear(act: () => void): void {
@@ -162,13 +162,13 @@ export class Line {
     if (this.#kept) this.#kept = [];
     this.#catchUp = undefined;
     // Socket.IO takes a server's goodbye for final and stays away; here it is never meant so.
-    if (reason === "io server disconnect") this.#timer = setTimeout(() => this.#wire.connect(), 500 + Math.random() * 1000);
+    if (reason === "io server disconnect") this.#timer = setTimeout(() => this.#io.connect(), 500 + Math.random() * 1000);
     this.events.lost(this);
   }
 
   #onConnectError(error: Error & { data?: { message?: string }; description?: unknown }): void {
     // `active` says that Socket.IO goes on trying; it stops only where the server answered with CONNECT_ERROR.
-    if (!this.#wire.active) {
+    if (!this.#io.active) {
       const code = error.message;
       const known = code === "unauthenticated" || code === "forbidden" || code === "bad_request";
       this.events.refused(this, known ? code : "bad_request", error.data?.message ?? "");

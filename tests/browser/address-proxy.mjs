@@ -1,17 +1,17 @@
-// A lane: an address of this machine that reaches the chat as a client of another network would. nginx gives each
+// A proxy on this machine, through which people reach the chat as clients of another network. nginx gives each
 // network (the first three numbers of an address) to one node, and believes X-Forwarded-For of this machine in the test.
 import http from "node:http";
 
-/** Opens a lane to a chat; `lane.client` is the address as which its users come. */
-export async function openLane(url, client) {
+/** Opens a proxy to a chat; `proxy.client` is the address as which its users come. */
+export async function openAddressProxy(url, client) {
   const target = new URL(url);
-  const lane = { client };
+  const proxy = { client };
   const forwarded = (request) => ({
     host: target.hostname,
     port: target.port,
     method: request.method,
     path: request.url,
-    headers: { ...request.headers, "x-forwarded-for": lane.client },
+    headers: { ...request.headers, "x-forwarded-for": proxy.client },
   });
   const server = http.createServer((request, response) => {
     const onward = http.request(forwarded(request), (answer) => {
@@ -47,12 +47,12 @@ export async function openLane(url, client) {
     onward.end();
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  lane.url = `http://127.0.0.1:${server.address().port}`;
-  lane.close = () => {
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.close = () => {
     server.close();
     server.closeAllConnections();
   };
-  return lane;
+  return proxy;
 }
 
 /** The status with which a page of this origin is answered at the handshake, over a transport. */

@@ -3,7 +3,7 @@ import type { LogEvent } from "./protocol";
 const MOST = 1000;
 
 /** Events of rooms that are just being entered: they may come before the answer that makes the room known. */
-export class Strays {
+export class EarlyEvents {
   #entering = 0;
   #events: LogEvent[] = [];
 
