@@ -32,11 +32,12 @@ pub mod telemetry;
 /// Shortest key that signs resume tokens, in bytes.
 const MIN_KEY_BYTES: usize = 32;
 
-/// A chat over Socket.IO: what was acknowledged reaches every member of its room once, in one order.
+/// Chat server for Socket.IO clients. An acknowledged message reaches every member of its room
+/// once, in one order.
 ///
-/// Without any option it is a whole chat in one process, at http://localhost:3000, that forgets
-/// everything when it stops. With --redis-url any number of nodes are one chat, and what was said
-/// outlives them. Logs go to standard output; RUST_LOG sets their level.
+/// Without options, this is a complete chat in one process at http://localhost:3000, which keeps
+/// its data in memory. With --redis-url, any number of nodes serve one chat, and its data is in
+/// Redis. Logs go to standard output; RUST_LOG sets their level.
 #[derive(Debug, Parser)]
 #[command(name = "chat-server", version, max_term_width = 100, subcommand_negates_reqs = true)]
 pub struct Cli {
@@ -72,18 +73,19 @@ fn without(command: clap::Command, ignored: impl Fn(&OsStr) -> bool) -> clap::Co
 /// What the program can do beside serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Ask the running server on --admin-listen whether it is ready; exit 0 if it is, else 1
+    /// Check whether the server at --admin-listen is ready: exit code 0 if it is, else 1
     Healthcheck,
 }
 
 /// How a node serves.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Where clients connect: the page, and Socket.IO under /socket.io/
+    /// Address for clients: the page, and Socket.IO under /socket.io/
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:3000")]
     pub listen: SocketAddr,
 
-    /// Where /livez, /readyz and /metrics are served. Never put this port behind a public proxy
+    /// Address for /livez, /readyz, /metrics and node administration. Do not expose this port to
+    /// clients
     #[arg(long, env = "CHAT_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub admin_listen: SocketAddr,
 
@@ -91,59 +93,66 @@ pub struct Config {
     #[command(flatten)]
     pub redis: RedisOptions,
 
-    /// This node's name, unique among the nodes on one Redis. Made up if not given
+    /// Name of this node, unique among the nodes that share a Redis. Random if unset
     #[arg(long, env = "CHAT_NODE_ID", value_name = "NAME", value_parser = parse_node_id)]
     pub node_id: Option<NodeId>,
 
-    /// Keys that sign resume tokens, at least 32 characters each, separated by commas: the first
-    /// signs, all verify. Without it the nodes make one and share it through Redis
+    /// Keys that sign session tokens, comma-separated, at least 32 characters each. The first key
+    /// signs, all keys verify, so that a key can be replaced. If unset, the nodes generate one key
+    /// and store it in Redis
     #[arg(long, env = "CHAT_SESSION_KEYS", value_name = "KEYS", hide_env_values = true, value_delimiter = ',', value_parser = parse_key)]
     pub session_keys: Vec<SigningKey>,
 
-    /// Origins whose pages may connect, such as https://chat.example.com, separated by commas;
-    /// `*` for any. Empty: only pages that this server's own address served
+    /// Origins of other sites that may connect from a browser, comma-separated, such as
+    /// https://chat.example.com; `*` allows all. If empty, only pages served by this server may
+    /// connect
     #[arg(long, env = "CHAT_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
     pub allowed_origins: Vec<String>,
 
-    /// Networks of the proxies that are believed when X-Forwarded-Proto tells how a page was loaded,
-    /// such as 10.0.0.0/8, separated by commas. Empty: nobody's
+    /// Networks of trusted proxies, comma-separated, such as 10.0.0.0/8. Only their
+    /// X-Forwarded-Proto header is used. If empty, no proxy is trusted
     #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// How many messages and other changes a second one user may send on this node, over time; 0: no limit
+    /// Maximum rate of messages and typing notices per user on this node, per second; 0: no limit
     #[arg(long, env = "CHAT_MESSAGES_PER_SECOND", value_name = "N", default_value_t = 10)]
     pub messages_per_second: u32,
 
-    /// How many of them at once
+    /// Maximum number of messages and typing notices that a user may send at once
     #[arg(long, env = "CHAT_MESSAGE_BURST", value_name = "N", default_value_t = 30)]
     pub message_burst: u32,
 
-    /// Longest text of a message, in bytes of UTF-8
+    /// Maximum size of a message text, in bytes of UTF-8
     #[arg(long, env = "CHAT_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_message_bytes: u32,
 
-    /// How many sockets this node takes; further ones are told to try another node. 0: no limit
+    /// Maximum number of client connections on this node; further clients are refused with 503, so
+    /// that they try another node. 0: no limit
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 20_000)]
     pub max_connections: usize,
 
-    /// A file that holds the token for POST /cordon, /uncordon, /drain and GET /api/v1/analytics on --admin-listen, given as
-    /// `Authorization: Bearer …`. Without it nobody may cordon the node, nor drain it but by SIGTERM
+    /// File with the bearer token for POST /cordon, /uncordon, /drain and GET /api/v1/analytics on
+    /// --admin-listen. If unset, these requests are refused; SIGTERM still drains the node
     #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// How many sockets a second are handed over to other nodes when this one drains, or is cordoned and they poll
+    /// Clients moved to other nodes per second while this node drains; more if needed to finish
+    /// within --drain-timeout-seconds. While it is cordoned, only clients that use long polling are
+    /// moved
     #[arg(long, env = "CHAT_DRAIN_CONNECTIONS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub drain_connections_per_second: u32,
 
-    /// Within how many seconds all of them are, however many; the end takes up to 10 seconds more
+    /// Maximum time to move all clients while draining, in seconds; stopping takes up to 10 seconds
+    /// more
     #[arg(long, env = "CHAT_DRAIN_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 15)]
     pub drain_timeout_seconds: u32,
 
-    /// How long messages are kept, in seconds; 0: for ever
+    /// Time that messages are kept, in seconds; 0: no limit
     #[arg(long, env = "CHAT_RETENTION_SECONDS", value_name = "SECONDS", default_value_t = 2_592_000)]
     pub retention_seconds: u64,
 
-    /// How many log entries a room keeps; 0: all
+    /// Maximum number of log entries (messages, joins, leaves, room changes) kept per room; 0: no
+    /// limit
     #[arg(long, env = "CHAT_RETENTION_MESSAGES", value_name = "N", default_value_t = 100_000)]
     pub retention_messages: u64,
 

@@ -11,7 +11,7 @@ pub enum LogFormat {
     /// Plain lines on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
     /// Plain lines.
     Pretty,

@@ -7,15 +7,17 @@ use prometheus::{Counter, Encoder, Gauge, IntCounter, IntGauge, Registry, TextEn
 use crate::domain::error::Code;
 use crate::lifecycle::NodeState;
 use histogram::Histogram;
+use label_values::Version;
+pub use label_values::{
+    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
+};
 use registrar::{Each, Registrar};
-use words::Version;
-pub use words::{BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word};
 
 pub mod catalogue;
 pub mod histogram;
+pub mod label_values;
 mod lag;
 pub mod registrar;
-pub mod words;
 
 /// What is asked for only when the metrics are read.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,7 @@ mod event;
 pub mod handover;
 mod handshake;
 mod jobs;
+mod membership;
 mod notices;
 pub mod outbox;
 #[doc(hidden)]
@@ -22,7 +23,6 @@ mod protocol;
 mod replay;
 mod request;
 pub mod requests;
-mod rooms;
 mod session;
 pub mod upgrade;
 mod worker;

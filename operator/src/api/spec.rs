@@ -32,7 +32,8 @@ use tracing::Tracing;
 /// characters, including those of a StatefulSet's pods with their hash.
 pub const MAX_NAME: usize = 40;
 
-/// A chat service: a set of chat-server nodes behind one address.
+/// A chat service: a set of chat-server nodes behind one address. A node is a chat-server pod; a
+/// machine of the cluster is called a Kubernetes node.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "chatcluster.dev",
@@ -44,7 +45,7 @@ pub const MAX_NAME: usize = 40;
     category = "chat",
     namespaced,
     derive = "PartialEq",
-    doc = "A chat service: a set of chat-server nodes behind one address.",
+    doc = "A chat service: a set of chat-server nodes behind one address. A node is a chat-server pod; a machine of the cluster is called a Kubernetes node.",
     status = "ChatClusterStatus",
     scale(
         spec_replicas_path = ".spec.replicas",
@@ -252,11 +253,11 @@ pub struct Limits {
     /// Maximum length of a message's text, in bytes of UTF-8.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_message_bytes: i32,
-    /// Sustained rate of messages and other changes per user and node, per second. 0 disables the
-    /// limit.
+    /// Sustained rate of messages and typing notices per user and node, per second. 0 disables
+    /// the limit.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub messages_per_second_per_user: i32,
-    /// Burst: number of messages and other changes that a user may send at once.
+    /// Burst: number of messages and typing notices that a user may send to a node at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: i32,
 }
@@ -274,7 +275,8 @@ pub struct Retention {
     /// Maximum age of a message, in seconds. 0 keeps messages forever.
     #[schemars(range(min = 0))]
     pub max_age_seconds: i64,
-    /// Maximum number of messages per room. 0 keeps all messages.
+    /// Maximum number of log entries (messages, joins, leaves, room changes) kept per room. 0
+    /// keeps all.
     #[schemars(range(min = 0))]
     pub max_messages_per_room: i64,
 }

@@ -10,29 +10,30 @@ use crate::store::redis::{Durability, RedisConfig, TlsFiles};
 /// The options of Redis.
 #[derive(Debug, Clone, Args)]
 pub struct RedisOptions {
-    /// The Redis that all nodes share, as redis://[user:password@]host[:port][/database]; behind
-    /// sentinels redis-sentinel:// and their hosts, separated by commas; of a Redis Cluster
-    /// redis-cluster:// and some of its hosts. With TLS rediss, rediss-sentinel, rediss-cluster. Without it the node keeps everything in its own memory and is alone
+    /// URL of the Redis that all nodes share: redis://[user:password@]host[:port][/database];
+    /// redis-sentinel:// with the Sentinels, comma-separated; redis-cluster:// with some nodes of a
+    /// Redis Cluster. rediss://, rediss-sentinel:// and rediss-cluster:// use TLS. If unset, the
+    /// node runs alone and keeps all data in memory
     #[arg(id = "redis-url", long, env = "CHAT_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub url: Option<String>,
 
-    /// The user at Redis, if the URL does not name one
+    /// Redis user, if the URL does not contain one
     #[arg(id = "redis-username", long, env = "CHAT_REDIS_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
 
-    /// The password at Redis, as it is; in the URL, some characters would have to be escaped
+    /// Redis password, unescaped; in the URL, special characters must be percent-encoded
     #[arg(id = "redis-password", long, env = "CHAT_REDIS_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
 
-    /// What the sentinels call the primary, such as mymaster
+    /// Name of the primary as configured in Sentinel, such as mymaster
     #[arg(id = "redis-sentinel-master", long, env = "CHAT_REDIS_SENTINEL_MASTER", value_name = "NAME")]
     pub sentinel_master: Option<String>,
 
-    /// The user at the sentinels, who have users of their own
+    /// User for Sentinel, which has users of its own
     #[arg(id = "redis-sentinel-username", long, env = "CHAT_REDIS_SENTINEL_USERNAME", value_name = "NAME")]
     pub sentinel_username: Option<String>,
 
-    /// The password at the sentinels
+    /// Password for Sentinel
     #[arg(
         id = "redis-sentinel-password",
         long,
@@ -42,12 +43,12 @@ pub struct RedisOptions {
     )]
     pub sentinel_password: Option<String>,
 
-    /// A file of the CA certificates that Redis' certificates are checked with, in PEM; without it,
-    /// those of the system. Like the next two it is read again with each new connection
+    /// PEM file with the CA certificates that verify Redis; if unset, the CA certificates of the
+    /// system. This file and the two below are read again for each new connection
     #[arg(id = "redis-ca-file", long, env = "CHAT_REDIS_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// A file of the certificate that this node shows to Redis, in PEM, with those between it and its CA
+    /// PEM file with the client certificate for Redis, followed by its intermediate certificates
     #[arg(
         id = "redis-cert-file",
         long,
@@ -57,12 +58,11 @@ pub struct RedisOptions {
     )]
     pub cert_file: Option<PathBuf>,
 
-    /// A file of that certificate's key, in PEM
+    /// PEM file with the private key of the client certificate
     #[arg(id = "redis-key-file", long, env = "CHAT_REDIS_KEY_FILE", value_name = "FILE", requires = "redis-cert-file")]
     pub key_file: Option<PathBuf>,
 
-    /// What the names of all keys and channels begin with: chats of different prefixes share a Redis
-    /// and know nothing of each other
+    /// Prefix of all Redis keys and channels. Chats with different prefixes can share a Redis
     #[arg(
         id = "redis-key-prefix",
         long,
@@ -72,13 +72,14 @@ pub struct RedisOptions {
     )]
     pub key_prefix: String,
 
-    /// What an acknowledged message survives. What falls short of it is answered with unavailable, and
-    /// sent again by the client under its nonce
+    /// Failure of Redis that an acknowledged message survives. A message that is not yet that
+    /// durable is answered with the error `unavailable`, and the client sends it again
     #[arg(long, env = "CHAT_DURABILITY", value_enum, default_value_t, requires_ifs = [("aof", "redis-url"), ("replica", "redis-url")])]
     pub durability: Durability,
 
-    /// With --durability replica, how many replicas have to have it: for a failover that loses nothing,
-    /// as many as make most of all copies with the primary, and min-replicas-to-write set there
+    /// Number of replicas that must have a message before it is acknowledged, with --durability
+    /// replica. For a failover without loss, choose a majority of all copies, the primary included
+    /// (1 of 2 replicas, 2 of 3 or 4), and set min-replicas-to-write in Redis
     #[arg(long, env = "CHAT_DURABILITY_REPLICAS", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub durability_replicas: u32,
 }

@@ -12,24 +12,24 @@ const ADMIN_PORT: &str = "
 
 | request | answer |
 |---|---|
-| `GET /livez` | 200 as long as the process answers |
-| `GET /readyz` | 200 `ok`, or `ok, but` and what is wrong with Redis; 503 and one of `cordoned`, `draining`, `deaf: …`, `waiting for the broker: …` |
+| `GET /livez` | 200 while the process answers |
+| `GET /readyz` | 200 `ok`, or `ok, but` with a problem of Redis; 503 with the reason: `cordoned`, `draining`, `deaf: …`, `waiting for the broker: …` |
 | `GET /metrics` | Prometheus' text format: [metrics](metrics.md) |
-| `GET /api/v1/analytics` | Usage analytics, with the token: [operations](operations.md#usage-analytics). `GET /analytics` shows them as a page |
-| `POST /cordon` | 202: the node takes no new sockets and keeps its WebSockets. Those that poll are handed over first, at the pace of a drain, or slower with `?connectionsPerSecond=N`; once none polls, or the drain's time is over, `/readyz` says `cordoned`, so that proxies forget the node, which would cut polls but cuts no WebSocket. Of a node that drains nothing changes |
-| `POST /uncordon` | 200: all is as before the cordon; 409 of a node that drains |
-| `POST /drain` | 202: the node takes no new sockets, hands over those that it has, and `/readyz` says `draining`. For good |
+| `GET /api/v1/analytics` | Usage analytics as JSON: [operations](operations.md#usage-analytics). `GET /analytics` is a page that shows them |
+| `POST /cordon` | 202: the node refuses new clients and keeps its WebSockets. Clients that use long polling are moved to other nodes first, at the rate of a drain, or at `?connectionsPerSecond=N`. When none is left, or the drain time-out is over, `/readyz` says `cordoned`, and proxies remove the node; that would cut long polling, and cuts no WebSocket. No effect on a draining node |
+| `POST /uncordon` | 200: reverses a cordon; 409 while draining |
+| `POST /drain` | 202: the node refuses new clients, moves all clients to other nodes, and `/readyz` says `draining`. Can't be reversed |
 
-Each `POST` may be repeated. It and the analytics need `Authorization: Bearer …` with the token of `--admin-token-file`: 401 without it, 403 where the server was started
-without a file, 503 where the file can't be read.
+Each `POST` is idempotent. `POST` and the analytics need `Authorization: Bearer …` with the token of `--admin-token-file`: 401 with a missing or wrong token, 403 if the server
+has no such option, 503 if the file can't be read.
 ";
 
 fn reference() -> String {
     let mut page = String::from(
         "# Configuration of chat-server\n\n\
          Made by `make generate` from chat-server/src/node/config.rs. Do not edit.\n\n\
-         Every option is a flag and an environment variable; the flag wins, and an empty variable counts as not set. `RUST_LOG` sets the level of the logs \
-         (`info` without it).\n\n\
+         Every option is a flag and an environment variable. The flag has precedence; an empty variable counts as unset. `RUST_LOG` sets the level of the logs \
+         (default `info`).\n\n\
          | flag | variable | default | meaning |\n|---|---|---|---|\n",
     );
     let command = Cli::command();
@@ -43,7 +43,7 @@ fn reference() -> String {
         // Writing to a String never fails.
         let _ = writeln!(page, "| `--{flag} {value}` | `{variable}` | {default} | {help} |");
     }
-    page.push_str("\n`chat-server healthcheck` asks the server on `--admin-listen` whether it is ready: exit 0 if it is, else 1.\n");
+    page.push_str("\n`chat-server healthcheck` checks whether the server at `--admin-listen` is ready: exit code 0 if it is, else 1.\n");
     page.push_str(ADMIN_PORT);
     page
 }

@@ -7,17 +7,17 @@ use crate::observability::logs::LogFormat;
 /// The options of logs and traces.
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryOptions {
-    /// How logs are written: json, pretty for plain lines, or auto, which is pretty on a terminal and json elsewhere
+    /// Format of the logs: json, pretty (plain lines), or auto (pretty on a terminal, else json)
     #[arg(long, env = "CHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
-    /// The OpenTelemetry collector that is told what becomes of messages, as http://host:4317: OTLP over gRPC, without TLS.
-    /// Without it nothing is told. OTEL_RESOURCE_ATTRIBUTES adds to what is told of the node, such as k8s.namespace.name;
-    /// OTEL_EXPORTER_OTLP_HEADERS goes to the collector with it; OTEL_EXPORTER_OTLP_ENDPOINT does not count
+    /// OpenTelemetry collector that receives traces, such as http://host:4317 (OTLP over gRPC,
+    /// without TLS). If unset, traces are off. OTEL_RESOURCE_ATTRIBUTES and
+    /// OTEL_EXPORTER_OTLP_HEADERS are used; OTEL_EXPORTER_OTLP_ENDPOINT is ignored
     #[arg(long, env = "CHAT_OTLP_ENDPOINT", value_name = "URL", value_parser = parse_collector)]
     pub otlp_endpoint: Option<String>,
 
-    /// How many of the messages that come in are followed, from 0 to 1; each is, or is not, on all nodes
+    /// Share of messages that are traced, from 0 to 1. All nodes trace the same messages
     #[arg(long, env = "CHAT_TRACE_SAMPLE_RATIO", value_name = "RATIO", default_value = "0.01", value_parser = parse_ratio)]
     pub trace_sample_ratio: f64,
 }

@@ -1,6 +1,6 @@
 //! Every metric of a node. `docs/metrics.md` is made from this list.
 
-use super::words::{
+use super::label_values::{
     BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Version, Word,
 };
 use crate::domain::error::Code;
@@ -79,15 +79,15 @@ catalogue! {
     ACKS = "chat_acks_total", Kind::Counter, "requests", ["request": Request, "code": Option<Code>],
         "Requests answered, by kind and by error code; `ok` without an error.";
     DELIVERIES = "chat_deliveries_total", Kind::Counter, "events", [],
-        "Events of rooms written to sockets.";
+        "Room events written to sockets, counted once per socket.";
     CONNECTIONS = "chat_connections", Kind::Gauge, "sockets", [],
         "Connected sockets.";
     SESSIONS_OPENED = "chat_sessions_opened_total", Kind::Counter, "sockets", ["how": Opened],
         "Sessions opened; `resumed` ones are reconnects.";
     SOCKETS_ENDED = "chat_sockets_ended_total", Kind::Counter, "sockets", ["reason": Ended],
-        "Sockets that ended, by reason. Except for `left`, this is why clients reconnect.";
+        "Sockets that ended, by reason. Clients normally reconnect after any reason other than `left`.";
     RECOVERIES = "chat_recoveries_total", Kind::Counter, "rooms", ["result": Recovery],
-        "Rooms that clients rejoined at a position, by the result of the recovery.";
+        "Rooms that reconnecting clients asked to resume at their last position, by result.";
     HANDSHAKES_REFUSED = "chat_handshakes_refused_total", Kind::Counter, "handshakes", ["reason": HandshakeRefusal],
         "Handshakes refused, by reason.";
     SLOW_SOCKETS = "chat_slow_sockets_total", Kind::Counter, "gaps", [],
@@ -107,7 +107,7 @@ catalogue! {
     GAPS_HEALED = "chat_gaps_healed_total", Kind::Counter, "gaps", [],
         "Gaps in the events of a room from the bus that were filled from the log.";
     TAILS_MISSED = "chat_tails_missed_total", Kind::Counter, "logs", [],
-        "Rooms whose last events the bus lost, found by comparing with the log.";
+        "Times that the latest events of a room did not arrive over the bus, found by comparing with the log.";
     ROOMS = "chat_rooms", Kind::Gauge, "rooms", [],
         "Rooms with a connected member on this node.";
     BROKER_CALL = "chat_broker_call_duration_seconds", INSIDE, "seconds", ["verb": Verb],
@@ -125,13 +125,13 @@ catalogue! {
     CLOCK_OFFSET = "chat_broker_clock_offset_seconds", Kind::Gauge, "seconds", [],
         "How far the broker's clock is ahead of the node's. Latencies are corrected for it.";
     LOOP_LAG = "chat_event_loop_lag_seconds", INSIDE, "seconds", [],
-        "Delay of timers in the node's event loop. Up to 1 ms of it is the resolution of the timer.";
+        "Delay with which timers of the node's event loop fire. Up to 1 ms is the resolution of the timer.";
     LOOP_BUSY = "chat_event_loop_busy_seconds_total", Kind::Counter, "seconds", [],
         "Busy time of the node's worker threads, summed.";
     LOOP_WORKERS = "chat_event_loop_workers", Kind::Gauge, "threads", [],
         "Worker threads of the node.";
     TASKS = "chat_tasks", Kind::Gauge, "tasks", [],
-        "Running tasks of the node: a few per socket and per room.";
+        "Live asynchronous (Tokio) tasks of the node: a few per socket and per room.";
     TRACE_SPANS = "chat_trace_spans_total", Kind::Counter, "spans", ["result": Told],
         "Spans of traced messages, by the result of the export. 0 without a collector.";
     BUILD_INFO = "chat_build_info", Kind::Gauge, "", ["version": Version],

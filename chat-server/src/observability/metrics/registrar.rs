@@ -7,7 +7,7 @@ use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry};
 
 use super::catalogue::{Kind, Metric};
 use super::histogram::Histogram;
-use super::words::Word;
+use super::label_values::Word;
 
 /// One of something for each word of a set.
 #[derive(Debug, Clone)]

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exposure {
-    /// Service of the nodes.
+    /// Service in front of the nodes, for clients.
     pub service: Service,
     /// Ingress in front of the Service. If unset, the operator creates no Ingress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
 }
 
-/// Service of the nodes.
+/// Service in front of the nodes, for clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {

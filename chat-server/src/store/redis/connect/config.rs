@@ -10,12 +10,12 @@ const MAX_PREFIX: usize = 64;
 /// What an acknowledged message survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Durability {
-    /// Whatever Redis itself survives: what it had in memory only is lost with it
+    /// None beyond what Redis itself persists: data in memory only is lost with it
     #[default]
     Memory,
-    /// A crash of Redis and of its machine: it is in the append-only file, on the disk
+    /// A crash of Redis or its machine: the message is synced to the append-only file
     Aof,
-    /// The loss of the primary: it is on replicas, too
+    /// Loss of the primary: the message is on replicas, too
     Replica,
 }
 

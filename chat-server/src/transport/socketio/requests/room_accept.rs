@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
-use crate::transport::socketio::rooms::{Entered, enter};
+use crate::transport::socketio::membership::{Entered, enter};
 
 /// Enters a room by an invite, and answers as `room:join`. A spent, expired or unknown invite is `not_found`.
 #[derive(Debug, Deserialize)]

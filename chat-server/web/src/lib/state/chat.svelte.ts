@@ -10,7 +10,7 @@ import { CONFLICT, sendProblem } from "../send-problem";
 import { EarlyEvents } from "../early-events";
 import { wellFormed } from "../text";
 import { LogSync } from "./log-sync";
-import { Link } from "./link.svelte";
+import { ConnectionState } from "./connection-state.svelte";
 import { People } from "./people.svelte";
 import { Reading } from "./reading";
 import { Room } from "./room.svelte";
@@ -32,7 +32,7 @@ export class Chat {
   current = $state.raw<Room | undefined>();
   pending = $state.raw<readonly Pending[]>([]);
 
-  readonly link = new Link();
+  readonly connectionState = new ConnectionState();
   readonly outbox = new Outbox(ofThisTab, () => (this.pending = this.outbox.entries));
   readonly #connection = new Connection({
     credentials: () => this.#credentials(),
@@ -53,9 +53,9 @@ export class Chat {
     readMarked: ({ room, offset, unread }) => this.rooms.get(room)?.marked(offset, unread),
     lost: ({ handover }) => {
       this.sender.stop();
-      this.link.lost(handover);
+      this.connectionState.lost(handover);
     },
-    failed: (why) => this.link.failed(why),
+    failed: (why) => this.connectionState.failed(why),
     refused: (code, message) => this.#onRefused(code, message),
   });
   readonly request = this.#connection.request;
@@ -64,11 +64,11 @@ export class Chat {
   readonly sender = new Sender(this.outbox, this.request, {
     stored: (entry, ack) => this.#onStored(entry, ack),
     refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, sendProblem(error, this.rooms.get(entry.room)?.archived)),
-    storing: (able) => (this.link.storing = able),
+    storing: (able) => (this.connectionState.storing = able),
   });
-  readonly reading = new Reading(this.request, () => this.link.state === "online");
+  readonly reading = new Reading(this.request, () => this.connectionState.state === "online");
   readonly logSync = new LogSync(this.request, {
-    online: () => this.link.state === "online",
+    online: () => this.connectionState.state === "online",
     took: (room, event) => this.#onTook(room, event),
     dropped: (room, from) => this.#onDropped(room, from),
     lost: (room, messages) => {
@@ -190,7 +190,7 @@ export class Chat {
   #connect(): void {
     this.refusal = undefined;
     this.signedIn = true;
-    this.link.opening();
+    this.connectionState.opening();
     this.#connection.open();
   }
 
@@ -220,7 +220,7 @@ export class Chat {
     const gone = new Set(session.unrecovered);
     for (const info of session.rooms) this.#meet(info, gone.has(info.room));
 
-    this.link.established();
+    this.connectionState.established();
     this.sender.start();
     this.reading.tell();
     if (this.current) void this.people.load(this.current.id);
@@ -310,7 +310,7 @@ export class Chat {
     this.signedIn = false;
     this.me = undefined;
     this.#forgetRooms();
-    this.link.closed();
+    this.connectionState.closed();
   }
 
   #forgetRooms(): void {

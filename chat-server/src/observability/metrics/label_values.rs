@@ -33,7 +33,7 @@ impl Word for Version {
     }
 }
 
-macro_rules! words {
+macro_rules! label_values {
     ($($(#[doc = $about:literal])+ $set:ident { $($(#[doc = $meaning:literal])+ $name:ident => $word:expr,)+ })+) => {$(
         $(#[doc = $about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ macro_rules! words {
     )+};
 }
 
-words! {
+label_values! {
     /// Why a handshake was refused before it began.
     HandshakeRefusal {
         /// The broker can't be reached.

@@ -1,4 +1,4 @@
-export type LinkState = "online" | "offline" | "connecting";
+export type ConnectionStatus = "online" | "offline" | "connecting";
 
 const QUIET_LOSS = 600;
 const QUIET_HANDOVER = 5000;
@@ -9,8 +9,8 @@ export const UNREACHABLE = "Can’t reach the server. Trying again…";
 export const STORE_AWAY = "The server can’t store messages right now; yours are kept and will be sent.";
 
 /** What is true of the connection, and from when on it is worth a banner: a handover by a drain is nobody's concern. */
-export class Link {
-  state = $state<LinkState>("offline");
+export class ConnectionState {
+  state = $state<ConnectionStatus>("offline");
   /** False while sends are acked `unavailable`. */
   storing = $state(true);
   #why = $state<"unreachable" | "unavailable">("unreachable");
