@@ -35,6 +35,9 @@ impl Version {
             Self::Eight => "redis-server",
             Self::Valkey => "valkey-server",
         };
+        // Whatever machine this is: on a fresh one, `make test` has no such server.
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        assert!(test.contains("platform::"), "{test} needs {name}, and so a module `platform`: see tests/platform.rs");
         let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/setup/debian-13");
         let found = Command::new(setup).args(["--find", name]).output().unwrap();
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr).trim_end());

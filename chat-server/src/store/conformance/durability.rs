@@ -79,59 +79,63 @@ async fn a_redis_that_comes_later_is_checked_for_durability() {
     assert!(misconfiguration(&node).await.contains("set no-appendfsync-on-rewrite to no"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_without_waitaof_and_appendfsync_no_are_reported() {
-    let deployment = Deployment::start(Topology::Standalone, Version::Eight);
-    let nodes = [(Durability::Aof, "waitaof"), (Durability::Replica, "wait")];
-    for (durability, command) in nodes {
-        let node = Node::on(durable(durability, deployment.config())).await;
-        node.store.check().await.unwrap();
-        deployment.tell(&format!("cli a acl setuser chat -{command}"));
-        let what = misconfiguration(&node).await;
-        assert!(what.contains(&format!("needed: {command};")), "{what}");
-        deployment.tell(&format!("cli a acl setuser chat +{command}"));
-    }
-    let node = Node::on(durable(Durability::Aof, deployment.config())).await;
-    deployment.tell("cli a config set appendfsync no");
-    assert!(misconfiguration(&node).await.contains("its appendfsync is no"));
-}
+mod platform {
+    use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_redis_confirms_by_waitaof() {
-    let deployment = Deployment::shared(Topology::Standalone, Version::Eight);
-    let node = Node::on(durable(Durability::Aof, deployment.config())).await;
-    assert_eq!(node.append(&room("a"), message("u", "1")).await.0, 1);
-    let asked = deployment.tell("cli a info commandstats");
-    assert!(asked.iter().any(|line| line.starts_with("cmdstat_waitaof:")), "{asked:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_loses_nothing_that_two_of_three_servers_confirmed() {
-    let deployment = Deployment::start(Topology::Sentinel, Version::Eight);
-    for name in ["a", "b", "c"] {
-        deployment.tell(&format!("cli {name} config set min-replicas-to-write 1 min-replicas-max-lag 2"));
-    }
-    let node = Node::on(durable(Durability::Replica, deployment.config())).await;
-    let topic = room("a");
-    let mut acked = BTreeSet::new();
-    for round in 0..30 {
-        if round == 10 {
-            deployment.tell("kill a");
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_user_without_waitaof_and_appendfsync_no_are_reported() {
+        let deployment = Deployment::start(Topology::Standalone, Version::Eight);
+        let nodes = [(Durability::Aof, "waitaof"), (Durability::Replica, "wait")];
+        for (durability, command) in nodes {
+            let node = Node::on(durable(durability, deployment.config())).await;
+            node.store.check().await.unwrap();
+            deployment.tell(&format!("cli a acl setuser chat -{command}"));
+            let what = misconfiguration(&node).await;
+            assert!(what.contains(&format!("needed: {command};")), "{what}");
+            deployment.tell(&format!("cli a acl setuser chat +{command}"));
         }
-        let said = (0..20).map(|i| format!("{round} {i}"));
-        let said: Vec<_> = said.map(|text| (nonced("u", &text, &text.replace(' ', "-")), text)).collect();
-        let sent = said.iter().map(|(commit, text)| async {
-            while node.store.commit(&topic, commit.clone()).await.is_err() {
-                pause(50).await;
-            }
-            text.clone()
-        });
-        acked.extend(join_all(sent).await);
+        let node = Node::on(durable(Durability::Aof, deployment.config())).await;
+        deployment.tell("cli a config set appendfsync no");
+        assert!(misconfiguration(&node).await.contains("its appendfsync is no"));
     }
-    until_available(&node, true).await;
-    let slice = node.all(&topic).await;
-    let kept: Vec<_> = slice.entries.iter().map(|entry| entry.payload.as_str().to_owned()).collect();
-    assert_eq!(kept.len(), kept.iter().collect::<BTreeSet<_>>().len(), "each once");
-    let lost: Vec<_> = acked.difference(&kept.into_iter().collect()).cloned().collect();
-    assert_eq!((acked.len(), lost), (600, Vec::new()));
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_newer_redis_confirms_by_waitaof() {
+        let deployment = Deployment::shared(Topology::Standalone, Version::Eight);
+        let node = Node::on(durable(Durability::Aof, deployment.config())).await;
+        assert_eq!(node.append(&room("a"), message("u", "1")).await.0, 1);
+        let asked = deployment.tell("cli a info commandstats");
+        assert!(asked.iter().any(|line| line.starts_with("cmdstat_waitaof:")), "{asked:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_failover_loses_nothing_that_two_of_three_servers_confirmed() {
+        let deployment = Deployment::start(Topology::Sentinel, Version::Eight);
+        for name in ["a", "b", "c"] {
+            deployment.tell(&format!("cli {name} config set min-replicas-to-write 1 min-replicas-max-lag 2"));
+        }
+        let node = Node::on(durable(Durability::Replica, deployment.config())).await;
+        let topic = room("a");
+        let mut acked = BTreeSet::new();
+        for round in 0..30 {
+            if round == 10 {
+                deployment.tell("kill a");
+            }
+            let said = (0..20).map(|i| format!("{round} {i}"));
+            let said: Vec<_> = said.map(|text| (nonced("u", &text, &text.replace(' ', "-")), text)).collect();
+            let sent = said.iter().map(|(commit, text)| async {
+                while node.store.commit(&topic, commit.clone()).await.is_err() {
+                    pause(50).await;
+                }
+                text.clone()
+            });
+            acked.extend(join_all(sent).await);
+        }
+        until_available(&node, true).await;
+        let slice = node.all(&topic).await;
+        let kept: Vec<_> = slice.entries.iter().map(|entry| entry.payload.as_str().to_owned()).collect();
+        assert_eq!(kept.len(), kept.iter().collect::<BTreeSet<_>>().len(), "each once");
+        let lost: Vec<_> = acked.difference(&kept.into_iter().collect()).cloned().collect();
+        assert_eq!((acked.len(), lost), (600, Vec::new()));
+    }
 }
