@@ -173,3 +173,61 @@ on_both! {
         .await;
     }
 }
+
+on_both! {
+    /// What changes rooms has a rate of its own, and so has what asks; messages go on beside both.
+    async fn changes_and_questions_have_rates_of_their_own(bus) {
+        let cluster = Plan::on(bus)
+            .nodes(1)
+            .flag("--changes-per-second", "1")
+            .flag("--queries-per-second", "5")
+            .start()
+            .await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        for (event, payload, burst) in [
+            ("room:leave", json!({"room": "lobby"}), 60),
+            ("history:get", json!({"room": "lobby"}), 50),
+        ] {
+            let refused = until("the burst is used up", async || {
+                let answer = ann.request(event, payload.clone()).await;
+                (answer["error"]["code"] == "rate_limited").then(|| answer["error"].clone())
+            })
+            .await;
+            assert!(refused["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{event} after {burst}: {refused}");
+        }
+        ann.say("lobby", "all the same").await;
+    }
+}
+
+on_both! {
+    /// The rooms that others add a person to are counted apart from those that the person enters.
+    async fn nobody_uses_up_the_rooms_of_another(bus) {
+        const MOST: usize = 500;
+        let cluster = Plan::on(bus).nodes(1).start().await;
+        let victim = Client::guest(cluster.node(0), "Victim").await;
+        let eve = Client::guest(cluster.node(0), "Eve").await;
+        // Eve has a bound, too, so that it takes two.
+        let mallory = Client::guest(cluster.node(0), "Mallory").await;
+        let mut refused = None;
+        for number in 0..=MOST {
+            let host = if number < MOST - 1 { &eve } else { &mallory };
+            let room = host.create(&format!("r{number}"), "private").await;
+            let answer = host.request("room:invite", json!({"room": room, "user": victim.id()})).await;
+            if answer["ok"] != true {
+                refused = Some((number, answer["error"].clone()));
+                break;
+            }
+        }
+        let (number, error) = refused.expect("there is an end to it");
+        assert_eq!((number, &error["code"]), (MOST, &json!("forbidden")), "{error}");
+        let own = victim.create("my own", "private").await;
+        victim.say(&own, "still here").await;
+        let friend = Client::guest(cluster.node(0), "Friend").await;
+        let theirs = friend.create("theirs", "public").await;
+        victim.ok("room:join", json!({"room": theirs})).await;
+        victim.ok("dm:open", json!({"user": friend.id()})).await;
+        // All of them are there after a reconnect.
+        let again = victim.again(cluster.node(0)).await;
+        assert_eq!(again.session["rooms"].as_array().map(Vec::len), Some(MOST + 4), "500, three of its own, the lobby");
+    }
+}

@@ -4,6 +4,7 @@ mod bus_events;
 mod clock;
 pub mod config;
 mod drain;
+mod files;
 mod listeners;
 mod probe;
 pub mod server;

@@ -110,7 +110,10 @@ impl Stage {
                 command.args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()]);
                 command.args(["--node-id", &format!("node-{number}")]);
                 // As shipped but for this.
-                command.args(["--messages-per-second", "0", "--message-burst", "0"]);
+                for flag in ["--messages-per-second", "--message-burst", "--changes-per-second", "--queries-per-second"]
+                {
+                    command.args([flag, "0"]);
+                }
                 command.args(redis.iter().flat_map(|url| ["--redis-url", url]));
                 let mut process = start(&command)?;
                 process.wait_until("it is ready", |_| is_ready(admin))?;

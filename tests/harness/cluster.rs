@@ -27,6 +27,7 @@ pub(crate) struct Plan {
     nodes: usize,
     args: Vec<String>,
     proxied: bool,
+    files: Option<usize>,
 }
 
 impl Plan {
@@ -36,9 +37,11 @@ impl Plan {
             Bus::Embedded => 1,
             Bus::Redis | Bus::Elsewhere => 2,
         };
-        Self { bus, nodes, args: Vec::new(), proxied: false }
+        Self { bus, nodes, args: Vec::new(), proxied: false, files: None }
             .flag("--messages-per-second", "0")
             .flag("--message-burst", "0")
+            .flag("--changes-per-second", "0")
+            .flag("--queries-per-second", "0")
     }
 
     /// Three nodes over these.
@@ -63,6 +66,12 @@ impl Plan {
         } else {
             self.args.extend([name.to_owned(), value.to_owned()]);
         }
+        self
+    }
+
+    /// Each node may open so many files.
+    pub(crate) fn files(mut self, files: usize) -> Self {
+        self.files = Some(files);
         self
     }
 
@@ -111,7 +120,9 @@ impl Plan {
                     let proxy = bus_proxy.as_ref().filter(|_| number == 0);
                     args.extend(["--redis-url".to_owned(), proxy.map_or_else(|| redis.url(), BusProxy::url)]);
                 }
-                Node::reserved(number, args, dir.path())
+                let mut node = Node::reserved(number, args, dir.path());
+                node.files = self.files;
+                node
             })
             .collect();
         Cluster { nodes, redis, bus_proxy, dir }
@@ -188,6 +199,7 @@ pub(crate) struct Node {
     args: Vec<String>,
     program: PathBuf,
     env: Option<(String, String)>,
+    files: Option<usize>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -201,7 +213,17 @@ impl Node {
     pub(crate) fn at(number: usize, listen: SocketAddr, args: Vec<String>, dir: &Path) -> Self {
         let id = format!("node-{number}");
         let log = dir.join(format!("{id}.log"));
-        Self { id, listen, admin: ports::free(), args, program: binary("chat-server"), log, env: None, child: None }
+        Self {
+            id,
+            listen,
+            admin: ports::free(),
+            args,
+            program: binary("chat-server"),
+            log,
+            env: None,
+            files: None,
+            child: None,
+        }
     }
 
     /// The same node as another program: a `chat-server` with a bug, that a test must find.
@@ -267,6 +289,13 @@ impl Node {
         self.child.as_ref().expect("the node runs").id()
     }
 
+    /// The bytes of memory that it uses.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        kib.expect("its memory").parse::<u64>().expect("a number") * 1024
+    }
+
     /// The last lines of its log.
     pub(crate) fn last_words(&self, lines: usize) -> String {
         tail(&self.log, lines)
@@ -293,7 +322,14 @@ impl Node {
     fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
         let log = self.log_file();
-        let mut command = Command::new(&self.program);
+        let mut command = match self.files {
+            Some(files) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={files}:{files}")).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CHAT_") || name == "RUST_LOG" {
                 command.env_remove(name);

@@ -213,5 +213,7 @@ impl Drop for Stage {
 
 fn args(number: usize) -> Vec<String> {
     let id = format!("node-{number}");
-    ["--messages-per-second", "0", "--message-burst", "0", "--node-id", &id].map(str::to_owned).to_vec()
+    let unlimited = ["--messages-per-second", "--message-burst", "--changes-per-second", "--queries-per-second"];
+    let unlimited = unlimited.iter().flat_map(|flag| [*flag, "0"]);
+    unlimited.chain(["--node-id", &id]).map(str::to_owned).collect()
 }

@@ -48,6 +48,66 @@ impl Bucket {
     }
 }
 
+/// What a person does, as far as it is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// To say something, and what passes with it.
+    Message,
+    /// To change what is stored beside messages: rooms, memberships, invites.
+    Change,
+    /// To ask for what is stored, and to note what was read.
+    Query,
+}
+
+/// How often one person may do each of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// [`Class::Message`].
+    pub message: Rate,
+    /// [`Class::Change`].
+    pub change: Rate,
+    /// [`Class::Query`].
+    pub query: Rate,
+}
+
+impl Rates {
+    /// No limit.
+    pub const UNLIMITED: Self = {
+        let rate = Rate { per_second: 0, burst: 0 };
+        Self { message: rate, change: rate, query: rate }
+    };
+}
+
+/// What is left of [`Rates`].
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    message: Bucket,
+    change: Bucket,
+    query: Bucket,
+}
+
+impl Budget {
+    /// A full one.
+    #[must_use]
+    pub fn new(rates: Rates, now: Millis) -> Self {
+        let Rates { message, change, query } = rates;
+        let [message, change, query] = [message, change, query].map(|rate| Bucket::new(rate, now));
+        Self { message, change, query }
+    }
+
+    /// Takes one token of this class.
+    ///
+    /// # Errors
+    /// The milliseconds until there is one, at least 1.
+    pub fn take(&mut self, class: Class, now: Millis) -> Result<(), Millis> {
+        match class {
+            Class::Message => self.message.take(now),
+            Class::Change => self.change.take(now),
+            Class::Query => self.query.take(now),
+        }
+    }
+}
+
 fn capacity(rate: Rate) -> u64 {
     u64::from(rate.burst.max(1)) * 1000
 }
@@ -79,6 +139,16 @@ mod tests {
     fn a_rate_of_zero_is_no_limit() {
         let mut bucket = Bucket::new(Rate { per_second: 0, burst: 0 }, 0);
         assert!((0..1000).all(|_| bucket.take(0).is_ok()));
+    }
+
+    #[test]
+    fn each_class_has_its_own_tokens() {
+        let one = Rate { per_second: 1, burst: 1 };
+        let mut budget = Budget::new(Rates { message: one, change: one, query: one }, 0);
+        for class in [Class::Message, Class::Change, Class::Query] {
+            assert_eq!(budget.take(class, 0), Ok(()));
+            assert_eq!(budget.take(class, 0), Err(1000), "{class:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use self::redis::RedisOptions;
 use self::telemetry::TelemetryOptions;
 use crate::domain::id::NodeId;
-use crate::domain::rate_limit::Rate;
+use crate::domain::rate_limit::{Rate, Rates};
 use crate::service::identity::token::SigningKey;
 use crate::store::Retention;
 #[cfg(feature = "redis")]
@@ -29,6 +29,10 @@ pub mod redis;
 mod reference;
 pub mod telemetry;
 
+/// Changes that a user may save up, in seconds of the rate.
+const CHANGE_BURST_SECONDS: u32 = 60;
+/// The same of queries.
+const QUERY_BURST_SECONDS: u32 = 10;
 /// Shortest key that signs resume tokens, in bytes.
 const MIN_KEY_BYTES: usize = 32;
 
@@ -122,6 +126,16 @@ pub struct Config {
     #[arg(long, env = "CHAT_MESSAGE_BURST", value_name = "N", default_value_t = 30)]
     pub message_burst: u32,
 
+    /// Maximum rate of changes of rooms per user on this node, per second: to create, join, leave
+    /// or update one, to invite, to open a direct message. 60 s of them at once; 0: no limit
+    #[arg(long, env = "CHAT_CHANGES_PER_SECOND", value_name = "N", default_value_t = 1)]
+    pub changes_per_second: u32,
+
+    /// Maximum rate of other requests per user on this node, per second: for history, rooms and
+    /// members, and to mark as read. 10 s of them at once; 0: no limit
+    #[arg(long, env = "CHAT_QUERIES_PER_SECOND", value_name = "N", default_value_t = 50)]
+    pub queries_per_second: u32,
+
     /// Maximum size of a message text, in bytes of UTF-8
     #[arg(long, env = "CHAT_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub max_message_bytes: u32,
@@ -189,10 +203,15 @@ impl Config {
         self.redis.config(self.retention())
     }
 
-    /// How often one user may send.
+    /// How often one user may act.
     #[must_use]
-    pub fn rate(&self) -> Rate {
-        Rate { per_second: self.messages_per_second, burst: self.message_burst }
+    pub fn rates(&self) -> Rates {
+        let rate = |per_second: u32, seconds: u32| Rate { per_second, burst: per_second.saturating_mul(seconds) };
+        Rates {
+            message: Rate { per_second: self.messages_per_second, burst: self.message_burst },
+            change: rate(self.changes_per_second, CHANGE_BURST_SECONDS),
+            query: rate(self.queries_per_second, QUERY_BURST_SECONDS),
+        }
     }
 
     /// How fast sockets are handed over to other nodes: so many a second, within so long.

@@ -14,17 +14,25 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::config::Config;
+use super::files;
 use crate::transport::http::admin_token::AdminToken;
+use crate::transport::http::serve::{Port, whole_body};
 use crate::transport::http::{analytics, api, gate, health, web};
-use crate::transport::socketio::connection::Connection;
 use crate::transport::socketio::connection::listener::Connections;
 use crate::transport::socketio::polling::{self, Polling};
 use crate::transport::socketio::upgrade::{self, SocketService};
 use crate::transport::socketio::{Context, PING_INTERVAL, PING_TIMEOUT};
 
+/// Connections of the public port that are no client's: pages that are loaded.
+const PAGE_CONNECTIONS: usize = 1_000;
+/// The most connections of the admin port.
+const ADMIN_CONNECTIONS: usize = 32;
+/// Bytes of a request's body on the admin port.
+const ADMIN_BODY: usize = 64 * 1024;
+
 /// Both ports, while they are served.
 pub(super) struct Listeners {
-    tasks: [JoinHandle<std::io::Result<()>>; 2],
+    tasks: [JoinHandle<()>; 2],
     stop: watch::Sender<bool>,
 }
 
@@ -38,11 +46,15 @@ impl Listeners {
         admin: TcpListener,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let public = Connections::new(public, PING_INTERVAL + PING_TIMEOUT);
-        let routes = public_routes(&config, context, service).into_make_service_with_connect_info::<Connection>();
-        let public = axum::serve(public, routes).with_graceful_shutdown(wait_for(stopped.clone()));
-        let admin = axum::serve(admin, admin_routes(config, context)).with_graceful_shutdown(wait_for(stopped));
-        Self { tasks: [tokio::spawn(public.into_future()), tokio::spawn(admin.into_future())], stop }
+        let serve = |listener, limit, routes| {
+            let connections = Connections::new(listener, PING_INTERVAL + PING_TIMEOUT);
+            tokio::spawn(Port::new(limit, context.metrics.clone()).serve(connections, routes, stopped.clone()))
+        };
+        let limit = public_connections(config.max_connections, files::client_connections());
+        tracing::debug!(connections = limit, "the public port takes");
+        let public = serve(public, limit, public_routes(&config, context, service));
+        let admin = serve(admin, ADMIN_CONNECTIONS, admin_routes(config, context));
+        Self { tasks: [public, admin], stop }
     }
 
     /// Closes both ports, and what holds them open.
@@ -52,9 +64,11 @@ impl Listeners {
     }
 }
 
-async fn wait_for(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone: stop as well.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
+/// The most connections of the public port: two for each client that polls, some for the page, and as files allow.
+fn public_connections(max_clients: usize, files: Option<usize>) -> usize {
+    let wanted =
+        if max_clients == 0 { usize::MAX } else { max_clients.saturating_mul(2).saturating_add(PAGE_CONNECTIONS) };
+    wanted.min(files.unwrap_or(usize::MAX))
 }
 
 fn public_routes(config: &Config, context: &Context, service: SocketService) -> Router {
@@ -64,21 +78,21 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
         health: context.stores.health.clone(),
         metrics: context.metrics.clone(),
         origins: origins.clone(),
-        sockets: Arc::new({
-            let clients = context.clients.clone();
-            move || clients.count()
-        }),
+        clients: context.clients.clone(),
         max_connections: config.max_connections,
     };
     let sockets = ServiceBuilder::new()
         .layer(gate::cors(origins))
         .layer(from_fn_with_state(gate, gate::guard))
-        .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::split_long_responses))
+        .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::serve_polling))
         .layer(from_fn_with_state(service.clone(), upgrade::take_over));
     Router::new()
         .route_service("/socket.io/", service)
         .layer(sockets)
-        .fallback_service(Router::new().fallback(web::public_page).layer(CompressionLayer::new()))
+        .fallback_service(
+            Router::new().fallback(web::public_page).layer(map_response(web::secured)).layer(CompressionLayer::new()),
+        )
+        .layer(from_fn_with_state(context.limits.max_payload, whole_body))
         .layer(CatchPanicLayer::new())
         .layer(map_response(async |mut response: Response| {
             response.headers_mut().remove(header::SERVER);
@@ -91,4 +105,5 @@ fn admin_routes(config: Config, context: &Context) -> Router {
     health::router(context.lifecycle.clone(), context.stores.health.clone(), context.metrics.clone())
         .merge(api::router(context.lifecycle.clone(), token.clone()))
         .merge(analytics::router(context.analytics.clone(), token))
+        .layer(from_fn_with_state(ADMIN_BODY, whole_body))
 }

@@ -60,11 +60,11 @@ pub(super) fn build(parts: Parts<'_>) -> Context {
     let (rooms, analytics) = (Rooms::new(&stores), Analytics::new(&stores, node.clone()));
     let max_message_bytes = config.max_message_bytes as usize;
     Context {
-        limits: Limits { max_message_bytes, max_payload: config.max_payload(), rate: config.rate() },
+        limits: Limits { max_message_bytes, max_payload: config.max_payload(), rates: config.rates() },
         sessions: Sessions::new(&stores, config.session_keys.clone()),
         presence: Presence::new(&stores, rooms.clone(), node.clone()),
         answers: Answers::new(batching.clone()),
-        clients: Clients::new(stores.bus.clone(), metrics.clone(), config.rate()),
+        clients: Clients::new(stores.bus.clone(), metrics.clone(), config.rates()),
         messages: Messages::new(&stores, rooms.clone(), analytics.clone(), metrics.clone(), max_message_bytes),
         recovery: Recovery::new(&stores),
         analytics,

@@ -9,7 +9,7 @@ use crate::lifecycle::NodeState;
 use histogram::Histogram;
 use label_values::Version;
 pub use label_values::{
-    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
+    BrokerFailure, Cut, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
 };
 use registrar::{Each, Registrar};
 
@@ -78,6 +78,7 @@ pub struct Metrics {
     pub trace_spans: Each<Told, IntCounter>,
     acks: Each<Request, Each<Option<Code>, IntCounter>>,
     handshakes_refused: Each<HandshakeRefusal, IntCounter>,
+    connections_cut: Each<Cut, IntCounter>,
     handovers: Each<Transport, IntCounter>,
     state: Each<NodeState, IntGauge>,
     broker_up: IntGauge,
@@ -123,6 +124,7 @@ impl Metrics {
             trace_spans: make.counters(catalogue::TRACE_SPANS)?,
             acks: make.counters_by(catalogue::ACKS)?,
             handshakes_refused: make.counters(catalogue::HANDSHAKES_REFUSED)?,
+            connections_cut: make.counters(catalogue::CONNECTIONS_CUT)?,
             handovers: make.counters(catalogue::HANDOVERS)?,
             state: make.gauges(catalogue::NODE_STATE)?,
             broker_up: make.gauge(catalogue::BROKER_UP)?,
@@ -144,6 +146,11 @@ impl Metrics {
     /// Counts a handshake that was refused.
     pub fn handshake_refused(&self, reason: HandshakeRefusal) {
         self.handshakes_refused.of(reason).inc();
+    }
+
+    /// Counts a TCP connection that the node ended outside of a request.
+    pub fn connection_cut(&self, reason: Cut) {
+        self.connections_cut.of(reason).inc();
     }
 
     /// Counts a socket that was handed over.

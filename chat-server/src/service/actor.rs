@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::ConnectionId;
 use crate::domain::position::Millis;
-use crate::domain::rate_limit::{Bucket, Rate};
+use crate::domain::rate_limit::{Budget, Class, Rates};
 use crate::domain::user::User;
 
 /// Who acts, by which connection, and how often they still may.
@@ -16,30 +16,34 @@ pub struct Actor {
     pub user: Arc<User>,
     /// The connection that asks: it knows what it did, and is left out where the person's others are told.
     pub connection: Option<ConnectionId>,
-    bucket: Arc<Mutex<Bucket>>,
+    budget: Arc<Mutex<Budget>>,
 }
 
 impl Actor {
-    /// A person who acts, limited by `bucket`, which all of the person's connections to this node share.
+    /// A person who acts, limited by `budget`, which all of the person's connections to this node share.
     #[must_use]
-    pub fn new(user: Arc<User>, connection: Option<ConnectionId>, bucket: Arc<Mutex<Bucket>>) -> Self {
-        Self { user, connection, bucket }
+    pub fn new(user: Arc<User>, connection: Option<ConnectionId>, budget: Arc<Mutex<Budget>>) -> Self {
+        Self { user, connection, budget }
     }
 
     /// A person whom nothing limits: for what the chat does by itself, and for benchmarks.
     #[must_use]
     pub fn unlimited(user: User) -> Self {
-        let rate = Rate { per_second: 0, burst: 0 };
-        Self::new(Arc::new(user), None, Arc::new(Mutex::new(Bucket::new(rate, 0))))
+        Self::new(Arc::new(user), None, Arc::new(Mutex::new(Budget::new(Rates::UNLIMITED, 0))))
     }
 
-    /// Takes one of the person's tokens.
+    /// Takes one of the person's tokens of this class.
     ///
     /// # Errors
     /// `rate_limited`, with the time after which there is one again.
-    pub fn take_token(&self) -> Result<(), Refusal> {
-        let taken = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now());
-        taken.map_err(|wait| Refusal::new(Code::RateLimited, "too many requests; wait").retry_after_ms(wait))
+    pub fn take_token(&self, class: Class) -> Result<(), Refusal> {
+        let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(class, now());
+        let what = match class {
+            Class::Message => "too many messages; wait",
+            Class::Change => "too many changes of rooms; wait",
+            Class::Query => "too many requests; wait",
+        };
+        taken.map_err(|wait| Refusal::new(Code::RateLimited, what).retry_after_ms(wait))
     }
 }
 

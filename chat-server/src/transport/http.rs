@@ -6,4 +6,5 @@ pub mod analytics;
 pub mod api;
 pub mod gate;
 pub mod health;
+pub mod serve;
 pub mod web;

@@ -260,11 +260,27 @@ pub struct Limits {
     /// Burst: number of messages and typing notices that a user may send to a node at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: i32,
+    /// Sustained rate of changes of rooms per user and node, per second: to create, join, leave or
+    /// update a room, to invite, to open a direct message. A user may make 60 s of them at once. 0
+    /// disables the limit.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub changes_per_second_per_user: i32,
+    /// Sustained rate of other requests per user and node, per second: for history, rooms and
+    /// members, and to mark as read. A user may make 10 s of them at once. 0 disables the limit.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub queries_per_second_per_user: i32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections_per_pod: 20_000, max_message_bytes: 16_384, messages_per_second_per_user: 10, burst: 30 }
+        Self {
+            max_connections_per_pod: 20_000,
+            max_message_bytes: 16_384,
+            messages_per_second_per_user: 10,
+            burst: 30,
+            changes_per_second_per_user: 1,
+            queries_per_second_per_user: 50,
+        }
     }
 }
 

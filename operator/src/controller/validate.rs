@@ -87,6 +87,8 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_MAX_MESSAGE_BYTES", spec.limits.max_message_bytes.to_string()),
         ("CHAT_MESSAGES_PER_SECOND", spec.limits.messages_per_second_per_user.to_string()),
         ("CHAT_MESSAGE_BURST", spec.limits.burst.to_string()),
+        ("CHAT_CHANGES_PER_SECOND", spec.limits.changes_per_second_per_user.to_string()),
+        ("CHAT_QUERIES_PER_SECOND", spec.limits.queries_per_second_per_user.to_string()),
         ("CHAT_DURABILITY", spec.delivery.durability.as_option().to_owned()),
         ("CHAT_DURABILITY_REPLICAS", spec.delivery.replicas.to_string()),
         ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),

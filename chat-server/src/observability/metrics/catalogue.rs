@@ -1,7 +1,7 @@
 //! Every metric of a node. `docs/metrics.md` is made from this list.
 
 use super::label_values::{
-    BrokerFailure, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Version, Word,
+    BrokerFailure, Cut, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Version, Word,
 };
 use crate::domain::error::Code;
 use crate::lifecycle::NodeState;
@@ -90,6 +90,8 @@ catalogue! {
         "Rooms that reconnecting clients asked to resume at their last position, by result.";
     HANDSHAKES_REFUSED = "chat_handshakes_refused_total", Kind::Counter, "handshakes", ["reason": HandshakeRefusal],
         "Handshakes refused, by reason.";
+    CONNECTIONS_CUT = "chat_connections_cut_total", Kind::Counter, "connections", ["reason": Cut],
+        "TCP connections that the node ended before a request was complete or between requests, by reason.";
     SLOW_SOCKETS = "chat_slow_sockets_total", Kind::Counter, "gaps", [],
         "Gaps sent to sockets that were too slow for the events of a room.";
     NODE_STATE = "chat_node_state", Kind::Gauge, "", ["state": NodeState],

@@ -80,6 +80,20 @@ label_values! {
         Origin => "origin",
     }
 
+    /// Why the node ended a TCP connection outside of a request.
+    Cut {
+        /// The head of a request was not complete in time.
+        Head => "head_timeout",
+        /// The body of a request was not complete in time.
+        Body => "body_timeout",
+        /// No request came for a long time.
+        Idle => "idle",
+        /// Another connection needed its place.
+        Displaced => "displaced",
+        /// All places were taken by connections that are in use.
+        Refused => "refused",
+    }
+
     /// How a client is connected.
     Transport {
         /// By a WebSocket.

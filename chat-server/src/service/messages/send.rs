@@ -9,6 +9,7 @@ use crate::domain::content::Content;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::message::{Draft, EntryId};
 use crate::domain::position::{Millis, Position};
+use crate::domain::rate_limit::Class;
 use crate::domain::trace::Traceparent;
 use crate::domain::user::User;
 use crate::service::actor::Actor;
@@ -67,7 +68,7 @@ impl Messages {
         trace: Option<Traceparent>,
     ) -> Result<Sent, Refusal> {
         draft.content.check(self.max_message_bytes)?;
-        if let Err(refusal) = actor.take_token() {
+        if let Err(refusal) = actor.take_token(Class::Message) {
             // Asking again for what was sent before is free.
             return self.sent_before(&actor.user, draft).await?.ok_or(refusal);
         }

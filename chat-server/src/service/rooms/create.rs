@@ -3,6 +3,7 @@
 use super::Rooms;
 use super::events::member_joined;
 use super::fields::{INFO, member_field, to_json};
+use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::position::Offset;
@@ -32,7 +33,7 @@ impl Rooms {
             archived: false,
             between: None,
         };
-        self.index(&owner.id, &room).await?;
+        self.index(&owner.id, &room, Doing::Own).await?;
         let member = Member { user: owner.clone(), role: Role::Owner };
         let commit = Commit {
             expect: vec![(INFO.to_owned(), None)],

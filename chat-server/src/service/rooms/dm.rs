@@ -9,6 +9,7 @@ use super::access::no_such_room;
 use super::events::member_joined;
 use super::fields::{INFO, member_field, to_json};
 use super::invite::no_such_person;
+use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::Offset;
@@ -38,9 +39,8 @@ impl Rooms {
         }
         let mut between = [by.clone(), other.clone()];
         between.sort_by(|a, b| a.id.cmp(&b.id));
-        for user in &between {
-            self.index(&user.id, &room).await?;
-        }
+        self.index(&by.id, &room, Doing::Own).await?;
+        self.index(&other.id, &room, Doing::Others).await?;
         let info =
             Info { name: String::new(), kind: Kind::Dm, topic: String::new(), archived: false, between: Some(between) };
         let member = |user: &User| to_json(&Member { user: user.clone(), role: Role::Member });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{RoomId, UserId};
+use crate::domain::id::UserId;
 use crate::store::StoreError;
 
 /// Of a room: what it is, [`crate::domain::room::Info`].
@@ -13,13 +13,11 @@ pub(crate) const MEMBER: &str = "m:";
 pub(crate) const INVITE: &str = "i:";
 /// Of a person, before the id of a room: that the person is, or was about to be, a member.
 pub(crate) const ROOM: &str = "r:";
+/// The same of a room that somebody else added the person to.
+pub(crate) const ADDED: &str = "a:";
 
 pub(crate) fn member_field(user: &UserId) -> String {
     format!("{MEMBER}{user}")
-}
-
-pub(crate) fn room_field(room: &RoomId) -> String {
-    format!("{ROOM}{room}")
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

@@ -4,6 +4,7 @@ use super::Rooms;
 use super::fields::{INVITE, from_json, to_json};
 use super::join::{Joined, admission};
 use super::retry::Attempts;
+use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::{MAX_INVITE_SECONDS, MAX_INVITE_USES, MAX_INVITES};
@@ -22,7 +23,7 @@ impl Rooms {
         let by = &*actor.user;
         self.access(by, room).await?.standing(room).may_invite()?;
         let guest = profile(&*self.fields, guest).await?.ok_or_else(no_such_person)?;
-        self.index(&guest.id, room).await?;
+        self.index(&guest.id, room, Doing::Others).await?;
         let mut attempts = Attempts::default();
         let joined = loop {
             attempts.another()?;
@@ -113,7 +114,7 @@ impl Rooms {
             let text = found.values.into_iter().next().flatten().ok_or_else(gone)?;
             let used = from_json::<Invite>(&text)?.used(found.now).ok_or_else(gone)?;
             if !std::mem::replace(&mut indexed, true) && there.member.is_none() {
-                self.index(&user.id, &room).await?;
+                self.index(&user.id, &room, Doing::Own).await?;
             }
             let left = if used.uses == 0 { None } else { Some(to_json(&used)?) };
             // Who is in already takes no use away.

@@ -4,6 +4,7 @@ use super::Rooms;
 use super::access::Access;
 use super::events::member_joined;
 use super::fields::{member_field, to_json};
+use super::user_index::Doing;
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
@@ -32,7 +33,7 @@ impl Rooms {
         if access.member.is_some() {
             return Ok(Joined { access, entered: None });
         }
-        self.index(&user.id, room).await?;
+        self.index(&user.id, room, Doing::Own).await?;
         let (_, entered) = self
             .change(user, room, |access| {
                 access.standing(room).may_join()?;

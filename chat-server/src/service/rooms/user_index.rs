@@ -1,30 +1,73 @@
 //! The list of a person's rooms: written before a membership and removed after it.
+//!
+//! It has two parts, each with a bound of its own: the rooms that the person created, joined or opened, and those that
+//! others added the person to. So nobody can use up what a person may do.
 
 use super::Rooms;
-use super::fields::{ROOM, room_field};
+use super::fields::{ADDED, ROOM};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::MAX_ROOMS_PER_USER;
 use crate::store::{Commit, StoreError, Topic};
 
+/// Whose doing a membership is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// The person's own.
+    Own,
+    /// Somebody else's.
+    Others,
+}
+
+impl Doing {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Own => ROOM,
+            Self::Others => ADDED,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        let whose = match self {
+            Self::Own => "you are in",
+            Self::Others => "others have added this person to",
+        };
+        let text = format!("{whose} {MAX_ROOMS_PER_USER} rooms, which is the most");
+        Refusal::new(Code::Forbidden, text)
+    }
+}
+
+fn field(doing: Doing, room: &RoomId) -> String {
+    format!("{}{room}", doing.prefix())
+}
+
 impl Rooms {
     /// The rooms that the list names. It may name one too many, never one too few: the room itself decides.
     pub(super) async fn indexed(&self, user: &UserId) -> Result<Vec<RoomId>, StoreError> {
-        let listed = self.fields.list(&Topic::User(user.clone()), ROOM, None, MAX_ROOMS_PER_USER).await?;
-        Ok(listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(ROOM)?).ok()).collect())
+        let topic = Topic::User(user.clone());
+        let mut rooms = Vec::new();
+        for doing in [Doing::Own, Doing::Others] {
+            let listed = self.fields.list(&topic, doing.prefix(), None, MAX_ROOMS_PER_USER).await?;
+            rooms.extend(
+                listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(doing.prefix())?).ok()),
+            );
+        }
+        rooms.sort_unstable();
+        rooms.dedup();
+        Ok(rooms)
     }
 
-    /// Notes that the person is about to be in a room.
+    /// Notes that the person is about to be in a room, by whose doing it may be.
     ///
     /// # Errors
-    /// `forbidden` over the number of rooms a person can be in.
-    pub(super) async fn index(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
+    /// `forbidden` over the number of rooms that a person can be in by it.
+    pub(super) async fn index(&self, user: &UserId, room: &RoomId, doing: Doing) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
-        let field = room_field(room);
-        if self.fields.count(&topic, ROOM).await? >= MAX_ROOMS_PER_USER as u64 {
+        let field = field(doing, room);
+        if self.fields.count(&topic, doing.prefix()).await? >= MAX_ROOMS_PER_USER as u64 {
             let known = self.fields.fields(&topic, std::slice::from_ref(&field)).await?;
             if known.values.into_iter().flatten().next().is_none() {
-                return Err(Refusal::new(Code::Forbidden, format!("at most {MAX_ROOMS_PER_USER} rooms a person")));
+                return Err(doing.refusal());
             }
         }
         let commit = Commit { set: vec![(field, Some(String::new()))], ..Commit::default() };
@@ -34,8 +77,8 @@ impl Rooms {
 
     /// Notes that the person is no longer in a room.
     pub(super) async fn unindex(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
-        let commit = Commit { set: vec![(room_field(room), None)], ..Commit::default() };
-        self.log.commit(&Topic::User(user.clone()), commit).await?;
+        let set = [Doing::Own, Doing::Others].map(|doing| (field(doing, room), None)).into();
+        self.log.commit(&Topic::User(user.clone()), Commit { set, ..Commit::default() }).await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -28,6 +29,7 @@ pub fn router(analytics: Analytics, token: AdminToken) -> Router {
         .route("/theme.js", get(web::page))
         .route("/favicon.svg", get(web::page))
         .with_state(Shared { analytics, token })
+        .layer(map_response(web::secured))
 }
 
 /// How far back.

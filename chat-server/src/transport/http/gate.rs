@@ -18,6 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
 use crate::store::Health;
+use crate::transport::socketio::Clients;
 use crate::transport::socketio::connection::Connection;
 
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -33,8 +34,8 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Whose pages may connect.
     pub origins: Arc<Origins>,
-    /// How many sockets are open.
-    pub sockets: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// The sockets of the node.
+    pub clients: Clients,
     /// How many may be; 0 is no limit.
     pub max_connections: usize,
 }
@@ -46,7 +47,10 @@ impl Gate {
         if !self.origins.allow(request.headers(), address) {
             return Some(HandshakeRefusal::Origin);
         }
-        if has_session(request) || request.method() == Method::OPTIONS { None } else { self.busy() }
+        if has_session(request) || request.method() == Method::OPTIONS {
+            return None;
+        }
+        self.busy().or_else(|| (!self.clients.reserve(self.max_connections)).then_some(HandshakeRefusal::Full))
     }
 
     /// Why the node takes no new sockets now.
@@ -58,7 +62,7 @@ impl Gate {
             Some(HandshakeRefusal::Cordoned)
         } else if !self.lifecycle.has_started() || !self.lifecycle.is_bus_healthy() || !self.health.is_available() {
             Some(HandshakeRefusal::Unavailable)
-        } else if self.max_connections > 0 && (self.sockets)() >= self.max_connections {
+        } else if self.max_connections > 0 && self.clients.count() >= self.max_connections {
             Some(HandshakeRefusal::Full)
         } else {
             None

@@ -1,6 +1,6 @@
 //! The page, embedded in the binary.
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
@@ -9,17 +9,35 @@ use rust_embed::RustEmbed;
 #[allow_missing = true]
 struct Assets;
 
-/// Only our own scripts run; the page can't be framed; styles may be set by script, as
+/// Only our own scripts run, and they reach only this server; the page can't be framed; styles may be set by script, as
 /// components do.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
-                      style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// What the page needs no permission for: it uses none of these.
+const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The page of the admin port.
 pub(super) const ANALYTICS: &str = "/analytics.html";
 
+/// Adds to every answer what browsers are to hold a page to, be there such a page or not.
+pub async fn secured(mut response: Response) -> Response {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// Serves a file of the page that people chat on.
 pub async fn public_page(uri: Uri, headers: HeaderMap) -> Response {
-    if uri.path() == ANALYTICS {
+    // As `page` reads it: more than one slash at the begin is none.
+    if uri.path().trim_start_matches('/') == ANALYTICS.trim_start_matches('/') {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     }
     page(uri, headers).await
@@ -41,13 +59,7 @@ pub async fn page(uri: Uri, headers: HeaderMap) -> Response {
     // The names of built assets hold a hash of what is in them.
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let common = [
-        (header::ETAG, tag),
-        (header::CACHE_CONTROL, cache.to_owned()),
-        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (header::REFERRER_POLICY, "no-referrer".to_owned()),
-    ];
+    let common = [(header::ETAG, tag), (header::CACHE_CONTROL, cache.to_owned())];
     if known {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }

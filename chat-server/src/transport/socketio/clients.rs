@@ -1,22 +1,24 @@
 //! The clients of a node, by user.
 
 use std::collections::hash_map::{Entry, RandomState};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use crate::delivery::Outlet;
 use crate::domain::id::UserId;
 use crate::domain::position::Millis;
-use crate::domain::rate_limit::{Bucket, Rate};
+use crate::domain::rate_limit::{Budget, Rates};
 use crate::observability::metrics::Metrics;
 use crate::store::{Bus, StoreError, Topic};
 
 /// How long a user is remembered, and the node subscribed to the user's notices, after the last client went.
 const FORGET_AFTER: Duration = Duration::from_secs(20);
+/// How long a handshake keeps its place: the transport closes a connection that takes longer to become a session.
+const RESERVED_FOR: Duration = Duration::from_secs(12);
 /// Locks of subscriptions: users of different shards don't wait for each other.
 const SHARDS: usize = 64;
 
@@ -27,32 +29,35 @@ pub struct Clients(Arc<Inner>);
 struct Inner {
     bus: Arc<dyn Bus>,
     metrics: Metrics,
-    rate: Rate,
+    rates: Rates,
     users: Mutex<HashMap<UserId, User>>,
     /// The users whose notices the node is subscribed to. A lock is held while the bus is asked, so that subscribing and
     /// unsubscribing can't overtake each other.
     subscribed: Vec<tokio::sync::Mutex<HashSet<UserId>>>,
     hasher: RandomState,
     count: AtomicUsize,
+    /// Places of handshakes whose sessions are not open yet, and until when each is kept.
+    reserved: Mutex<VecDeque<Instant>>,
 }
 
 struct User {
     clients: Vec<Arc<Client>>,
-    bucket: Arc<Mutex<Bucket>>,
+    budget: Arc<Mutex<Budget>>,
 }
 
 impl Clients {
-    /// No clients yet; each user may send at this `rate`.
+    /// No clients yet; each user acts at these `rates` at most.
     #[must_use]
-    pub fn new(bus: Arc<dyn Bus>, metrics: Metrics, rate: Rate) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, metrics: Metrics, rates: Rates) -> Self {
         Self(Arc::new(Inner {
             bus,
             metrics,
-            rate,
+            rates,
             users: Mutex::default(),
             subscribed: std::iter::repeat_with(tokio::sync::Mutex::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
+            reserved: Mutex::default(),
         }))
     }
 
@@ -66,6 +71,25 @@ impl Clients {
         self.0.count.load(Ordering::Relaxed)
     }
 
+    /// Keeps a place for a client whose handshake begins, if there are fewer than `limit` with those on their way; 0 is no
+    /// limit. The place is its client's once it is added, and free again if that does not happen in time.
+    #[must_use]
+    pub fn reserve(&self, limit: usize) -> bool {
+        if limit == 0 {
+            return true;
+        }
+        let now = Instant::now();
+        let mut reserved = self.0.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        while reserved.front().is_some_and(|until| *until <= now) {
+            reserved.pop_front();
+        }
+        let free = self.count() + reserved.len() < limit;
+        if free {
+            reserved.push_back(now + RESERVED_FOR);
+        }
+        free
+    }
+
     /// Every client.
     pub(super) fn all(&self) -> Vec<Arc<Client>> {
         self.users().values().flat_map(|user| user.clients.iter().cloned()).collect()
@@ -76,22 +100,27 @@ impl Clients {
         self.users().get(user).map(|user| user.clients.clone()).unwrap_or_default()
     }
 
-    /// Adds a client. Returns the bucket that limits how often its user may send, which all clients of the user share.
-    pub(super) fn add(&self, client: &Arc<Client>, now: Millis) -> Arc<Mutex<Bucket>> {
+    /// Adds a client. Returns the budget that limits how often its user may send, which all clients of the user share.
+    pub(super) fn add(&self, client: &Arc<Client>, now: Millis) -> Arc<Mutex<Budget>> {
         let mut users = self.users();
         let user = users.entry(client.user().clone()).or_insert_with(|| User {
             clients: Vec::with_capacity(1),
-            bucket: Arc::new(Mutex::new(Bucket::new(self.0.rate, now))),
+            budget: Arc::new(Mutex::new(Budget::new(self.0.rates, now))),
         });
         user.clients.push(client.clone());
-        let bucket = user.bucket.clone();
+        let budget = user.budget.clone();
         drop(users);
-        self.0.count.fetch_add(1, Ordering::Relaxed);
+        {
+            // One place is another's as good as its own.
+            let mut reserved = self.0.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+            reserved.pop_front();
+            self.0.count.fetch_add(1, Ordering::Relaxed);
+        }
         self.0.metrics.connections.inc();
-        bucket
+        budget
     }
 
-    /// Removes a client; false if it was not there. The bucket of its user stays a while, so that to reconnect does not
+    /// Removes a client; false if it was not there. The budget of its user stays a while, so that to reconnect does not
     /// fill it.
     pub(super) fn remove(&self, client: &Arc<Client>) -> bool {
         let id = client.user();

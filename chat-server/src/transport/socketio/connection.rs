@@ -8,7 +8,7 @@
 //! transport's own way costs a copy, a queue and the waking of a task for each of them.
 
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,12 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use phase::{Clock, Phase};
 use queue::WriteQueue;
 
 pub mod frame;
 pub mod listener;
+pub mod phase;
 pub mod queue;
 pub mod websocket_io;
 
@@ -40,12 +42,35 @@ struct Inner {
     begun: Instant,
     /// When something was received last, in milliseconds after `begun`.
     received_at: AtomicU64,
+    /// Where it is in its requests, while it speaks HTTP.
+    phase: Clock,
+    /// Its place among the connections of its port, given back with it.
+    _place: Place,
+}
+
+/// A place among the open connections of a port; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place.
+    #[must_use]
+    pub fn take(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
-    fn new(stream: TcpStream, address: SocketAddr) -> Self {
+    fn new(stream: TcpStream, address: SocketAddr, place: Place) -> Self {
         let (queue, begun, received_at) = (Mutex::default(), Instant::now(), AtomicU64::new(0));
-        Self(Arc::new(Inner { stream, address, queue, begun, received_at }))
+        Self(Arc::new(Inner { stream, address, queue, begun, received_at, phase: Clock::default(), _place: place }))
     }
 
     fn stream(&self) -> &TcpStream {
@@ -64,9 +89,36 @@ impl Connection {
         self.0.begun.elapsed().saturating_sub(Duration::from_millis(self.0.received_at.load(Ordering::Relaxed)))
     }
 
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn note_received(&self) {
-        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.age_ms();
         self.0.received_at.store(now, Ordering::Relaxed);
+        self.0.phase.received(now);
+    }
+
+    fn note_written(&self) {
+        self.0.phase.written(self.age_ms());
+    }
+
+    /// Where it is in its requests, and for how long it has been there.
+    #[must_use]
+    pub fn phase(&self) -> (Phase, Duration) {
+        self.0.phase.read(self.age_ms())
+    }
+
+    /// Notes that it is at another place in its requests.
+    pub fn enter(&self, phase: Phase) {
+        self.0.phase.enter(phase, self.age_ms());
+    }
+
+    /// Sends a last word over HTTP, as far as the kernel takes it at once, and ends the connection.
+    pub fn end_with(&self, response: &[u8]) {
+        // It ends, whether it hears why or not.
+        let _ = self.0.stream.try_write(response);
+        let _ = SockRef::from(&self.0.stream).shutdown(Shutdown::Both);
     }
 
     /// Ends the connection as a network would: what the kernel takes is still sent, and a client

@@ -8,7 +8,7 @@ use super::clients::Clients;
 use super::outbox::Outboxes;
 use crate::delivery::{Batching, Hub};
 use crate::domain::id::NodeId;
-use crate::domain::rate_limit::Rate;
+use crate::domain::rate_limit::Rates;
 use crate::lifecycle::Lifecycle;
 use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
@@ -27,8 +27,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Largest packet, in bytes.
     pub max_payload: usize,
-    /// How often one user may send on this node.
-    pub rate: Rate,
+    /// How often one user may act on this node.
+    pub rates: Rates,
 }
 
 /// What the clients of a node share.

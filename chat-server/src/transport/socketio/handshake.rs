@@ -188,7 +188,7 @@ impl Drop for Inbox {
         let Self { context, client } = self;
         // The transport does not tell of the end of a socket that went before it was connected.
         if context.arrivals.forget(client) {
-            context.outboxes.remove(client.id());
+            context.outboxes.release(client.id());
         }
     }
 }
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::delivery::{Batching, BusHandler, Hub, Router as BusRouter, Shared as FeedShared};
     use crate::domain::id::{NodeId, UserId};
-    use crate::domain::rate_limit::Rate;
+    use crate::domain::rate_limit::Rates;
     use crate::observability::metrics::Metrics;
     use crate::observability::store_clock::StoreClock;
     use crate::observability::traces::Traces;
@@ -239,7 +239,6 @@ mod tests {
     fn context() -> Arc<Context> {
         let (store, bus) = MemoryStore::new(Retention { max_entries: 10, max_age_ms: 0 });
         let stores = Stores::new(Arc::new(store));
-        let rate = Rate { per_second: 0, burst: 0 };
         let (node, metrics) = (NodeId::parse("n").unwrap(), Metrics::new().unwrap());
         let (rooms, batching) = (Rooms::new(&stores), Batching::default());
         let hub = Hub::new(FeedShared {
@@ -253,14 +252,14 @@ mod tests {
         let analytics = Analytics::new(&stores, node.clone());
         tokio::spawn(BusRouter::new(hub.clone(), Traces::default(), Ignore).run(bus));
         Arc::new(Context {
-            limits: Limits { max_message_bytes: 100, max_payload: 1000, rate },
+            limits: Limits { max_message_bytes: 100, max_payload: 1000, rates: Rates::UNLIMITED },
             sessions: Sessions::new(&stores, Vec::new()),
             presence: Presence::new(&stores, rooms.clone(), node.clone()),
             messages: Messages::new(&stores, rooms.clone(), analytics.clone(), metrics.clone(), 100),
             recovery: Recovery::new(&stores),
             analytics,
             answers: Answers::new(batching.clone()),
-            clients: Clients::new(stores.bus.clone(), metrics.clone(), rate),
+            clients: Clients::new(stores.bus.clone(), metrics.clone(), Rates::UNLIMITED),
             arrivals: Arrivals::default(),
             outboxes: Outboxes::default(),
             traces: Traces::default(),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::domain::rate_limit::Bucket;
+use crate::domain::rate_limit::Budget;
 use crate::store::Notice;
 use crate::transport::socketio::protocol::Packet;
 
@@ -30,7 +30,7 @@ pub(super) enum Job {
 }
 
 /// Limits how often a user may send; a worker is handed it.
-pub(super) type SharedBucket = Arc<Mutex<Bucket>>;
+pub(super) type SharedBudget = Arc<Mutex<Budget>>;
 
 /// How a worker that found no job goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ struct Waiting {
     /// A notice found no room.
     missed: bool,
     /// The next worker's, while there is none.
-    parked: Option<SharedBucket>,
+    parked: Option<SharedBudget>,
     closed: bool,
 }
 
@@ -73,9 +73,9 @@ impl Jobs {
     }
 
     /// Queues a request, or notes that it has to be refused where too much waits. A client that has very many requests
-    /// open does not wait for answers, and gets no more of them. Answers with the bucket if a worker is to start.
+    /// open does not wait for answers, and gets no more of them. Answers with the budget if a worker is to start.
     #[must_use]
-    pub(super) fn request(&self, request: Packet, ack: Option<i64>, bytes: usize) -> Option<SharedBucket> {
+    pub(super) fn request(&self, request: Packet, ack: Option<i64>, bytes: usize) -> Option<SharedBudget> {
         let mut state = self.state();
         if state.closed {
             return None;
@@ -91,10 +91,10 @@ impl Jobs {
         state.parked.take()
     }
 
-    /// Queues a job that is no request; where too much waits, the rooms are looked up anew instead. Answers with the bucket
+    /// Queues a job that is no request; where too much waits, the rooms are looked up anew instead. Answers with the budget
     /// if a worker is to start.
     #[must_use]
-    pub(super) fn later(&self, job: Job) -> Option<SharedBucket> {
+    pub(super) fn later(&self, job: Job) -> Option<SharedBudget> {
         let mut state = self.state();
         if state.closed {
             return None;
@@ -129,16 +129,16 @@ impl Jobs {
         self.state().bytes == 0
     }
 
-    /// Takes no more jobs; those that wait are still done. Answers with the bucket if a worker is to start.
+    /// Takes no more jobs; those that wait are still done. Answers with the budget if a worker is to start.
     #[must_use]
-    pub(super) fn close(&self) -> Option<SharedBucket> {
+    pub(super) fn close(&self) -> Option<SharedBudget> {
         let mut state = self.state();
         state.closed = true;
         state.parked.take()
     }
 
     /// Ends a worker that found no job, unless one came.
-    pub(super) fn park(&self, bucket: &SharedBucket) -> Park {
+    pub(super) fn park(&self, budget: &SharedBudget) -> Park {
         let mut state = self.state();
         if !state.is_empty() {
             return Park::MoreJobs;
@@ -147,7 +147,7 @@ impl Jobs {
         if state.closed {
             return Park::Closed;
         }
-        state.parked = Some(bucket.clone());
+        state.parked = Some(budget.clone());
         Park::Parked
     }
 }
@@ -155,10 +155,10 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rate_limit::Rate;
+    use crate::domain::rate_limit::Rates;
 
-    fn bucket() -> SharedBucket {
-        Arc::new(Mutex::new(Bucket::new(Rate { per_second: 0, burst: 0 }, 0)))
+    fn budget() -> SharedBudget {
+        Arc::new(Mutex::new(Budget::new(Rates::UNLIMITED, 0)))
     }
 
     fn request(jobs: &Jobs, ack: i64, bytes: usize) -> bool {
@@ -174,27 +174,27 @@ mod tests {
 
     #[test]
     fn a_worker_starts_with_the_first_job_and_another_once_it_parked() {
-        let (jobs, bucket) = (Jobs::default(), bucket());
+        let (jobs, budget) = (Jobs::default(), budget());
         assert!(!request(&jobs, 1, 10), "who opens the session does what comes meanwhile");
-        assert_eq!(jobs.park(&bucket), Park::MoreJobs);
+        assert_eq!(jobs.park(&budget), Park::MoreJobs);
         done(&jobs);
-        assert_eq!(jobs.park(&bucket), Park::Parked);
+        assert_eq!(jobs.park(&budget), Park::Parked);
         assert!(request(&jobs, 2, 10));
         assert!(jobs.later(Job::Review).is_none(), "one works");
         assert!(!jobs.are_answered());
         done(&jobs);
         assert!(jobs.are_answered());
         assert!(matches!(jobs.next(), Some(Job::Review)));
-        assert_eq!(jobs.park(&bucket), Park::Parked);
+        assert_eq!(jobs.park(&budget), Park::Parked);
     }
 
     #[test]
     fn a_closed_client_has_one_last_worker() {
-        let (jobs, bucket) = (Jobs::default(), bucket());
-        assert_eq!(jobs.park(&bucket), Park::Parked);
+        let (jobs, budget) = (Jobs::default(), budget());
+        assert_eq!(jobs.park(&budget), Park::Parked);
         assert!(jobs.close().is_some());
         assert!(jobs.close().is_none() && !request(&jobs, 1, 10));
-        assert_eq!(jobs.park(&bucket), Park::Closed);
+        assert_eq!(jobs.park(&budget), Park::Closed);
         assert!(jobs.close().is_none());
     }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -19,6 +19,9 @@ use crate::domain::id::ConnectionId;
 /// The capacity of the transport's queue, in packets: more than an outbox ever admits, as there are pings too. An empty
 /// queue costs nothing.
 pub(super) const TRANSPORT_QUEUE: usize = 2 * MAX_FRAMES;
+
+/// How long an outbox is kept that no client has: longer than a client takes to be let in.
+const UNUSED: Duration = Duration::from_secs(30);
 
 /// How often silent connections are looked for.
 const SILENCE_CHECK: Duration = Duration::from_secs(5);
@@ -148,39 +151,54 @@ impl Outbox {
     }
 }
 
-/// The outboxes of all sessions of a node. An upgrade may ask for an outbox before its client is authenticated, or
-/// after.
+/// The outboxes of all sessions of a node, from the handshake on: polls and upgrades come before the client is let in.
 #[derive(Clone, Default)]
-pub struct Outboxes(Arc<Mutex<HashMap<ConnectionId, Arc<Outbox>>>>);
+pub struct Outboxes(Arc<Mutex<HashMap<ConnectionId, Kept>>>);
+
+struct Kept {
+    outbox: Arc<Outbox>,
+    since: Instant,
+}
 
 impl Outboxes {
+    fn all(&self) -> MutexGuard<'_, HashMap<ConnectionId, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The outbox of a session, made where there is none.
     pub(super) fn of(&self, id: ConnectionId) -> Arc<Outbox> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+        let new = || Kept { outbox: Arc::default(), since: Instant::now() };
+        self.all().entry(id).or_insert_with(new).outbox.clone()
     }
 
     /// The outbox of a session, if there is one.
     pub(super) fn get(&self, id: ConnectionId) -> Option<Arc<Outbox>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.all().get(&id).map(|kept| kept.outbox.clone())
     }
 
-    /// Ends connections that are silent for longer than `limit`, until the task is dropped.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Ends connections that are silent for longer than `limit`, and forgets the outboxes of sessions that no client has,
+    /// until the task is dropped.
     pub async fn end_silent(self, limit: Duration) {
         loop {
             tokio::time::sleep(SILENCE_CHECK).await;
-            let all: Vec<_> = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            let all: Vec<_> = {
+                let mut all = self.all();
+                all.retain(|_, kept| kept.since.elapsed() < UNUSED || Arc::strong_count(&kept.outbox) > 1);
+                all.values().map(|kept| kept.outbox.clone()).collect()
+            };
             all.iter().for_each(|outbox| outbox.end_if_silent(limit));
         }
     }
 
-    pub(super) fn remove(&self, id: ConnectionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
-    /// Removes an outbox that no client has.
-    pub(super) fn remove_unused(&self, id: ConnectionId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.get(&id).is_some_and(|outbox| Arc::strong_count(outbox) == 1) {
+    /// Forgets the outbox of a client that is closed. One that polls may still fetch why, and is forgotten later.
+    pub(super) fn release(&self, id: ConnectionId) {
+        let mut all = self.all();
+        if all.get(&id).is_some_and(|kept| kept.outbox.waiting().connection.is_some()) {
             all.remove(&id);
         }
     }

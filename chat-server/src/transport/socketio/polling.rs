@@ -3,7 +3,7 @@
 //! python-engineio refuses a response of more than 16 packets and drops the connection, while the transport puts all that
 //! waits into one response. The packets above 16 are kept here for the next polls.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::connection::Connection;
 use super::connection::frame::is_counted;
-use super::outbox::Outboxes;
+use super::outbox::{Outbox, Outboxes};
 use crate::domain::id::ConnectionId;
 
 /// The most packets of a response.
@@ -25,6 +25,10 @@ const SEPARATOR: u8 = 0x1e;
 pub(super) const ENGINE_CLOSE: &str = "1";
 /// Packets that were not fetched in this time belong to a session that is gone.
 const STALE: Duration = Duration::from_secs(60);
+/// How often such packets are looked for.
+const PURGE_EVERY: Duration = Duration::from_secs(5);
+/// The most bytes of the packet that opens a session.
+const MAX_OPEN_PACKET: usize = 4096;
 /// How often an upgrade looks whether the packets were fetched.
 const UPGRADE_RETRY: Duration = Duration::from_millis(10);
 
@@ -50,9 +54,11 @@ struct SplitResponses(Arc<Mutex<Parts>>);
 #[derive(Default)]
 struct Parts {
     /// The parts of a session, and since when they wait.
-    waiting: HashMap<String, (VecDeque<Vec<u8>>, Instant)>,
-    /// Sessions that are being upgraded: they poll no more, so nothing is kept for them.
-    upgrading: HashSet<String>,
+    waiting: HashMap<ConnectionId, (VecDeque<Vec<u8>>, Instant)>,
+    /// Sessions that are being upgraded, and since when: they poll no more, so nothing is kept for them.
+    upgrading: HashMap<ConnectionId, Instant>,
+    /// When those of sessions that are gone were forgotten.
+    purged: Option<Instant>,
 }
 
 impl SplitResponses {
@@ -60,51 +66,61 @@ impl SplitResponses {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self, sid: &str) -> Option<Vec<u8>> {
+    fn take(&self, sid: ConnectionId) -> Option<Vec<u8>> {
         self.with(|parts| {
-            let (waiting, _) = parts.waiting.get_mut(sid)?;
+            let (waiting, _) = parts.waiting.get_mut(&sid)?;
             let next = waiting.pop_front();
             if waiting.is_empty() {
-                parts.waiting.remove(sid);
+                parts.waiting.remove(&sid);
             }
             next
         })
     }
 
     /// Keeps all but the first part of a response, which is returned.
-    fn split(&self, sid: &str, body: Vec<u8>) -> Vec<u8> {
+    fn split(&self, sid: ConnectionId, body: Vec<u8>) -> Vec<u8> {
         let packets: Vec<&[u8]> = body.split(|byte| *byte == SEPARATOR).collect();
         if packets.len() <= MAX_PACKETS {
             return body;
         }
         let mut chunks: VecDeque<Vec<u8>> = packets.chunks(MAX_PACKETS).map(|chunk| chunk.join(&SEPARATOR)).collect();
         self.with(|parts| {
-            if parts.upgrading.contains(sid) {
+            if parts.upgrading.contains_key(&sid) {
                 return body.clone();
             }
-            let now = Instant::now();
-            parts.waiting.retain(|_, (_, since)| now.duration_since(*since) < STALE);
             let first = chunks.pop_front().unwrap_or_default();
-            parts.waiting.insert(sid.to_owned(), (chunks, now));
+            parts.waiting.insert(sid, (chunks, Instant::now()));
             first
         })
     }
 
-    fn forget(&self, sid: &str) {
+    fn forget(&self, sid: ConnectionId) {
         self.with(|parts| {
-            parts.waiting.remove(sid);
-            parts.upgrading.remove(sid);
+            parts.waiting.remove(&sid);
+            parts.upgrading.remove(&sid);
+        });
+    }
+
+    /// Forgets from time to time what belongs to sessions that are gone.
+    fn forget_stale(&self) {
+        self.with(|parts| {
+            if parts.purged.is_some_and(|purged| purged.elapsed() < PURGE_EVERY) {
+                return;
+            }
+            parts.purged = Some(Instant::now());
+            parts.waiting.retain(|_, (_, since)| since.elapsed() < STALE);
+            parts.upgrading.retain(|_, since| since.elapsed() < STALE);
         });
     }
 
     /// Waits until all parts were fetched; during the upgrade nothing is kept.
-    async fn begin_upgrade(&self, sid: &str) {
+    async fn begin_upgrade(&self, sid: ConnectionId) {
         let until = Instant::now() + STALE;
         loop {
             let begun = self.with(|parts| {
-                let free = !parts.waiting.contains_key(sid) || Instant::now() > until;
+                let free = !parts.waiting.contains_key(&sid) || Instant::now() > until;
                 if free {
-                    parts.upgrading.insert(sid.to_owned());
+                    parts.upgrading.insert(sid, Instant::now());
                 }
                 free
             });
@@ -116,61 +132,90 @@ impl SplitResponses {
     }
 }
 
-/// Splits long responses; a layer around the Socket.IO service.
-pub async fn split_long_responses(State(polling): State<Polling>, request: Request, next: Next) -> Response {
-    let Polling { split, outboxes } = polling;
-    let Some(sid) = query(request.uri(), "sid") else { return next.run(request).await };
-    let session = ConnectionId::parse(&sid);
+/// Answers requests of sessions that poll: splits long responses, and knows which sessions there are. A layer around the
+/// Socket.IO service.
+pub async fn serve_polling(State(polling): State<Polling>, request: Request, next: Next) -> Response {
+    let Some(sid) = query(request.uri(), "sid") else { return open_session(&polling, request, next).await };
+    // Nothing is kept for a session that is not open: anyone can make one up.
+    let session = ConnectionId::parse(&sid).and_then(|sid| Some((sid, polling.outboxes.get(sid)?)));
+    let Some((sid, outbox)) = session else { return unknown_session() };
     if query(request.uri(), "transport").as_deref() == Some("websocket") {
-        if let (Some(session), Some(ConnectInfo(connection))) = (session, request.extensions().get()) {
-            outboxes.of(session).connected(Connection::clone(connection));
+        if let Some(ConnectInfo(connection)) = request.extensions().get() {
+            outbox.connected(Connection::clone(connection));
         }
-        split.begin_upgrade(&sid).await;
-        // The transport answers at once and goes on by itself; a moment later nobody polls.
-        let response = next.run(request).await;
-        tokio::spawn(async move {
-            tokio::time::sleep(STALE).await;
-            split.forget(&sid);
-            session.inspect(|session| outboxes.remove_unused(*session));
-        });
-        return response;
+        polling.split.begin_upgrade(sid).await;
+        return next.run(request).await;
     }
-    let outbox = session.and_then(|session| outboxes.get(session));
-    if outbox.as_ref().is_some_and(|outbox| outbox.is_handed_over()) {
+    if outbox.is_handed_over() {
         return end(request.uri().clone(), next).await;
     }
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    if let Some(part) = split.take(&sid) {
+    poll(&polling.split, (sid, &outbox), request, next).await
+}
+
+/// A handshake over polling: its session is known from here on, as an upgrade may come before its client is let in.
+async fn open_session(polling: &Polling, request: Request, next: Next) -> Response {
+    let polls = query(request.uri(), "transport").as_deref() == Some("polling") && request.method() == Method::GET;
+    let response = next.run(request).await;
+    if !polls || response.status() != StatusCode::OK {
+        return response;
+    }
+    polling.split.forget_stale();
+    let (parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, MAX_OPEN_PACKET).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(sid) = opened(&body) {
+        polling.outboxes.of(sid);
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// The session of an open packet.
+fn opened(packet: &[u8]) -> Option<ConnectionId> {
+    #[derive(serde::Deserialize)]
+    struct Open {
+        sid: String,
+    }
+    let open: Open = serde_json::from_slice(packet.strip_prefix(b"0")?).ok()?;
+    ConnectionId::parse(&open.sid)
+}
+
+/// The answer of Engine.IO: clients connect anew.
+fn unknown_session() -> Response {
+    let text = r#"{"code":"1","message":"Session ID unknown"}"#;
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// Answers a poll, with a part of an earlier response if there is one.
+async fn poll(
+    split: &SplitResponses,
+    (sid, outbox): (ConnectionId, &Outbox),
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(part) = split.take(sid) {
         return ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], part).into_response();
     }
     let uri = request.uri().clone();
-    let handed_over = async {
-        match &outbox {
-            Some(outbox) => outbox.handed_over().await,
-            None => std::future::pending().await,
-        }
-    };
     let response = tokio::select! {
         // Packets that wait are sent first.
         biased;
         response = next.clone().run(request) => response,
-        () = handed_over => return end(uri, next).await,
+        () = outbox.handed_over() => return end(uri, next).await,
     };
     if response.status() != StatusCode::OK {
-        split.forget(&sid);
+        split.forget(sid);
         return response;
     }
     let (mut parts, body) = response.into_parts();
     // The transport bounds its own answers, by `max_payload`.
     match to_bytes(body, usize::MAX).await {
         Ok(body) => {
-            // A poll may have waited since before the client was authenticated, and fetch the first packets sent to it.
-            if let Some(outbox) = outbox.or_else(|| outboxes.get(session?)) {
-                outbox.took(body.split(|byte| *byte == SEPARATOR).filter(|packet| is_counted(packet)).count());
-            }
-            let body = split.split(&sid, body.into());
+            outbox.took(body.split(|byte| *byte == SEPARATOR).filter(|packet| is_counted(packet)).count());
+            let body = split.split(sid, body.into());
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(body))
         }
@@ -203,6 +248,12 @@ mod tests {
 
     use super::*;
 
+    const SID: &str = "0123456789abcdef";
+
+    fn sid() -> ConnectionId {
+        ConnectionId::parse(SID).unwrap()
+    }
+
     fn packets(count: usize) -> Vec<u8> {
         (0..count).map(|n| format!("4{n}")).collect::<Vec<_>>().join("\u{1e}").into_bytes()
     }
@@ -210,43 +261,73 @@ mod tests {
     #[test]
     fn a_long_response_comes_in_parts_of_sixteen_and_in_order() {
         let split = SplitResponses::default();
-        let mut parts = vec![split.split("a", packets(40))];
-        while let Some(part) = split.take("a") {
+        let mut parts = vec![split.split(sid(), packets(40))];
+        while let Some(part) = split.take(sid()) {
             parts.push(part);
         }
         let sizes: Vec<_> = parts.iter().map(|part| part.split(|byte| *byte == SEPARATOR).count()).collect();
         assert_eq!(sizes, [16, 16, 8]);
         assert_eq!(parts.join(&SEPARATOR), packets(40));
-        assert_eq!(split.take("a"), None);
+        assert_eq!(split.take(sid()), None);
+    }
+
+    /// The layer around a transport that answers each request with `answer`.
+    fn around(outboxes: &Outboxes, answer: &'static str) -> Router {
+        let layer = from_fn_with_state(Polling::new(outboxes.clone()), serve_polling);
+        Router::new().route("/", get(move || async move { answer })).layer(layer)
+    }
+
+    async fn status(routes: &mut Router, address: &str) -> StatusCode {
+        routes.call(Request::get(address).body(Body::empty()).unwrap()).await.unwrap().status()
     }
 
     #[tokio::test]
-    async fn packets_count_as_fetched_by_a_poll_that_waited_since_before_the_authentication() {
-        let (sid, outboxes) = (ConnectionId::parse("0123456789abcdef").unwrap(), Outboxes::default());
-        let in_transport = outboxes.clone();
-        let let_in = move || async move {
-            in_transport.of(sid).admit(1);
-            "42[\"session\",{}]"
-        };
-        let polling = from_fn_with_state(Polling::new(outboxes.clone()), split_long_responses);
-        let mut routes = Router::new().route("/", get(let_in)).layer(polling);
-        let poll = Request::get(format!("/?transport=polling&sid={sid}")).body(Body::empty()).unwrap();
-        assert_eq!(routes.call(poll).await.unwrap().status(), StatusCode::OK);
-        assert!(!outboxes.of(sid).holds_something());
+    async fn a_session_is_known_from_its_handshake_on() {
+        let outboxes = Outboxes::default();
+        let mut routes = around(&outboxes, "0{\"sid\":\"0123456789abcdef\",\"upgrades\":[]}");
+        let poll = format!("/?transport=polling&sid={SID}");
+        assert_eq!(status(&mut routes, &poll).await, StatusCode::BAD_REQUEST);
+        assert_eq!(status(&mut routes, "/?transport=polling").await, StatusCode::OK);
+        assert_eq!(status(&mut routes, &poll).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_for_sessions_that_are_not_open() {
+        let outboxes = Outboxes::default();
+        let polling = Polling::new(outboxes.clone());
+        let layer = from_fn_with_state(polling.clone(), serve_polling);
+        let mut routes = Router::new().route("/", get(|| async { "6" })).layer(layer);
+        for sid in [SID, "x", &"x".repeat(60_000)] {
+            for transport in ["websocket", "polling"] {
+                let address = format!("/?EIO=4&transport={transport}&sid={sid}");
+                assert_eq!(status(&mut routes, &address).await, StatusCode::BAD_REQUEST);
+            }
+        }
+        assert_eq!(outboxes.count(), 0);
+        polling.split.with(|parts| assert!(parts.waiting.is_empty() && parts.upgrading.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn packets_of_a_poll_count_as_fetched() {
+        let outboxes = Outboxes::default();
+        outboxes.of(sid()).admit(1);
+        let mut routes = around(&outboxes, "42[\"session\",{}]");
+        assert_eq!(status(&mut routes, &format!("/?transport=polling&sid={SID}")).await, StatusCode::OK);
+        assert!(!outboxes.of(sid()).holds_something());
     }
 
     #[tokio::test]
     async fn an_upgrade_waits_until_all_parts_were_fetched_and_loses_nothing_after_that() {
         let split = SplitResponses::default();
-        split.split("a", packets(20));
+        split.split(sid(), packets(20));
         let upgrade = tokio::spawn({
             let split = split.clone();
-            async move { split.begin_upgrade("a").await }
+            async move { split.begin_upgrade(sid()).await }
         });
         tokio::task::yield_now().await;
         assert!(!upgrade.is_finished());
-        assert!(split.take("a").is_some());
+        assert!(split.take(sid()).is_some());
         upgrade.await.unwrap();
-        assert_eq!(split.split("a", packets(40)), packets(40));
+        assert_eq!(split.split(sid(), packets(40)), packets(40));
     }
 }

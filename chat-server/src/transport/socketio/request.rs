@@ -10,6 +10,7 @@ use super::context::Context;
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
+use crate::domain::rate_limit::Class;
 use crate::domain::trace::Traceparent;
 use crate::service::actor::Actor;
 
@@ -38,8 +39,22 @@ pub enum RateClass {
     Message,
     /// What passes and is not stored: the same limit, taken before the use case is called.
     Signal,
-    /// Not limited but by the queue of the socket.
-    Queue,
+    /// A change of rooms, memberships or invites: `--changes-per-second`.
+    Change,
+    /// A question, or a note of what was read: `--queries-per-second`.
+    Query,
+}
+
+impl RateClass {
+    /// The tokens that are taken before the use case is called.
+    pub(super) fn taken_before(self) -> Option<Class> {
+        match self {
+            Self::Message => None,
+            Self::Signal => Some(Class::Message),
+            Self::Change => Some(Class::Change),
+            Self::Query => Some(Class::Query),
+        }
+    }
 }
 
 /// Who asks for what, by which socket.

@@ -35,8 +35,8 @@ pub(super) fn refused(refusal: &Refusal) -> Option<Box<RawValue>> {
 
 async fn serve<R: Request>(packet: Packet, call: Call<'_>) -> Result<Reply<Box<RawValue>>, Refusal> {
     let request: R = packet.read()?;
-    if R::RATE == RateClass::Signal {
-        call.actor.take_token()?;
+    if let Some(class) = R::RATE.taken_before() {
+        call.actor.take_token(class)?;
     }
     let Reply { answer, then } = request.handle(call).await?;
     Ok(Reply { answer: ok(&answer)?, then })

@@ -58,8 +58,8 @@ impl SessionLimits {
     fn of(limits: Limits) -> Self {
         Self {
             max_message_bytes: limits.max_message_bytes,
-            messages_per_second: limits.rate.per_second,
-            message_burst: limits.rate.burst,
+            messages_per_second: limits.rates.message.per_second,
+            message_burst: limits.rates.message.burst,
             max_payload: limits.max_payload,
             history_limit: HISTORY_LIMIT,
         }

@@ -12,8 +12,8 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
 use socketioxide::service::SocketIoService;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -57,7 +57,7 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "a connection did not become a WebSocket"),
         };
-        let Ok(Parts { io, read_buf, .. }) = downcast::<TokioIo<Io>>(upgraded) else {
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Io>>() else {
             return tracing::error!("a connection is not one that this node accepted");
         };
         // The transport does not end a session whose upgrade breaks off.

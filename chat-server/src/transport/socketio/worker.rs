@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::arrivals::Start;
 use super::client::Client;
 use super::context::Context;
-use super::jobs::{Job, Park, SharedBucket};
+use super::jobs::{Job, Park, SharedBudget};
 use super::membership::{added, review};
 use super::protocol::Packet;
 use super::request::{Call, Reply, Request, Then};
@@ -29,17 +29,17 @@ use crate::store::{Notice, StoreError};
 /// How soon a store that is away is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
-/// Starts a worker, if the client's jobs answered with the bucket.
-pub(super) fn wake(context: &Arc<Context>, client: &Arc<Client>, bucket: Option<SharedBucket>) {
-    if let Some(bucket) = bucket {
-        tokio::spawn(work(context.clone(), client.clone(), bucket));
+/// Starts a worker, if the client's jobs answered with the budget.
+pub(super) fn wake(context: &Arc<Context>, client: &Arc<Client>, budget: Option<SharedBudget>) {
+    if let Some(budget) = budget {
+        tokio::spawn(work(context.clone(), client.clone(), budget));
     }
 }
 
 /// Ends a client: its worker serves what waits.
 pub(super) fn close(context: &Arc<Context>, client: &Arc<Client>, why: Ended) {
     wake(context, client, client.jobs.close());
-    context.outboxes.remove(client.id());
+    context.outboxes.release(client.id());
     if context.clients.remove(client) {
         context.metrics.sockets_ended.of(why).inc();
         context.presence.went(&client.identity.user.id);
@@ -50,7 +50,7 @@ pub(super) fn close(context: &Arc<Context>, client: &Arc<Client>, why: Ended) {
 pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resume }: Start) {
     context.presence.came(&client.identity.user);
     context.analytics.came(&client.identity.user.id);
-    let bucket = context.clients.add(&client, now());
+    let budget = context.clients.add(&client, now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
         close(context, &client, Ended::Closed);
@@ -62,7 +62,7 @@ pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resum
         tracing::warn!(%error, "a session could not be opened yet");
         tokio::time::sleep(RETRY).await;
     }
-    work(context.clone(), client, bucket).await;
+    work(context.clone(), client, budget).await;
 }
 
 async fn open(
@@ -76,9 +76,9 @@ async fn open(
 }
 
 /// Does what the socket asks for until nothing is left; requests that were received before it closed are still done.
-async fn work(context: Arc<Context>, client: Arc<Client>, bucket: SharedBucket) {
+async fn work(context: Arc<Context>, client: Arc<Client>, budget: SharedBudget) {
     let context = &*context;
-    let actor = Actor::new(client.identity.user.clone(), Some(client.id()), bucket.clone());
+    let actor = Actor::new(client.identity.user.clone(), Some(client.id()), budget.clone());
     loop {
         match client.jobs.next() {
             Some(Job::Request { request, ack, bytes }) => {
@@ -87,7 +87,7 @@ async fn work(context: Arc<Context>, client: Arc<Client>, bucket: SharedBucket) 
             }
             Some(Job::Notice(notice)) => heed(context, &client, notice).await,
             Some(Job::Review) => review(context, &client).await,
-            None => match client.jobs.park(&bucket) {
+            None => match client.jobs.park(&budget) {
                 Park::MoreJobs => {}
                 Park::Parked => return,
                 Park::Closed => break,

@@ -1,18 +1,19 @@
 //! Accepting TCP connections, and their bytes while they speak HTTP.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Connection;
+use super::{Connection, Place};
 
 /// The kernel's buffer for a client that does not read, in bytes.
 const SEND_BUFFER: usize = 256 * 1024;
@@ -21,6 +22,7 @@ const SEND_BUFFER: usize = 256 * 1024;
 pub struct Connections {
     listener: TcpListener,
     user_timeout: Duration,
+    open: Arc<AtomicUsize>,
 }
 
 impl Connections {
@@ -28,7 +30,7 @@ impl Connections {
     /// is written, ends: the heartbeat can't end it where the heartbeat's own write is what hangs.
     #[must_use]
     pub fn new(listener: TcpListener, user_timeout: Duration) -> Self {
-        Self { listener, user_timeout }
+        Self { listener, user_timeout, open: Arc::default() }
     }
 
     fn tune(&self, stream: &TcpStream) -> io::Result<()> {
@@ -39,23 +41,22 @@ impl Connections {
         socket.set_tcp_user_timeout(Some(self.user_timeout))?;
         Ok(())
     }
-}
 
-impl Listener for Connections {
-    type Io = Io;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+    /// The next connection, and its bytes.
+    pub async fn accept(&mut self) -> (Connection, Io) {
         // axum's own listener knows which errors pass.
         let (stream, address) = Listener::accept(&mut self.listener).await;
         if let Err(error) = self.tune(&stream) {
             tracing::debug!(%error, "a connection could not be tuned");
         }
-        (Io(Connection::new(stream, address)), address)
+        let connection = Connection::new(stream, address, Place::take(&self.open));
+        (connection.clone(), Io(connection))
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+    /// How many of its connections are open, WebSockets too.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 }
 
@@ -112,7 +113,10 @@ impl AsyncWrite for Io {
             ready!(self.stream().poll_write_ready(cx))?;
             match self.stream().try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.0.note_written();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -135,18 +139,12 @@ impl AsyncWrite for Io {
     }
 }
 
-impl Connected<IncomingStream<'_, Connections>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        stream.io().0.clone()
-    }
-}
-
 /// A connection, and its client.
 #[cfg(test)]
 pub(crate) async fn pair() -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut connections = Connections::new(listener, Duration::from_secs(30));
-    let address = Listener::local_addr(&connections).unwrap();
-    let ((Io(ours), _), theirs) = tokio::join!(connections.accept(), TcpStream::connect(address));
+    let address = connections.listener.local_addr().unwrap();
+    let ((ours, _), theirs) = tokio::join!(connections.accept(), TcpStream::connect(address));
     (ours, theirs.unwrap())
 }

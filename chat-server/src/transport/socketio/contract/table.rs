@@ -20,7 +20,8 @@ fn table() -> String {
         let answer = if answer == "{}" { String::new() } else { format!(" → `{answer}`") };
         let rate = match request.rate {
             RateClass::Message | RateClass::Signal => "message",
-            RateClass::Queue => "",
+            RateClass::Change => "change",
+            RateClass::Query => "query",
         };
         let about = about(&request.payload);
         writeln!(rows, "| `{}` | `{payload}`{answer} | {rate} | {about} |", request.name).unwrap();

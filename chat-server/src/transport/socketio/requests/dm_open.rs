@@ -21,7 +21,7 @@ pub(crate) struct Opened {
 
 impl Request for DmOpen {
     const NAME: &'static str = "dm:open";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"user":"uQ7b"}"#;
     type Answer = Opened;
 

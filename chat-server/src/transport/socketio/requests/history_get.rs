@@ -33,7 +33,7 @@ pub(crate) struct History {
 
 impl Request for HistoryGet {
     const NAME: &'static str = "history:get";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Query;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = History;
 

@@ -36,7 +36,7 @@ pub(crate) struct LogPage {
 
 impl Request for LogGet {
     const NAME: &'static str = "log:get";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Query;
     const EXAMPLE: &'static str = r#"{"room":"lobby","epoch":"e","after":0}"#;
     type Answer = LogPage;
 

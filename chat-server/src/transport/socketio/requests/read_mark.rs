@@ -25,7 +25,7 @@ pub(crate) struct Marked {
 
 impl Request for ReadMark {
     const NAME: &'static str = "read:mark";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Query;
     const EXAMPLE: &'static str = r#"{"room":"lobby","offset":0}"#;
     type Answer = Marked;
 

@@ -15,7 +15,7 @@ pub(crate) struct RoomAccept {
 
 impl Request for RoomAccept {
     const NAME: &'static str = "room:accept";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"invite":"rA4x.k2v9"}"#;
     type Answer = Entered;
 

@@ -26,7 +26,7 @@ pub(crate) struct Created {
 
 impl Request for RoomCreate {
     const NAME: &'static str = "room:create";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"name":"Kitchen","kind":"public"}"#;
     type Answer = Created;
 

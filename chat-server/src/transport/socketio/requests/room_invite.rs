@@ -30,7 +30,7 @@ pub(crate) struct Invited {
 
 impl Request for RoomInvite {
     const NAME: &'static str = "room:invite";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = Invited;
 

@@ -20,7 +20,7 @@ pub(crate) struct RoomJoin {
 
 impl Request for RoomJoin {
     const NAME: &'static str = "room:join";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = Entered;
 

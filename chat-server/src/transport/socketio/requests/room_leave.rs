@@ -15,7 +15,7 @@ pub(crate) struct RoomLeave {
 
 impl Request for RoomLeave {
     const NAME: &'static str = "room:leave";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = Done;
 

@@ -27,7 +27,7 @@ pub(crate) struct Rooms {
 
 impl Request for RoomList {
     const NAME: &'static str = "room:list";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Query;
     const EXAMPLE: &'static str = "{}";
     type Answer = Rooms;
 

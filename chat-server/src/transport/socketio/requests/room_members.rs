@@ -36,7 +36,7 @@ struct Member {
 
 impl Request for RoomMembers {
     const NAME: &'static str = "room:members";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Query;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = Members;
 

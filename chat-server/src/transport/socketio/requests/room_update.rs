@@ -20,7 +20,7 @@ pub(crate) struct RoomUpdate {
 
 impl Request for RoomUpdate {
     const NAME: &'static str = "room:update";
-    const RATE: RateClass = RateClass::Queue;
+    const RATE: RateClass = RateClass::Change;
     const EXAMPLE: &'static str = r#"{"room":"lobby","topic":"News"}"#;
     type Answer = Done;
 
