@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use chat_server::domain::limits::{ALL, Answer};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::client::nonce;
-use crate::harness::{Client, Connect, Plan, Refusal, until};
+use crate::harness::{Bus, Client, Connect, Plan, Refusal, until};
 
 on_both! {
     /// `maxMessageBytes` of UTF-8, inclusive.
@@ -21,7 +24,7 @@ on_both! {
         for text in fits {
             let payload = json!({"room": "lobby", "nonce": nonce(), "text": format!("{text}x")});
             let error = ann.refused("message:send", payload, "too_large").await;
-            assert_eq!(error["temporary"], false, "{error}");
+            assert_eq!((&error["temporary"], &error["limit"]), (&json!(false), &json!("message-bytes")), "{error}");
         }
         ann.fence("lobby", &[&bob]).await;
         assert_eq!(bob.heard("message:new").len(), 6, "the five that fit, and the fence");
@@ -80,6 +83,7 @@ on_both! {
             assert_eq!(answer["error"]["code"], "rate_limited", "{answer}");
             assert_eq!(answer["error"]["temporary"], true, "{answer}");
             assert!(answer["error"]["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{answer}");
+            assert_eq!(answer["error"]["limit"], "messages", "{answer}");
             refused.push(payload.clone());
         }
         assert!(stored.len() >= 3, "the burst passes: {stored:?}");
@@ -136,6 +140,7 @@ on_both! {
             if code == "rate_limited" {
                 limited += 1;
                 assert!(answer["error"]["retryAfterMs"].is_u64(), "{answer}");
+                assert_eq!(answer["error"]["limit"], "queued-requests", "{answer}");
                 continue;
             }
             let expected = ["ok", "bad_request", "unsupported", "ok"][number % 4];
@@ -184,16 +189,17 @@ on_both! {
             .start()
             .await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
-        for (event, payload, burst) in [
-            ("room:leave", json!({"room": "lobby"}), 60),
-            ("history:get", json!({"room": "lobby"}), 50),
+        for (event, payload, limit) in [
+            ("room:leave", json!({"room": "lobby"}), "changes"),
+            ("history:get", json!({"room": "lobby"}), "queries"),
         ] {
             let refused = until("the burst is used up", async || {
                 let answer = ann.request(event, payload.clone()).await;
                 (answer["error"]["code"] == "rate_limited").then(|| answer["error"].clone())
             })
             .await;
-            assert!(refused["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{event} after {burst}: {refused}");
+            assert!(refused["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{event}: {refused}");
+            assert_eq!(refused["limit"], limit);
         }
         ann.say("lobby", "all the same").await;
     }
@@ -202,24 +208,21 @@ on_both! {
 on_both! {
     /// The rooms that others add a person to are counted apart from those that the person enters.
     async fn nobody_uses_up_the_rooms_of_another(bus) {
-        const MOST: usize = 500;
+        const MOST: usize = 250;
         let cluster = Plan::on(bus).nodes(1).start().await;
         let victim = Client::guest(cluster.node(0), "Victim").await;
         let eve = Client::guest(cluster.node(0), "Eve").await;
-        // Eve has a bound, too, so that it takes two.
-        let mallory = Client::guest(cluster.node(0), "Mallory").await;
         let mut refused = None;
         for number in 0..=MOST {
-            let host = if number < MOST - 1 { &eve } else { &mallory };
-            let room = host.create(&format!("r{number}"), "private").await;
-            let answer = host.request("room:invite", json!({"room": room, "user": victim.id()})).await;
+            let room = eve.create(&format!("r{number}"), "private").await;
+            let answer = eve.request("room:invite", json!({"room": room, "user": victim.id()})).await;
             if answer["ok"] != true {
                 refused = Some((number, answer["error"].clone()));
                 break;
             }
         }
         let (number, error) = refused.expect("there is an end to it");
-        assert_eq!((number, &error["code"]), (MOST, &json!("forbidden")), "{error}");
+        assert_eq!((number, &error["code"], &error["limit"]), (MOST, &json!("forbidden"), &json!("rooms-added")));
         let own = victim.create("my own", "private").await;
         victim.say(&own, "still here").await;
         let friend = Client::guest(cluster.node(0), "Friend").await;
@@ -228,6 +231,114 @@ on_both! {
         victim.ok("dm:open", json!({"user": friend.id()})).await;
         // All of them are there after a reconnect.
         let again = victim.again(cluster.node(0)).await;
-        assert_eq!(again.session["rooms"].as_array().map(Vec::len), Some(MOST + 4), "500, three of its own, the lobby");
+        assert_eq!(again.session["rooms"].as_array().map(Vec::len), Some(MOST + 4), "250, three of its own, the lobby");
     }
+}
+
+/// 100 messages of 16 KB in the lobby.
+async fn fill_lobby(client: &Client) {
+    for number in 0..100 {
+        client.say("lobby", &format!("{number:03}{}", "x".repeat(16_000))).await;
+    }
+}
+
+on_both! {
+    /// An answer has an end in bytes, too, and the pages together have all.
+    async fn long_histories_come_in_pages_of_bounded_size(bus) {
+        let cluster = Plan::on(bus).nodes(1).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        fill_lobby(&ann).await;
+        for (event, rising) in [("history:get", true), ("history:get", false), ("log:get", true)] {
+            let (mut found, mut pages, mut at) = (Vec::new(), 0, if rising { 0 } else { 1_000_000 });
+            loop {
+                let bound = if rising { "after" } else { "before" };
+                let mut payload = json!({"room": "lobby", "limit": 100, bound: at});
+                if event == "log:get" {
+                    payload["epoch"] = ann.position("lobby")["epoch"].clone();
+                }
+                let answer = ann.ok(event, payload).await;
+                assert!(answer.to_string().len() < 300_000, "page-bytes: {}", answer.to_string().len());
+                let page = answer["messages"].as_array().or(answer["events"].as_array()).expect("a page").clone();
+                let edge = if rising { page.last() } else { page.first() };
+                at = edge.expect("at least one")["offset"].as_u64().expect("an offset");
+                found.extend(page.iter().filter_map(|message| message["text"].as_str()?[..3].parse::<u32>().ok()));
+                pages += 1;
+                if answer["complete"] == true {
+                    break;
+                }
+            }
+            found.sort_unstable();
+            assert_eq!(found, (0..100).collect::<Vec<_>>(), "{event}");
+            assert!(pages > 5, "{event}: {pages}");
+        }
+    }
+}
+
+scenario! {
+    /// Sockets that ask for much and read nothing.
+    async fn answers_that_nobody_reads_cost_little() {
+        const SOCKETS: usize = 60;
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        let node = cluster.node(0);
+        let ann = Client::guest(node, "Ann").await;
+        fill_lobby(&ann).await;
+        let before = node.memory();
+        let mut deaf = Vec::new();
+        for number in 0..SOCKETS {
+            let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", node.authority());
+            let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("a socket");
+            socket.send(Message::text(format!("40{{\"name\":\"Eve {number}\"}}"))).await.expect("to be sent");
+            while !socket.next().await.expect("an event").expect("a message").to_string().contains("\"session\"") {}
+            for ack in 0..5 {
+                let ask = format!("42{ack}[\"history:get\",{{\"room\":\"lobby\",\"limit\":100}}]");
+                socket.send(Message::text(ask)).await.expect("to be sent");
+            }
+            deaf.push(socket);
+        }
+        // What it asks for comes after what they asked for.
+        let last = Client::guest(node, "Last").await;
+        for _ in 0..20 {
+            last.ok("history:get", json!({"room": "lobby", "limit": 100})).await;
+            ann.fence("lobby", &[&last]).await;
+        }
+        let more = node.memory().saturating_sub(before);
+        println!("{SOCKETS} sockets: {more} bytes more");
+        assert!(more < 100 << 20, "{more} bytes for answers that nobody reads");
+        drop(deaf);
+    }
+}
+
+/// Asks for the same until it is refused; answers how often it was not.
+async fn until_forbidden(client: &Client, limit: &str, request: impl Fn(usize) -> (&'static str, Value)) -> usize {
+    for number in 0.. {
+        let (event, payload) = request(number);
+        let answer = client.request(event, payload).await;
+        if answer["ok"] != true {
+            assert_eq!((&answer["error"]["code"], &answer["error"]["limit"]), (&json!("forbidden"), &json!(limit)));
+            return number;
+        }
+    }
+    unreachable!("there is an end to it")
+}
+
+scenario! {
+    /// What one user makes for others to keep has an end.
+    async fn rooms_and_invites_have_an_end() {
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let room = ann.create("first", "private").await;
+        let create = |number| ("room:create", json!({"name": format!("r{number}"), "kind": "private"}));
+        assert_eq!(until_forbidden(&ann, "rooms", create).await, 499, "with the first it is 500");
+        let invite = |_| ("room:invite", json!({"room": room}));
+        assert_eq!(until_forbidden(&ann, "invites", invite).await, 1_000);
+    }
+}
+
+/// A bound that nobody tries is none: each that refuses a request has its name in a scenario of this file.
+#[test]
+fn every_limit_that_refuses_a_request_is_tried() {
+    let scenarios = include_str!("chat_limits.rs");
+    let refusing = ALL.iter().filter(|bound| matches!(bound.answer, Answer::Refusal(_)));
+    let untried: Vec<_> = refusing.filter(|bound| !scenarios.contains(&format!("\"{}\"", bound.name))).collect();
+    assert!(untried.is_empty(), "{untried:?}");
 }

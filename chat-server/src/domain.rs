@@ -1,6 +1,7 @@
 //! The words of the chat as types. Pure: nothing here knows of a network, a clock or a store.
 
 pub mod activity;
+pub mod code;
 pub mod content;
 pub mod error;
 pub mod id;
@@ -11,5 +12,6 @@ pub mod permission;
 pub mod position;
 pub mod rate_limit;
 pub mod room;
+pub mod text;
 pub mod trace;
 pub mod user;

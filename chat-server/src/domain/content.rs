@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Refusal};
+use super::limits::Limit;
 
 /// What a message holds, as its members in the log and on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,8 @@ impl Content {
     pub fn check(&self, max_bytes: usize) -> Result<(), Refusal> {
         let Self::Text(text) = self;
         if text.len() > max_bytes {
-            return Err(Refusal::new(Code::TooLarge, format!("a text has at most {max_bytes} bytes of UTF-8")));
+            let what = format!("a text has at most {max_bytes} bytes of UTF-8");
+            return Err(Refusal::new(Code::TooLarge, what).at(Limit::MessageBytes));
         }
         if text.is_empty() {
             return Err(Refusal::new(Code::BadRequest, "a text must not be empty"));

@@ -1,73 +1,9 @@
-//! The closed list of what a request can be refused for. The same word goes into the ack, the
-//! log and the metric.
+//! A refusal: its code, a sentence, and what to do.
 
 use serde::Serialize;
 
-/// Why a request was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// The request is not of the form that the protocol gives it.
-    BadRequest,
-    /// Nobody known is behind the connection.
-    Unauthenticated,
-    /// Known, but not allowed.
-    Forbidden,
-    /// There is no such thing, or it must not be known to be there.
-    NotFound,
-    /// It contradicts what is there.
-    Conflict,
-    /// Too many requests; try again later.
-    RateLimited,
-    /// Over a stated limit.
-    TooLarge,
-    /// The store can't be reached, or the outcome is not known. The same request may be sent again.
-    Unavailable,
-    /// This node is about to stop.
-    Draining,
-    /// No such request in this version.
-    Unsupported,
-}
-
-impl Code {
-    /// Every code, for metrics and documents.
-    pub const ALL: [Self; 10] = [
-        Self::BadRequest,
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Conflict,
-        Self::RateLimited,
-        Self::TooLarge,
-        Self::Unavailable,
-        Self::Draining,
-        Self::Unsupported,
-    ];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::RateLimited => "rate_limited",
-            Self::TooLarge => "too_large",
-            Self::Unavailable => "unavailable",
-            Self::Draining => "draining",
-            Self::Unsupported => "unsupported",
-        }
-    }
-
-    /// Whether the same request may succeed later, unchanged.
-    #[must_use]
-    pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unavailable | Self::Draining)
-    }
-}
+pub use super::code::Code;
+use super::limits::Limit;
 
 /// A refusal, as it is told to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -84,6 +20,9 @@ pub struct Refusal {
     /// When to try again, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// The bound that was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// What went wrong, for the log; the client is not told.
     #[serde(skip)]
     pub cause: Option<String>,
@@ -92,13 +31,27 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a sentence that says what to do.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), temporary: code.is_temporary(), retry_after_ms: None, cause: None }
+        Self {
+            code,
+            message: message.into(),
+            temporary: code.is_temporary(),
+            retry_after_ms: None,
+            limit: None,
+            cause: None,
+        }
     }
 
     /// Says for the log what went wrong.
     #[must_use]
     pub fn because(mut self, cause: String) -> Self {
         self.cause = Some(cause);
+        self
+    }
+
+    /// Says which bound was met.
+    #[must_use]
+    pub fn at(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
         self
     }
 

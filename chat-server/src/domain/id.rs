@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+pub use super::text::InvalidText;
+use super::text::visible;
+
 /// Longest identifier that a client may send, in bytes. Ours are far shorter.
 pub const MAX_ID_BYTES: usize = 128;
 /// Longest name of a person or a room, in characters after trimming.
@@ -46,20 +49,6 @@ impl fmt::Debug for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// Why a text is not an identifier or a name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidText {
-    /// Nothing was left after trimming.
-    #[error("must not be empty")]
-    Empty,
-    /// Longer than allowed; holds the limit in characters.
-    #[error("must have at most {0} characters")]
-    TooLong(usize),
-    /// A control character, or one outside an identifier's alphabet.
-    #[error("holds a character that is not allowed")]
-    Character,
 }
 
 macro_rules! identifier {
@@ -160,7 +149,7 @@ impl RoomId {
 pub struct Name(String);
 
 impl Name {
-    /// Trims and checks a name.
+    /// Trims and checks a name, and gives it one spelling: see [`visible`].
     ///
     /// # Errors
     /// What is wrong with the text.
@@ -175,7 +164,7 @@ impl Name {
         if name.chars().any(char::is_control) {
             return Err(InvalidText::Character);
         }
-        Ok(Self(name.to_owned()))
+        visible(name).map(Self)
     }
 
     /// The name as text.

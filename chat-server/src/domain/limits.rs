@@ -1,13 +1,24 @@
-//! Bounds that hold for everyone, whatever the configuration.
+//! What one client, user or stranger may use up: every bound, with its answer.
+
+use serde::Serialize;
+
+use super::code::Code;
 
 /// Most messages, or log entries, that one request returns.
 pub const HISTORY_LIMIT: usize = 100;
+/// Most bytes of what was said in one answer; a single message may be larger. Whoever does not read their answers makes the
+/// node keep them.
+pub const PAGE_BYTES: usize = 256 * 1024;
 /// Most entries that are sent one by one to someone who comes back; one `gap` stands for more.
 pub const RECOVERY_LIMIT: u64 = 500;
 /// How long a page is that nobody gave a length.
 const PAGE: usize = 50;
-/// Most rooms one person can be in, the lobby not counted.
+/// Most rooms that a person creates, joins and opens, the lobby not counted.
 pub const MAX_ROOMS_PER_USER: usize = 500;
+/// Most rooms that others add a person to.
+pub const MAX_ROOMS_ADDED_TO: usize = 250;
+/// Most requests of a socket that may wait.
+pub const QUEUED_REQUESTS: usize = 1024;
 /// Most links of one room that let people in.
 pub const MAX_INVITES: usize = 1_000;
 /// Most people that one link lets in.
@@ -19,4 +30,102 @@ pub const MAX_INVITE_SECONDS: u64 = 365 * 86_400;
 #[must_use]
 pub fn page(limit: Option<usize>) -> usize {
     limit.unwrap_or(PAGE).clamp(1, HISTORY_LIMIT)
+}
+
+/// What a client meets at a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A request is refused with this code, and `limit` names the bound.
+    Refusal(Code),
+    /// The handshake or the HTTP request is answered with this status.
+    Http(u16),
+    /// Anything else, in words.
+    Other(&'static str),
+}
+
+/// A bound, as documents tell of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// Its name, which a refusal carries.
+    pub name: &'static str,
+    /// What it bounds.
+    pub what: &'static str,
+    /// Of whom.
+    pub each: &'static str,
+    /// How much that is, if no option says it.
+    pub fixed: &'static str,
+    /// The options that set it, without dashes.
+    pub options: &'static [&'static str],
+    /// What a client meets.
+    pub answer: Answer,
+}
+
+macro_rules! limits {
+    ($($limit:ident = $name:literal: $what:literal, $each:literal, $fixed:literal, $options:expr => $answer:expr;)+) => {
+        /// A bound that a request can meet.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Limit {
+            $(#[doc = $what] $limit,)+
+        }
+
+        /// Every bound.
+        pub const ALL: &[Bound] = &[$(Bound {
+            name: $name, what: $what, each: $each, fixed: $fixed, options: &$options, answer: $answer,
+        },)+];
+    };
+}
+
+limits! {
+    Messages = "messages": "`message:send` and `typing:set`", "user on a node", "",
+        ["messages-per-second", "message-burst"] => Answer::Refusal(Code::RateLimited);
+    Changes = "changes": "requests of the class `change`", "user on a node", "60 s of the rate at once",
+        ["changes-per-second"] => Answer::Refusal(Code::RateLimited);
+    Queries = "queries": "requests of the class `query`", "user on a node", "10 s of the rate at once",
+        ["queries-per-second"] => Answer::Refusal(Code::RateLimited);
+    QueuedRequests = "queued-requests": "requests that wait for their turn", "socket", "1,024 or 1 MiB",
+        [] => Answer::Refusal(Code::RateLimited);
+    MessageBytes = "message-bytes": "text, in bytes of UTF-8", "message", "",
+        ["max-message-bytes"] => Answer::Refusal(Code::TooLarge);
+    Rooms = "rooms": "rooms created, joined and opened, the lobby not included", "user", "500",
+        [] => Answer::Refusal(Code::Forbidden);
+    RoomsAdded = "rooms-added": "rooms that others add the user to", "user", "250",
+        [] => Answer::Refusal(Code::Forbidden);
+    Invites = "invites": "open invite links; uses 1 to 100,000; one second to one year", "room", "1,000",
+        [] => Answer::Refusal(Code::Forbidden);
+    PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
+        "100 entries, 256 KiB", [] => Answer::Other("the rest is for the next request");
+    PacketBytes = "packet-bytes": "a packet, `maxPayload`", "socket", "four times the text, and at least 64 KiB",
+        ["max-message-bytes"] => Answer::Other("the connection is closed");
+    PacketsPerPoll = "packets-per-poll": "packets in one answer of long polling", "poll", "16",
+        [] => Answer::Other("the next answer has the rest");
+    Backlog = "backlog": "events that wait for a slow reader", "socket",
+        "1,024 packets or 128 KiB, and 1,024 entries or 1 MiB a room for all its sockets",
+        [] => Answer::Other("one `gap` replaces what the socket missed");
+    Connections = "connections": "clients, from the handshake on", "node", "",
+        ["max-connections"] => Answer::Http(503);
+    OpenFiles = "open-files": "TCP connections", "node", "two a client and 1,000, as the limit of open files allows",
+        ["max-connections"] => Answer::Other("the oldest one whose request is not complete is closed, or 503");
+    RequestHead = "request-head": "the head of an HTTP request", "connection", "10 s, 32 KiB",
+        [] => Answer::Http(408);
+    RequestBody = "request-body": "the body of an HTTP request", "connection", "30 s, `maxPayload`",
+        [] => Answer::Http(408);
+    IdleConnection = "idle-connection": "time without a request", "connection", "75 s",
+        [] => Answer::Other("the connection is closed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_the_name_of_its_bound() {
+        let names: Vec<&str> = ALL.iter().map(|bound| bound.name).collect();
+        for (limit, name) in [(Limit::Messages, "messages"), (Limit::RoomsAdded, "rooms-added")] {
+            assert_eq!(serde_json::to_value(limit).unwrap(), name);
+            assert!(names.contains(&name));
+        }
+        assert!(names.iter().all(|name| serde_json::to_string(name).unwrap().len() > 2));
+    }
 }

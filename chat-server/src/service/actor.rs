@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::ConnectionId;
+use crate::domain::limits::Limit;
 use crate::domain::position::Millis;
 use crate::domain::rate_limit::{Budget, Class, Rates};
 use crate::domain::user::User;
@@ -38,12 +39,12 @@ impl Actor {
     /// `rate_limited`, with the time after which there is one again.
     pub fn take_token(&self, class: Class) -> Result<(), Refusal> {
         let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(class, now());
-        let what = match class {
-            Class::Message => "too many messages; wait",
-            Class::Change => "too many changes of rooms; wait",
-            Class::Query => "too many requests; wait",
+        let (limit, what) = match class {
+            Class::Message => (Limit::Messages, "too many messages; wait"),
+            Class::Change => (Limit::Changes, "too many changes of rooms; wait"),
+            Class::Query => (Limit::Queries, "too many requests; wait"),
         };
-        taken.map_err(|wait| Refusal::new(Code::RateLimited, what).retry_after_ms(wait))
+        taken.map_err(|wait| Refusal::new(Code::RateLimited, what).at(limit).retry_after_ms(wait))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::Messages;
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
+use crate::domain::limits::PAGE_BYTES;
 use crate::domain::position::{Epoch, Offset, Position};
 use crate::service::actor::Actor;
 use crate::service::messages::send::MESSAGE_NEW;
@@ -72,6 +73,16 @@ pub enum Log {
     Gone,
 }
 
+/// How many of these entries, from the first on, fit into one answer: at least one.
+pub(crate) fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    let mut bytes = 0;
+    let fits = |(place, entry): &(usize, &Entry)| {
+        bytes += entry.payload.as_str().len();
+        *place == 0 || bytes <= PAGE_BYTES
+    };
+    entries.enumerate().take_while(fits).count()
+}
+
 impl Messages {
     /// Reads messages of a room.
     ///
@@ -95,10 +106,15 @@ impl Messages {
             }
             From::After(after) => self.messages_after(&topic, after, wanted).await?,
         };
-        let complete = found.len() < wanted;
+        let fit = match from {
+            From::Before(_) => fitting(found.iter().rev()),
+            From::After(_) => fitting(found.iter()),
+        }
+        .min(limit);
+        let complete = found.len() < wanted && fit == found.len();
         match from {
-            From::Before(_) => drop(found.drain(..found.len().saturating_sub(limit))),
-            From::After(_) => found.truncate(limit),
+            From::Before(_) => drop(found.drain(..found.len() - fit)),
+            From::After(_) => found.truncate(fit),
         }
         let messages = found.iter().map(|entry| entry.to_json(room)).collect::<Result<_, _>>()?;
         Ok(Page { epoch, messages, complete })
@@ -137,10 +153,11 @@ impl Messages {
     ) -> Result<Log, Refusal> {
         self.rooms.access(&actor.user, room).await?.standing(room).may_read()?;
         let range = Range { after, before: None, limit, keep: Keep::Oldest };
-        let slice = self.log.read(&Topic::room(room), range).await?;
+        let mut slice = self.log.read(&Topic::room(room), range).await?;
         if !slice.covers(&Position { epoch: epoch.clone(), offset: after }) {
             return Ok(Log::Gone);
         }
+        slice.entries.truncate(fitting(slice.entries.iter()));
         let last = slice.entries.last().map_or(after, |entry| entry.offset);
         let events = slice.entries.iter().map(|entry| Logged::of(room, entry)).collect::<Result<_, _>>()?;
         let position = Position { epoch: slice.lineage.epoch, offset: last };

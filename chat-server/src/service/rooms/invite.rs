@@ -7,7 +7,7 @@ use super::retry::Attempts;
 use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::limits::{MAX_INVITE_SECONDS, MAX_INVITE_USES, MAX_INVITES};
+use crate::domain::limits::{Limit, MAX_INVITE_SECONDS, MAX_INVITE_USES, MAX_INVITES};
 use crate::domain::position::Millis;
 use crate::domain::room::Invite;
 use crate::service::actor::Actor;
@@ -60,7 +60,8 @@ impl Rooms {
         self.access(by, room).await?.standing(room).may_invite()?;
         let now = self.drop_dead_invites(room).await?;
         if self.fields.count(&Topic::room(room), INVITE).await? >= MAX_INVITES as u64 {
-            return Err(Refusal::new(Code::Forbidden, format!("a room has at most {MAX_INVITES} open invites")));
+            let what = format!("a room has at most {MAX_INVITES} open invites");
+            return Err(Refusal::new(Code::Forbidden, what).at(Limit::Invites));
         }
         let secret = new_id("")?;
         let invite = to_json(&Invite { uses, expires_at: now.saturating_add(seconds * 1000) })?;

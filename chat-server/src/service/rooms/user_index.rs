@@ -7,7 +7,7 @@ use super::Rooms;
 use super::fields::{ADDED, ROOM};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::limits::MAX_ROOMS_PER_USER;
+use crate::domain::limits::{Limit, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
 use crate::store::{Commit, StoreError, Topic};
 
 /// Whose doing a membership is.
@@ -27,13 +27,20 @@ impl Doing {
         }
     }
 
+    /// How many rooms a person can be in by it.
+    const fn most(self) -> usize {
+        match self {
+            Self::Own => MAX_ROOMS_PER_USER,
+            Self::Others => MAX_ROOMS_ADDED_TO,
+        }
+    }
+
     fn refusal(self) -> Refusal {
-        let whose = match self {
-            Self::Own => "you are in",
-            Self::Others => "others have added this person to",
+        let (whose, limit) = match self {
+            Self::Own => ("you are in", Limit::Rooms),
+            Self::Others => ("others have added this person to", Limit::RoomsAdded),
         };
-        let text = format!("{whose} {MAX_ROOMS_PER_USER} rooms, which is the most");
-        Refusal::new(Code::Forbidden, text)
+        Refusal::new(Code::Forbidden, format!("{whose} {} rooms, which is the most", self.most())).at(limit)
     }
 }
 
@@ -47,7 +54,7 @@ impl Rooms {
         let topic = Topic::User(user.clone());
         let mut rooms = Vec::new();
         for doing in [Doing::Own, Doing::Others] {
-            let listed = self.fields.list(&topic, doing.prefix(), None, MAX_ROOMS_PER_USER).await?;
+            let listed = self.fields.list(&topic, doing.prefix(), None, doing.most()).await?;
             rooms.extend(
                 listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(doing.prefix())?).ok()),
             );
@@ -64,7 +71,7 @@ impl Rooms {
     pub(super) async fn index(&self, user: &UserId, room: &RoomId, doing: Doing) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
         let field = field(doing, room);
-        if self.fields.count(&topic, doing.prefix()).await? >= MAX_ROOMS_PER_USER as u64 {
+        if self.fields.count(&topic, doing.prefix()).await? >= doing.most() as u64 {
             let known = self.fields.fields(&topic, std::slice::from_ref(&field)).await?;
             if known.values.into_iter().flatten().next().is_none() {
                 return Err(doing.refusal());

@@ -113,7 +113,9 @@ impl Client {
     /// an answer is never dropped while the client is connected.
     pub(crate) async fn ack(&self, ack: Option<i64>, answer: &RawValue) {
         let Some(ack) = ack else { return };
-        while self.try_ack(ack, answer) == Err(NotQueued::Full) {
+        // Made once, however often it finds no room.
+        let mut frame = None;
+        while self.try_ack(ack, answer, &mut frame) == Err(NotQueued::Full) {
             tokio::time::sleep(FULL_RETRY).await;
         }
     }
@@ -137,9 +139,10 @@ impl Client {
         }
     }
 
-    fn try_ack(&self, ack: i64, answer: &RawValue) -> Result<(), NotQueued> {
+    fn try_ack(&self, ack: i64, answer: &RawValue, frame: &mut Option<Bytes>) -> Result<(), NotQueued> {
         if let Some(connection) = self.direct() {
-            return match connection.queue(answer_frame(ack, answer)) {
+            let frame = frame.get_or_insert_with(|| answer_frame(ack, answer));
+            return match connection.queue(frame.clone()) {
                 Ok(true) => {
                     self.answers.flush_soon(connection);
                     Ok(())

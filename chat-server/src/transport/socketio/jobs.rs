@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::domain::limits::QUEUED_REQUESTS;
 use crate::domain::rate_limit::Budget;
 use crate::store::Notice;
 use crate::transport::socketio::protocol::Packet;
 
-/// The most requests that may wait.
-pub(super) const QUEUED_REQUESTS: usize = 1024;
 /// The most bytes of requests that may wait, unless one alone is larger.
 const QUEUED_BYTES: usize = 1 << 20;
 /// The most jobs that may wait, requests and others.

@@ -15,7 +15,7 @@ use crate::domain::id::RoomId;
 use crate::domain::limits::{RECOVERY_LIMIT, page};
 use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Membership, View};
-use crate::service::messages::history::{From, Logged};
+use crate::service::messages::history::{From, Logged, fitting};
 use crate::service::rooms::join::Joined;
 use crate::store::StoreError;
 
@@ -68,11 +68,12 @@ pub(super) async fn enter(
         if let Some(missed) = context.recovery.missed(&room, &since).await? {
             recovered = true;
             head = context.hub.level(client, &room, head, &missed.lineage, &since).await?;
-            if head.offset - since.offset > RECOVERY_LIMIT {
+            let until_head = || missed.entries.iter().filter(|entry| entry.offset <= head.offset);
+            let too_much = head.offset - since.offset > RECOVERY_LIMIT || fitting(until_head()) < until_head().count();
+            if too_much {
                 gap = Some(Gap { from: since.offset + 1, to: head.offset });
             } else {
-                let until_head = missed.entries.iter().filter(|entry| entry.offset <= head.offset);
-                events = until_head.map(|entry| Logged::of(&room, entry)).collect::<Result<_, _>>()?;
+                events = until_head().map(|entry| Logged::of(&room, entry)).collect::<Result<_, _>>()?;
             }
         }
     } else {

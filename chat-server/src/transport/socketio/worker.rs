@@ -19,6 +19,7 @@ use super::session;
 use crate::delivery::Outlet;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
+use crate::domain::limits::Limit;
 use crate::domain::position::{Offset, Position};
 use crate::domain::trace::Traceparent;
 use crate::observability::metrics::{Ended, Request as Asked};
@@ -101,7 +102,9 @@ async fn work(context: Arc<Context>, client: Arc<Client>, budget: SharedBudget) 
 
 /// Answers the requests for which there was no room in the queue.
 async fn refuse(context: &Context, client: &Client, requests: Vec<i64>) {
-    let refusal = Refusal::new(Code::RateLimited, "too many requests wait already").retry_after_ms(1000);
+    let refusal = Refusal::new(Code::RateLimited, "too many requests wait already")
+        .at(Limit::QueuedRequests)
+        .retry_after_ms(1000);
     let Some(answer) = refused(&refusal) else { return };
     for ack_id in requests {
         context.metrics.acked(Asked::Other, Some(Code::RateLimited));

@@ -18,6 +18,9 @@ export interface Gap {
 /** Who can see a room. */
 export type Kind = "public" | "private" | "dm";
 
+/** A bound that a request can meet. */
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
+
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
   event: string;
@@ -98,6 +101,7 @@ export interface Refusal {
   message: string;
   /** Whether the same request may succeed later, unchanged. */
   temporary: boolean;
+  limit?: Limit;
   /** When to try again, in milliseconds. */
   retryAfterMs?: number;
 }
@@ -298,7 +302,7 @@ export interface Requests {
       at: number;
     };
   };
-  /** Pages through the messages of a room, in increasing order. Bounds are exclusive; `limit` is 50 by default, at most 100; `complete` says that nothing lies beyond the page. */
+  /** Pages through the messages of a room, in increasing order. Bounds are exclusive; `limit` is 50 by default, at most 100, and a page has at most 256 KiB; `complete` says that nothing lies beyond the page. */
   "history:get": {
     payload: {
       room: RoomId;

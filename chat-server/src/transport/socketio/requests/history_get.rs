@@ -12,7 +12,7 @@ use crate::service::messages::history::From;
 use crate::transport::socketio::protocol::bad_request;
 
 /// Pages through the messages of a room, in increasing order. Bounds are exclusive; `limit` is 50 by default, at most
-/// 100; `complete` says that nothing lies beyond the page.
+/// 100, and a page has at most 256 KiB; `complete` says that nothing lies beyond the page.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct HistoryGet {
