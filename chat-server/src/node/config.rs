@@ -122,7 +122,7 @@ pub struct Config {
     #[arg(long, env = "CHAT_MESSAGES_PER_SECOND", value_name = "N", default_value_t = 10)]
     pub messages_per_second: u32,
 
-    /// Maximum number of messages and typing notices that a user may send at once
+    /// Maximum number of messages and typing notices that a user may send to this node at once
     #[arg(long, env = "CHAT_MESSAGE_BURST", value_name = "N", default_value_t = 30)]
     pub message_burst: u32,
 
@@ -150,9 +150,9 @@ pub struct Config {
     #[arg(long, env = "CHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// Clients moved to other nodes per second while this node drains; more if needed to finish
-    /// within --drain-timeout-seconds. While it is cordoned, only clients that use long polling are
-    /// moved
+    /// Clients moved to other nodes per second while this node drains. The rate is raised if needed
+    /// to finish within --drain-timeout-seconds. A cordon uses the same rate, but moves only
+    /// clients that use long polling
     #[arg(long, env = "CHAT_DRAIN_CONNECTIONS_PER_SECOND", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub drain_connections_per_second: u32,
 

@@ -21,7 +21,7 @@ pub struct RedisOptions {
     #[arg(id = "redis-username", long, env = "CHAT_REDIS_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
 
-    /// Redis password, unescaped; in the URL, special characters must be percent-encoded
+    /// Redis password, as it is. Only a password inside --redis-url must be percent-encoded
     #[arg(id = "redis-password", long, env = "CHAT_REDIS_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
 
@@ -29,7 +29,8 @@ pub struct RedisOptions {
     #[arg(id = "redis-sentinel-master", long, env = "CHAT_REDIS_SENTINEL_MASTER", value_name = "NAME")]
     pub sentinel_master: Option<String>,
 
-    /// User for Sentinel, which has users of its own
+    /// User for authenticating to Sentinel, which has users of its own, separate from
+    /// --redis-username
     #[arg(id = "redis-sentinel-username", long, env = "CHAT_REDIS_SENTINEL_USERNAME", value_name = "NAME")]
     pub sentinel_username: Option<String>,
 
@@ -77,9 +78,10 @@ pub struct RedisOptions {
     #[arg(long, env = "CHAT_DURABILITY", value_enum, default_value_t, requires_ifs = [("aof", "redis-url"), ("replica", "redis-url")])]
     pub durability: Durability,
 
-    /// Number of replicas that must have a message before it is acknowledged, with --durability
-    /// replica. For a failover without loss, choose a majority of all copies, the primary included
-    /// (1 of 2 replicas, 2 of 3 or 4), and set min-replicas-to-write in Redis
+    /// Number of replicas, besides the primary, that must have a message before it is acknowledged,
+    /// with --durability replica. For a failover without loss, they and the primary must be a
+    /// majority of all copies: 1 with 2 replicas, 2 with 3 or 4. Also set min-replicas-to-write in
+    /// Redis to 1
     #[arg(long, env = "CHAT_DURABILITY_REPLICAS", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub durability_replicas: u32,
 }

@@ -79,15 +79,15 @@ catalogue! {
     ACKS = "chat_acks_total", Kind::Counter, "requests", ["request": Request, "code": Option<Code>],
         "Requests answered, by kind and by error code; `ok` without an error.";
     DELIVERIES = "chat_deliveries_total", Kind::Counter, "events", [],
-        "Room events written to sockets, counted once per socket.";
+        "Room events written to sockets. An event written to 10 sockets counts as 10.";
     CONNECTIONS = "chat_connections", Kind::Gauge, "sockets", [],
-        "Connected sockets.";
+        "Connected clients (Socket.IO sockets), over WebSocket or long polling.";
     SESSIONS_OPENED = "chat_sessions_opened_total", Kind::Counter, "sockets", ["how": Opened],
         "Sessions opened; `resumed` ones are reconnects.";
     SOCKETS_ENDED = "chat_sockets_ended_total", Kind::Counter, "sockets", ["reason": Ended],
         "Sockets that ended, by reason. Clients normally reconnect after any reason other than `left`.";
     RECOVERIES = "chat_recoveries_total", Kind::Counter, "rooms", ["result": Recovery],
-        "Rooms that reconnecting clients asked to resume at their last position, by result.";
+        "Attempts to resume a room where a reconnecting client left off, by result; one for each client and room.";
     HANDSHAKES_REFUSED = "chat_handshakes_refused_total", Kind::Counter, "handshakes", ["reason": HandshakeRefusal],
         "Handshakes refused, by reason.";
     CONNECTIONS_CUT = "chat_connections_cut_total", Kind::Counter, "connections", ["reason": Cut],
@@ -109,7 +109,7 @@ catalogue! {
     GAPS_HEALED = "chat_gaps_healed_total", Kind::Counter, "gaps", [],
         "Gaps in the events of a room from the bus that were filled from the log.";
     TAILS_MISSED = "chat_tails_missed_total", Kind::Counter, "logs", [],
-        "Times that the latest events of a room did not arrive over the bus, found by comparing with the log.";
+        "Times that a node had missed the newest events of a room on Redis pub/sub (the bus), as found by comparing with the room's log.";
     ROOMS = "chat_rooms", Kind::Gauge, "rooms", [],
         "Rooms with a connected member on this node.";
     BROKER_CALL = "chat_broker_call_duration_seconds", INSIDE, "seconds", ["verb": Verb],
@@ -127,7 +127,7 @@ catalogue! {
     CLOCK_OFFSET = "chat_broker_clock_offset_seconds", Kind::Gauge, "seconds", [],
         "How far the broker's clock is ahead of the node's. Latencies are corrected for it.";
     LOOP_LAG = "chat_event_loop_lag_seconds", INSIDE, "seconds", [],
-        "Delay with which timers of the node's event loop fire. Up to 1 ms is the resolution of the timer.";
+        "How late timers of the node's event loop fire. Values up to 1 ms are the resolution of the timer, not lag.";
     LOOP_BUSY = "chat_event_loop_busy_seconds_total", Kind::Counter, "seconds", [],
         "Busy time of the node's worker threads, summed.";
     LOOP_WORKERS = "chat_event_loop_workers", Kind::Gauge, "threads", [],

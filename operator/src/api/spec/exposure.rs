@@ -73,7 +73,8 @@ pub struct Ingress {
         )
     )]
     pub hosts: Vec<String>,
-    /// Sticky sessions. Required for long-polling clients.
+    /// How all requests of a session reach the same node (sticky sessions), which long-polling
+    /// clients need.
     #[serde(default)]
     pub sticky: Sticky,
     /// TLS certificate. If unset, the Ingress serves plain HTTP.

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Monitoring {
-    /// PodMonitor: Prometheus scrapes the nodes.
+    /// When to create a PodMonitor, with which Prometheus scrapes the nodes.
     pub pod_monitor: Installed,
-    /// PrometheusRule: recording rules, and alerts with a runbook each.
+    /// When to create a PrometheusRule, with recording rules and alerts, each with a runbook.
     pub prometheus_rule: Installed,
-    /// ConfigMap with dashboards. The label `grafana_dashboard` makes the sidecar of Grafana's
-    /// chart load them.
+    /// When to create a ConfigMap with dashboards. Its label `grafana_dashboard` makes the sidecar
+    /// of Grafana's chart load them.
     pub dashboards: Installed,
 }
 
