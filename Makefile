@@ -75,6 +75,7 @@ lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p tests --bins --features bench --locked -- -D warnings
 	cargo clippy -p chat-server --no-default-features --locked -- -D warnings
+	cargo clippy -p chat-server --features fault-injection --locked -- -D warnings
 	cargo deny --locked check licenses bans sources
 	@# Compose reads the file without an engine; where there is not even the command, CI has it.
 	@if docker compose version >/dev/null 2>&1; then \

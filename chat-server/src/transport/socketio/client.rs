@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-#[cfg(not(feature = "fault-injection"))]
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
