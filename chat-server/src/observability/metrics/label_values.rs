@@ -84,8 +84,6 @@ label_values! {
     Cut {
         /// The head of a request was not complete in time.
         Head => "head_timeout",
-        /// The body of a request was not complete in time.
-        Body => "body_timeout",
         /// No request came for a long time.
         Idle => "idle",
         /// Another connection needed its place.

@@ -188,10 +188,9 @@ impl Port {
         let (phase, since) = connection.phase();
         let (limit, why, word) = match phase {
             Phase::Head => (HEAD_TIMEOUT, Cut::Head, TOO_SLOW),
-            // It was answered by then; that it was not read is what is left.
-            Phase::Body => (BODY_TIMEOUT + CHECK, Cut::Body, &[][..]),
             Phase::Idle => (IDLE_TIMEOUT, Cut::Idle, &[][..]),
-            Phase::Serving => return false,
+            // A body has its time-out in `whole_body`, which answers.
+            Phase::Body | Phase::Serving => return false,
         };
         let overdue = since > limit;
         if overdue {
