@@ -60,13 +60,28 @@ pub(crate) struct Offence {
 }
 
 /// What was done to Redis, and where it ended.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Store {
     pub(crate) outages: Vec<Outage>,
     pub(crate) heads: Heads,
+    /// When the first known entry of a room's epoch was stored.
+    #[serde(skip)]
+    lives: HashMap<(String, String), Millis>,
 }
 
 impl Store {
+    pub(crate) fn new(outages: Vec<Outage>, heads: Heads) -> Self {
+        Self { outages, heads, lives: HashMap::new() }
+    }
+
+    fn note_lives(&mut self, lines: &[Line]) {
+        for line in lines {
+            let What::Event(event) = &line.what else { continue };
+            let first = self.lives.entry((event.room.clone(), event.epoch.clone())).or_insert(event.stored);
+            *first = event.stored.min(*first);
+        }
+    }
+
     /// Whether an entry was lost by the store, in the end.
     pub(crate) fn lost(&self, room: &str, epoch: &str, offset: u64, when: Millis) -> bool {
         self.lost_by(Millis::MAX, room, epoch, offset, when)
@@ -77,11 +92,12 @@ impl Store {
     pub(crate) fn lost_by(&self, now: Millis, room: &str, epoch: &str, offset: u64, when: Millis) -> bool {
         let heads: Vec<Option<&Head>> = self.outages.iter().map(|outage| outage.heads.get(room)).collect();
         let is_life = |head: &Option<&Head>| head.is_some_and(|head| head.epoch == epoch);
+        let first = self.lives.get(&(room.to_owned(), epoch.to_owned()));
         self.outages.iter().enumerate().any(|(place, outage)| {
-            // A node may tell of a life that has ended without its knowing; one that goes on is told by the time.
-            let ended = heads[..=place].iter().any(is_life)
-                && !heads[place + 1..].iter().any(is_life)
-                && !is_life(&self.heads.get(room));
+            // A node may tell of a life that has ended without its knowing; one that goes on is told by the time. A life
+            // that came and went between two outages is no head of any.
+            let was_there = first.is_some_and(|first| *first < outage.up) || heads[..=place].iter().any(is_life);
+            let ended = was_there && !heads[place + 1..].iter().any(is_life) && !is_life(&self.heads.get(room));
             let is_beyond = heads[place].is_some_and(|head| offset > head.top);
             outage.down <= now && is_beyond && (when < outage.up || ended)
         })
@@ -134,7 +150,9 @@ impl Verdict {
 type Message = (String, String);
 
 /// Judges what all people wrote down.
-pub(crate) fn judge(lines: &[Line], store: &Store, happened: &[Happened]) -> Verdict {
+pub(crate) fn judge(lines: &[Line], mut store: Store, happened: &[Happened]) -> Verdict {
+    store.note_lives(lines);
+    let store = &store;
     let mut of_person: BTreeMap<Person, Vec<&Line>> = BTreeMap::new();
     for line in lines {
         of_person.entry(line.person).or_default().push(line);

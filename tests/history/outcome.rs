@@ -28,10 +28,10 @@ pub(crate) struct Ended {
 impl Ended {
     /// Judges it, with what was done to the store and to all else.
     pub(crate) fn judged(&self, outages: Vec<Outage>, happened: &[Happened]) -> Verdict {
-        let store = Store { outages, heads: self.heads.clone() };
+        let store = Store::new(outages, self.heads.clone());
         let beside = serde_json::to_vec(&(&store, happened)).expect("what was done, as JSON");
         std::fs::write(self.accounts.join(DONE), beside).expect("what was done, beside the accounts");
-        let mut verdict = judge(&self.lines, &store, happened);
+        let mut verdict = judge(&self.lines, store, happened);
         for what in &self.unfinished {
             verdict.offences.push(Offence { check: Check::Unfinished, at: now(), what: what.clone() });
         }
@@ -83,5 +83,5 @@ pub(crate) fn judge_again(accounts: &Path) -> Verdict {
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "ndjson")).collect();
     files.sort();
     let lines: Vec<Line> = files.iter().flat_map(|path| account::read(path)).collect();
-    judge(&lines, &store, &happened)
+    judge(&lines, store, &happened)
 }

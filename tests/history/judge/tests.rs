@@ -109,7 +109,7 @@ impl Story {
     }
 
     fn verdict(&self) -> Verdict {
-        judge(&self.lines, &self.store, &[])
+        judge(&self.lines, self.store.clone(), &[])
     }
 
     fn is_clean(&self) -> Verdict {

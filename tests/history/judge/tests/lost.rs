@@ -164,3 +164,36 @@ fn what_was_lost_beyond_what_the_store_lost_is_a_loss() {
     story.send(1, "new").ack(1, "new", "B", 12).hear(1, "B", 12, 1, "new");
     story.breaks(&[Check::Lost]);
 }
+
+/// 11 of `B` is lost with the whole life `B`, which began after one outage and ended with the next.
+fn with_a_life_between_two_outages() -> Story {
+    let mut story = Story::begin();
+    story.restarted("A", 10).send(1, "lost").ack(1, "lost", "B", 11).hear(1, "B", 11, 1, "lost");
+    story.restarted("A", 10).ends_in("C", 10);
+    story
+}
+
+#[test]
+fn a_node_may_tell_of_a_life_that_came_and_went_between_two_outages_until_it_knows() {
+    let mut story = with_a_life_between_two_outages();
+    // It has not noticed the second outage yet.
+    story.session(2, &json!({"r": at("A", 10)}), true, &[], &json!({"r": at("A", 10)})).hear(2, "B", 11, 1, "lost");
+    story.unrecovered(2, ("B", 11), ("C", 10)).gap(1, "C", 11, 10);
+    assert_eq!(story.is_clean().counts.lost_by_store, 1);
+    let mut story = with_a_life_between_two_outages();
+    story.session(2, &json!({"r": at("A", 12)}), false, &["r"], &json!({"r": at("B", 11)}));
+    assert_eq!(story.verdict().broken(Check::Client), 1, "only that it had 12");
+    story.unrecovered(2, ("B", 11), ("C", 10));
+    assert_eq!(story.verdict().broken(Check::Refused), 1, "12 of A was never lost; 11 of B was");
+}
+
+#[test]
+fn a_life_that_goes_on_is_not_lost_by_the_outage_before_it() {
+    let mut story = Story::begin();
+    story.restarted("A", 10).said("b", "B", 11).ends_in("B", 11).unrecovered(2, ("B", 11), ("B", 11));
+    story.breaks(&[Check::Refused]);
+    let mut story = Story::begin();
+    story.restarted("A", 10).said("b", "B", 11).unrecovered(2, ("B", 11), ("B", 11));
+    story.restarted("A", 10).ends_in("C", 10);
+    assert_eq!(story.verdict().broken(Check::Refused), 1, "it was lost only later");
+}
