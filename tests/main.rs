@@ -30,6 +30,7 @@ mod cluster_analytics;
 mod cluster_cordon;
 mod cluster_failover;
 mod cluster_faults;
+mod cluster_forged;
 mod cluster_history;
 mod cluster_kills;
 mod cluster_logs;

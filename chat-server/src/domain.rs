@@ -7,6 +7,7 @@ pub mod error;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod log_event;
 pub mod message;
 pub mod permission;
 pub mod position;

@@ -54,7 +54,7 @@ pub use bus::{BUS_CAPACITY, Bus, BusEvent};
 pub use health::{Health, Traffic};
 pub use log::{Append, Commit, Committed, Entry, FieldStore, Fields, Keep, LogStore, Range, ReadMarks, Slice};
 pub use presence::PresenceStore;
-pub use signal::{Notice, Signal};
+pub use signal::{Notice, Signal, SignalEvent};
 
 /// A unit of data: each topic has its own fields, log and channel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -238,6 +238,11 @@ impl Client {
         self.inbox().all(name)
     }
 
+    /// All events so far, a line each.
+    pub(crate) fn transcript(&self) -> String {
+        self.inbox().transcript()
+    }
+
     /// All events of a name so far, of each what `T` has of it.
     pub(crate) fn heard_as<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {
         self.inbox().all_as(name)

@@ -248,6 +248,11 @@ impl Inbox {
         self.events.first().map(|event| event.name.as_str())
     }
 
+    /// All events that came so far, a line each.
+    pub(crate) fn transcript(&self) -> String {
+        self.events.iter().map(|event| format!("{} {}\n", event.name, event.raw.get())).collect()
+    }
+
     /// What came last, for a person who reads why a test failed.
     pub(crate) fn story(&self) -> String {
         const SHOWN: usize = 25;

@@ -47,6 +47,13 @@ impl Registry {
         }
     }
 
+    /// Has the feed of a room, if one runs, compare itself with the log.
+    pub(super) fn backfill(&self, room: &RoomId) {
+        if let Some(handle) = self.lock().get(room) {
+            handle.backfill();
+        }
+    }
+
     /// Closes the mailbox of a feed and forgets the feed, unless a message waits: then false.
     pub(super) fn retire(&self, room: &RoomId, mailbox: &mut mpsc::Receiver<Message>) -> bool {
         let mut feeds = self.lock();

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::hub::Hub;
 use super::mailbox::Message;
 use crate::domain::id::UserId;
+use crate::domain::log_event;
 use crate::fault_injection::{self, Fault};
 use crate::observability::traces::Traces;
 use crate::store::{BusEvent, Notice, Topic};
@@ -44,6 +45,10 @@ impl<H: BusHandler> Router<H> {
     fn route(&self, event: BusEvent) {
         match event {
             BusEvent::Entry(Topic::Room(_), ..) if fault_injection::occurs(Fault::LoseLastFrame, 20) => {}
+            // A newer node appended it, or nobody did and it was forged: only what is in the log is delivered.
+            BusEvent::Entry(Topic::Room(room), entry, _) if !log_event::is_known(&entry.event) => {
+                self.hub.registry().backfill(&room);
+            }
             BusEvent::Entry(Topic::Room(room), entry, trace) => {
                 let followed = trace.and_then(|trace| self.traces.deliver(&trace, &entry.id()));
                 self.hub.shared().batching.note_input();

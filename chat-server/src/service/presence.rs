@@ -13,7 +13,7 @@ use crate::domain::room::Kind;
 use crate::domain::user::{Status, User};
 use crate::service::identity::PROFILE;
 use crate::service::rooms::Rooms;
-use crate::store::{FieldStore, PresenceStore, Signal, StoreError, Stores, Topic};
+use crate::store::{FieldStore, PresenceStore, Signal, SignalEvent, StoreError, Stores, Topic};
 
 /// How long a dead node's users look as if they were there, at most, with [`SWEEP`] added.
 pub const NODE_TTL_MS: Millis = 15_000;
@@ -118,7 +118,7 @@ impl Presence {
                 continue;
             }
             let signal = Signal {
-                event: "presence".into(),
+                event: SignalEvent::Presence,
                 except: Some(user.clone()),
                 version: Some(found.now),
                 payload: json!({ "user": person, "status": status }),

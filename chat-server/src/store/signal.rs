@@ -5,11 +5,36 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::Offset;
 
+/// The events that are signals. A closed list: whoever may publish on the bus can't make a node send any other event,
+/// such as `session`, and a newer node's signals are dropped by an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignalEvent {
+    /// A user types, or stopped.
+    Typing,
+    /// A user came or went.
+    Presence,
+}
+
+impl SignalEvent {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Typing, Self::Presence];
+
+    /// The name of the event on the socket.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Typing => "typing",
+            Self::Presence => "presence",
+        }
+    }
+}
+
 /// An event for the sockets of a room that is not stored, such as typing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Signal {
-    /// The name of the event on the socket.
-    pub event: String,
+    /// Which event.
+    pub event: SignalEvent,
     /// A user whose sockets do not receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<UserId>,
@@ -44,4 +69,24 @@ pub enum Notice {
         /// The socket that requested it and needs no notice.
         by_socket: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_with_another_event_is_not_parsed() {
+        let parse = |event: &str| serde_json::from_str::<Signal>(&format!(r#"{{"event":{event},"payload":{{}}}}"#));
+        for event in SignalEvent::ALL {
+            let name = format!("\"{}\"", event.as_str());
+            assert_eq!(parse(&name).unwrap().event, event);
+            assert_eq!(serde_json::to_string(&event).unwrap(), name);
+        }
+        for event in
+            ["\"session\"", "\"message:new\"", "\"gap\"", "\"Typing\"", "\"\"", r#""typing\",{}]""#, "null", "1"]
+        {
+            assert!(parse(event).is_err(), "{event}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ impl Feed {
     }
 
     pub(super) fn deliver_signal(&self, signal: &Signal) {
-        let Some(event) = Event::of(&signal.event, &signal.payload, self.shared.encode) else { return };
+        let Some(event) = Event::of(signal.event.as_str(), &signal.payload, self.shared.encode) else { return };
         for listener in self.listeners.iter() {
             if signal.except.as_ref() != Some(listener.outlet.user()) {
                 listener.outlet.emit_signal(signal, &event);

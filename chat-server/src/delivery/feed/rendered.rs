@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::delivery::event::{Encoder, Event};
 use crate::domain::id::{RoomId, UserId};
+use crate::domain::log_event;
 use crate::domain::position::{Millis, Offset};
 use crate::store::{Entry, StoreError};
 
@@ -20,6 +21,9 @@ pub(super) struct RenderedEntry {
 
 impl RenderedEntry {
     pub(super) fn new(room: &RoomId, entry: &Entry, encode: Encoder) -> Result<Self, StoreError> {
+        if !log_event::is_deliverable(&entry.event) {
+            return Err(StoreError::Corrupt("an entry is stored under a name that no entry has".into()));
+        }
         let json = entry.to_json(room)?;
         let left = (entry.event == "member:left").then(|| who_left(&json)).flatten();
         Ok(Self { offset: entry.offset, at: entry.at, event: Event::new(entry.event.clone(), json, encode), left })

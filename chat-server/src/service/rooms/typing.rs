@@ -6,7 +6,7 @@ use super::Rooms;
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::service::actor::Actor;
-use crate::store::Signal;
+use crate::store::{Signal, SignalEvent};
 
 impl Rooms {
     /// Tells the others in a room whether the actor is typing.
@@ -17,7 +17,7 @@ impl Rooms {
         let user = &*actor.user;
         self.access(user, room).await?.standing(room).may_write()?;
         let signal = Signal {
-            event: "typing".into(),
+            event: SignalEvent::Typing,
             except: Some(user.id.clone()),
             version: None,
             payload: json!({ "room": room, "user": user, "on": on }),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::Client;
 use super::context::Context;
 use crate::domain::id::RoomId;
+use crate::domain::log_event;
 use crate::domain::position::{Gap, Offset, Position};
 use crate::fault_injection::{self, Fault};
 use crate::observability::metrics::Recovery;
@@ -62,6 +63,10 @@ async fn try_replay(
             if fault_injection::is_injected(Fault::RecoverShort) && entry.offset == head.offset {
                 *has = head.offset;
                 return Ok(Some(Recovery::Complete));
+            }
+            if !log_event::is_deliverable(&entry.event) {
+                *has = entry.offset;
+                continue;
             }
             if !client.send(&entry.event, &entry.to_json(room)?).await {
                 return Ok(None);

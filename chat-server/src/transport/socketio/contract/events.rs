@@ -147,3 +147,18 @@ pub(super) fn contract(schemas: &mut SchemaGenerator) -> Vec<EventContract> {
         event::<ReadMarked>(schemas, "read:marked", Kind::Ephemeral),
     ]
 }
+
+#[test]
+fn the_names_of_events_are_those_that_the_bus_may_carry() {
+    use crate::domain::log_event::{LOG_EVENTS, is_deliverable};
+    use crate::store::SignalEvent;
+
+    let all = contract(&mut SchemaGenerator::default());
+    let of = |kind| all.iter().filter(move |event| event.kind == kind).map(|event| event.name);
+    assert_eq!(of(Kind::Log).collect::<Vec<_>>(), LOG_EVENTS);
+    let ephemeral: Vec<_> = of(Kind::Ephemeral).collect();
+    assert!(SignalEvent::ALL.iter().all(|signal| ephemeral.contains(&signal.as_str())), "{ephemeral:?}");
+    for name in ephemeral.into_iter().chain(of(Kind::Control)) {
+        assert!(!is_deliverable(name), "{name} is no entry of a log: domain/log_event.rs has to know it");
+    }
+}
