@@ -33,6 +33,9 @@ pub mod telemetry;
 const CHANGE_BURST_SECONDS: u32 = 60;
 /// The same of queries.
 const QUERY_BURST_SECONDS: u32 = 10;
+/// Advice for nodes over Redis without `--session-keys`.
+const KEY_IN_REDIS: &str = "the key that signs session tokens is in Redis, for all nodes of this chat, and whoever reads \
+                            it there can connect as anyone: set --session-keys, the same for all nodes";
 /// Shortest key that signs resume tokens, in bytes.
 const MIN_KEY_BYTES: usize = 32;
 
@@ -103,7 +106,7 @@ pub struct Config {
 
     /// Keys that sign session tokens, comma-separated, at least 32 characters each. The first key
     /// signs, all keys verify, so that a key can be replaced. If unset, the nodes generate one key
-    /// and store it in Redis
+    /// and store it in Redis, whose readers can then connect as any user; the node warns of it
     #[arg(long, env = "CHAT_SESSION_KEYS", value_name = "KEYS", hide_env_values = true, value_delimiter = ',', value_parser = parse_key)]
     pub session_keys: Vec<SigningKey>,
 
@@ -194,6 +197,12 @@ impl Config {
             redis.check()?;
         }
         Ok(())
+    }
+
+    /// What an operator should change, though the node serves.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        (self.redis.url.is_some() && self.session_keys.is_empty()).then_some(KEY_IN_REDIS)
     }
 
     /// The Redis that the nodes share, if they do.
@@ -313,6 +322,14 @@ mod tests {
         let config = parse(&["--session-keys", &"k".repeat(32)]).unwrap();
         assert_eq!(config.check(), Ok(()));
         assert!(!format!("{config:?}").contains("kkkk"));
+    }
+
+    #[test]
+    fn a_key_in_redis_is_advised_against_and_one_in_memory_is_not() {
+        let advice = |arguments: &[&str]| parse(arguments).unwrap().advice().is_some();
+        let (redis, keys) = (["--redis-url", "redis://r"], ["--session-keys", &"k".repeat(32)]);
+        assert!(advice(&redis));
+        assert!(!advice(&[redis, keys].concat()) && !advice(&keys) && !advice(&[]));
     }
 
     #[test]

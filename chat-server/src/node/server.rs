@@ -90,6 +90,9 @@ pub async fn run(
         version = env!("CARGO_PKG_VERSION"),
         "ready to take connections",
     );
+    if let Some(advice) = config.advice() {
+        tracing::warn!("{advice}");
+    }
     let ports = Listeners::serve(config, &context, service, public, admin);
 
     shutdown.await;

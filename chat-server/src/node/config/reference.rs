@@ -13,7 +13,7 @@ const ADMIN_PORT: &str = "
 | request | answer |
 |---|---|
 | `GET /livez` | 200 while the process answers |
-| `GET /readyz` | 200 `ok`, or `ok, but` with a problem of Redis; 503 with the reason: `cordoned`, `draining`, `deaf: …`, `waiting for the broker: …` |
+| `GET /readyz` | 200 `ok`, or `ok, but` with a problem of Redis, or with advice; 503 with the reason: `cordoned`, `draining`, `deaf: …`, `waiting for the broker: …` |
 | `GET /metrics` | Prometheus' text format: [metrics](metrics.md) |
 | `GET /api/v1/analytics` | Usage analytics as JSON: [operations](operations.md#usage-analytics). `GET /analytics` is a page that shows them |
 | `POST /cordon` | 202: the node refuses new clients and keeps its WebSockets. Clients that use long polling are moved to other nodes first, at the rate of a drain, or at `?connectionsPerSecond=N`. When none is left, or the drain time-out is over, `/readyz` says `cordoned`, and proxies remove the node; that would cut long polling, and cuts no WebSocket. No effect on a draining node |

@@ -17,15 +17,21 @@ struct Shared {
     lifecycle: Arc<Lifecycle>,
     health: Arc<dyn Health>,
     metrics: Metrics,
+    advice: Option<&'static str>,
 }
 
-/// The admin port's routes.
-pub fn router(lifecycle: Arc<Lifecycle>, health: Arc<dyn Health>, metrics: Metrics) -> Router {
+/// The admin port's routes. `advice` is for whoever runs the node, for as long as it runs.
+pub fn router(
+    lifecycle: Arc<Lifecycle>,
+    health: Arc<dyn Health>,
+    metrics: Metrics,
+    advice: Option<&'static str>,
+) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Shared { lifecycle, health, metrics })
+        .with_state(Shared { lifecycle, health, metrics, advice })
 }
 
 /// A store that becomes unavailable later does not make the node unready: it would take all nodes out at
@@ -41,7 +47,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     } else if !shared.lifecycle.is_bus_healthy() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
-        match shared.health.trouble() {
+        match shared.health.trouble().or(shared.advice) {
             None => "ok\n".into_response(),
             Some(why) => format!("ok, but {why}\n").into_response(),
         }
