@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::nonce;
-use crate::harness::{Bus, Client, Cluster, Connect, Plan, until};
+use crate::harness::redis_set::{Form, RedisSet, Version};
+use crate::harness::{Bus, Client, Cluster, Connect, Node, Plan, until};
 
 /// Words that stand nowhere but in what people say, are called, and prove themselves by.
 const NAME: &str = "AnnTheVeryUnusual";
@@ -59,6 +60,86 @@ async fn talk(cluster: &Cluster) -> Vec<String> {
     again.fence(&room, &[&bob]).await;
     let resume = again.resume().to_owned();
     vec![resume, ann.resume().to_owned(), invite]
+}
+
+/// A guest who polls, and says something that no other says.
+async fn poll(node: &Node) -> String {
+    let url = format!("{}/socket.io/?EIO=4&transport=polling", node.url());
+    let http = reqwest::Client::new();
+    let text =
+        async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").text().await.expect("a text");
+    let open = text(http.get(&url)).await;
+    let open: Value = serde_json::from_str(&open[1..]).expect("the handshake");
+    let url = format!("{url}&sid={}", open["sid"].as_str().expect("a sid"));
+    let connect = format!("40{}", json!({"name": NAME, "resume": TOKEN}));
+    assert_eq!(text(http.post(&url).body(connect)).await, "ok");
+    let resume = until("the session comes", async || {
+        let packets = text(http.get(&url)).await;
+        let session = packets.split('\u{1e}').find_map(|packet| packet.strip_prefix("42"))?;
+        let session: Value = serde_json::from_str(session).expect("an event");
+        session[1]["resume"].as_str().map(str::to_owned)
+    })
+    .await;
+    let send = format!("42{}", json!(["message:send", {"room": "lobby", "nonce": nonce(), "text": TEXT}]));
+    assert_eq!(text(http.post(&url).body(send)).await, "ok");
+    resume
+}
+
+scenario! {
+    /// At any level: what dependencies print of what they carry is not lifted by `RUST_LOG`.
+    async fn nothing_secret_is_logged_even_at_trace() {
+        const ADMIN: &str = "an-admin-token-like-no-other-0123456789";
+        const PASSWORD: &str = "a-password-like-no-other";
+        const KEY: &str = "a-session-key-like-no-other-0123456789";
+        let mut redis = RedisSet::start(Form::Standalone, Version::Machine);
+        redis.tell(&format!("cli a acl setuser chat '>{PASSWORD}'"));
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let token = folder.path().join("token");
+        std::fs::write(&token, ADMIN).expect("the admin token");
+        let plan = Plan::over(&redis).log_level("trace,tungstenite=trace,fred=trace,hyper=trace");
+        let plan = plan.flag("--redis-password", PASSWORD).flag("--session-keys", KEY);
+        let mut cluster = plan.flag("--admin-token-file", token.to_str().expect("UTF-8")).start().await;
+        let mut secrets = talk(&cluster).await;
+        secrets.push(poll(cluster.node(0)).await);
+        let answer = reqwest::Client::new().get(cluster.node(0).admin_url("/api/v1/analytics")).bearer_auth(ADMIN).send().await;
+        assert!(answer.expect("an answer").status().is_success());
+        for number in 0..cluster.len() {
+            cluster.node(number).terminate();
+            assert!(cluster.node_mut(number).ended().await.success());
+        }
+        let logs = logs(&cluster);
+        let known = [NAME, ROOM, TOPIC, TEXT, TOKEN, ADMIN, PASSWORD, KEY].into_iter();
+        for secret in known.chain(secrets.iter().map(String::as_str)) {
+            let line = logs.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret} is logged");
+        }
+        assert!(logs.contains("\"DEBUG\""), "the nodes' own lines are not lifted");
+        println!("{} lines at trace, none with one of {} secrets", logs.lines().count(), 8 + secrets.len());
+    }
+}
+
+scenario! {
+    async fn a_key_that_redis_holds_is_warned_of() {
+        const WARNING: &str = "the key that signs session tokens is in Redis";
+        for (keys, expected) in [(None, true), (Some("k".repeat(32)), false)] {
+            let plan = Plan::on(Bus::Redis).nodes(1);
+            let plan = match &keys {
+                Some(keys) => plan.flag("--session-keys", keys),
+                None => plan,
+            };
+            let cluster = plan.start().await;
+            let ready = reqwest::get(cluster.node(0).admin_url("/readyz")).await.expect("an answer");
+            assert!(ready.status().is_success());
+            let ready = ready.text().await.expect("a text");
+            assert_eq!(ready.starts_with(&format!("ok, but {WARNING}")), expected, "{ready}");
+            let warned = logs(&cluster).lines().any(|line| line.contains("\"WARN\"") && line.contains(WARNING));
+            assert_eq!(warned, expected, "{}", logs(&cluster));
+        }
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        let ready = reqwest::get(cluster.node(0).admin_url("/readyz")).await.expect("an answer");
+        assert_eq!(ready.text().await.expect("a text"), "ok\n");
+        assert!(!logs(&cluster).contains("WARN"), "{}", logs(&cluster));
+    }
 }
 
 on_both! {

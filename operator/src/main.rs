@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 use clap::{Parser, Subcommand};
 use operator::run::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Kubernetes operator for ChatClusters
 #[derive(Debug, Parser)]
@@ -51,13 +53,16 @@ async fn run(options: operator::run::Options) -> anyhow::Result<()> {
 
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    // What RUST_LOG can't lift: dependencies log from `info` on. Below, they print what they carry, and that is Secrets.
+    let dependencies = Targets::new().with_default(LevelFilter::INFO).with_target("operator", LevelFilter::TRACE);
+    let lines = tracing_subscriber::fmt::layer();
     let on_terminal = std::io::stdout().is_terminal();
-    match format {
-        LogFormat::Auto if on_terminal => logs.init(),
-        LogFormat::Pretty => logs.with_ansi(on_terminal).init(),
+    let lines = match format {
+        LogFormat::Auto if on_terminal => lines.boxed(),
+        LogFormat::Pretty => lines.with_ansi(on_terminal).boxed(),
         LogFormat::Auto | LogFormat::Json => {
-            logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
-    }
+    };
+    tracing_subscriber::registry().with(lines).with(filter).with(dependencies).init();
 }

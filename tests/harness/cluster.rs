@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     args: Vec<String>,
     proxied: bool,
     files: Option<usize>,
+    log_level: Option<String>,
 }
 
 impl Plan {
@@ -37,7 +38,7 @@ impl Plan {
             Bus::Embedded => 1,
             Bus::Redis | Bus::Elsewhere => 2,
         };
-        Self { bus, nodes, args: Vec::new(), proxied: false, files: None }
+        Self { bus, nodes, args: Vec::new(), proxied: false, files: None, log_level: None }
             .flag("--messages-per-second", "0")
             .flag("--message-burst", "0")
             .flag("--changes-per-second", "0")
@@ -72,6 +73,12 @@ impl Plan {
     /// Each node may open so many files.
     pub(crate) fn files(mut self, files: usize) -> Self {
         self.files = Some(files);
+        self
+    }
+
+    /// Each node's `RUST_LOG`.
+    pub(crate) fn log_level(mut self, level: &str) -> Self {
+        self.log_level = Some(level.to_owned());
         self
     }
 
@@ -122,6 +129,7 @@ impl Plan {
                 }
                 let mut node = Node::reserved(number, args, dir.path());
                 node.files = self.files;
+                node.env = self.log_level.clone().map(|level| ("RUST_LOG".to_owned(), level));
                 node
             })
             .collect();

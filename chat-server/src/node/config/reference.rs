@@ -29,7 +29,7 @@ fn reference() -> String {
         "# Configuration of chat-server\n\n\
          Made by `make generate` from chat-server/src/node/config.rs. Do not edit.\n\n\
          Every option is a flag and an environment variable. The flag has precedence; an empty variable counts as unset. `RUST_LOG` sets the level of the logs \
-         (default `info`).\n\n\
+         (default `info`); dependencies log from `info` on at any level, since they print what they carry.\n\n\
          | flag | variable | default | meaning |\n|---|---|---|---|\n",
     );
     let command = Cli::command();
