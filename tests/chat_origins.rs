@@ -62,3 +62,21 @@ scenario! {
         expect(&cluster, Some("null"), REFUSED).await;
     }
 }
+
+scenario! {
+    async fn browsers_that_came_by_tls_are_told_to_come_by_it_only() {
+        let told = async |cluster: &Cluster, path: &str, scheme: &str| {
+            let request = reqwest::Client::new().get(format!("{}{path}", cluster.node(0).url()));
+            let answer = request.header("x-forwarded-proto", scheme).send().await.expect("an answer");
+            answer.headers().get("strict-transport-security").map(|value| value.to_str().expect("ASCII").to_owned())
+        };
+        let cluster = Plan::on(Bus::Embedded).flag("--trusted-proxies", "127.0.0.0/8").start().await;
+        for path in ["/", "/no-such-page"] {
+            assert_eq!(told(&cluster, path, "https").await.as_deref(), Some("max-age=31536000"), "{path}");
+            assert_eq!(told(&cluster, path, "http").await, None, "{path}");
+        }
+        // Anybody else could write that header.
+        let cluster = Plan::on(Bus::Embedded).start().await;
+        assert_eq!(told(&cluster, "/", "https").await, None);
+    }
+}

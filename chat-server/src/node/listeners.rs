@@ -82,7 +82,7 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
         max_connections: config.max_connections,
     };
     let sockets = ServiceBuilder::new()
-        .layer(gate::cors(origins))
+        .layer(gate::cors(origins.clone()))
         .layer(from_fn_with_state(gate, gate::guard))
         .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::serve_polling))
         .layer(from_fn_with_state(service.clone(), upgrade::take_over));
@@ -90,7 +90,11 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
         .route_service("/socket.io/", service)
         .layer(sockets)
         .fallback_service(
-            Router::new().fallback(web::public_page).layer(map_response(web::secured)).layer(CompressionLayer::new()),
+            Router::new()
+                .fallback(web::public_page)
+                .layer(map_response(web::secured))
+                .layer(from_fn_with_state(origins, gate::strict_transport))
+                .layer(CompressionLayer::new()),
         )
         .layer(from_fn_with_state(context.limits.max_payload, whole_body))
         .layer(CatchPanicLayer::new())

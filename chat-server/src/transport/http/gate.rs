@@ -22,6 +22,8 @@ use crate::transport::socketio::Clients;
 use crate::transport::socketio::connection::Connection;
 
 const RETRY_AFTER_SECONDS: &str = "2";
+/// A year. Subdomains may be others' services.
+const STRICT_TRANSPORT: &str = "max-age=31536000";
 
 /// Decides about handshakes.
 #[derive(Clone)]
@@ -42,9 +44,7 @@ pub struct Gate {
 
 impl Gate {
     fn refusal(&self, request: &Request) -> Option<HandshakeRefusal> {
-        let connection = request.extensions().get::<ConnectInfo<Connection>>();
-        let address = connection.map(|ConnectInfo(connection)| connection.address().ip());
-        if !self.origins.allow(request.headers(), address) {
+        if !self.origins.allow(request.headers(), address(request)) {
             return Some(HandshakeRefusal::Origin);
         }
         if has_session(request) || request.method() == Method::OPTIONS {
@@ -98,6 +98,22 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
     }
 }
 
+/// Has browsers that came by TLS, as a trusted proxy tells, come by TLS only from then on.
+pub async fn strict_transport(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
+    let scheme = origins.told_scheme(request.headers(), address(&request));
+    let secure = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let mut response = next.run(request).await;
+    if secure {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_TRANSPORT));
+    }
+    response
+}
+
+/// The peer of the connection.
+fn address(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<Connection>>().map(|ConnectInfo(connection)| connection.address().ip())
+}
+
 fn unavailable(text: String) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], text).into_response()
 }
@@ -124,12 +140,17 @@ impl Origins {
         self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) || self.is_own(&origin, headers, peer)
     }
 
+    /// The scheme that the client used, where a trusted proxy tells it.
+    fn told_scheme<'a>(&self, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Option<&'a str> {
+        let trusted = peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
+        headers.get("x-forwarded-proto").filter(|_| trusted)?.to_str().ok()
+    }
+
     /// Same host and port; same scheme too, where a trusted proxy tells which it was.
     fn is_own(&self, origin: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_lowercase();
         let Some((scheme, authority)) = origin.split_once("://") else { return false };
-        let trusted = peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
-        let told = headers.get("x-forwarded-proto").filter(|_| trusted).and_then(|proto| proto.to_str().ok());
+        let told = self.told_scheme(headers, peer);
         let default_port = if scheme == "https" { ":443" } else { ":80" };
         let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
         !host.is_empty() && bare(authority) == bare(&host) && told.is_none_or(|told| told.eq_ignore_ascii_case(scheme))
@@ -187,5 +208,12 @@ mod tests {
         let http = [("origin", "http://chat"), ("host", "chat"), ("x-forwarded-proto", "https")];
         assert!(allowed(&[], &https));
         assert!(!allowed(&[], &http));
+        let origins = Origins::new(Vec::new(), vec!["10.0.0.0/8".parse().unwrap()]);
+        let headers = [("x-forwarded-proto", "https")]
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers = HeaderMap::from_iter(headers);
+        assert_eq!(origins.told_scheme(&headers, Some([10, 1, 1, 1].into())), Some("https"));
+        assert_eq!(origins.told_scheme(&headers, Some([11, 1, 1, 1].into())), None);
+        assert_eq!(origins.told_scheme(&headers, None), None);
     }
 }
