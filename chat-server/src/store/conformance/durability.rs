@@ -65,6 +65,20 @@ async fn a_redis_without_waitaof_needs_appendfsync_always() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_may_not_read_settings_is_told_what_needs_it() {
+    let deployment = Deployment::start(Topology::Standalone, Version::Seven);
+    let (aof, replica) = [Durability::Aof, Durability::Replica].map(|way| durable(way, deployment.config())).into();
+    let refused = RedisStore::connect(aof.clone()).await.err().unwrap().to_string();
+    assert!(refused.contains("its appendfsync is not told (allow the user CONFIG GET)"), "{refused}");
+    Node::on(replica).await.store.check().await.unwrap();
+    deployment.tell("cli a acl setuser chat +config|get");
+    let refused = RedisStore::connect(aof.clone()).await.err().unwrap().to_string();
+    assert!(refused.contains("its appendfsync is everysec"), "{refused}");
+    deployment.tell("cli a config set appendfsync always");
+    Node::on(aof).await.store.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_comes_later_is_checked_for_durability() {
     let mut server = Server::absent();
     let node = Node::on(durable(Durability::Aof, RedisConfig::new(&server.url()))).await;
@@ -95,6 +109,8 @@ mod platform {
             deployment.tell(&format!("cli a acl setuser chat +{command}"));
         }
         let node = Node::on(durable(Durability::Aof, deployment.config())).await;
+        // Only a user that may read it is warned of it.
+        deployment.tell("cli a acl setuser chat +config|get");
         deployment.tell("cli a config set appendfsync no");
         assert!(misconfiguration(&node).await.contains("its appendfsync is no"));
     }

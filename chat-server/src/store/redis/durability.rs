@@ -79,21 +79,37 @@ pub(super) async fn log_advice(client: &Client, requirement: Requirement) {
 /// Logs whether a failover may lose messages that so many replicas have confirmed.
 async fn log_failover_safety(client: &Client, number: u32) {
     let Ok(info) = info(client).await else { return };
-    let connected: u32 = value(&info, "connected_slaves").and_then(|number| number.parse().ok()).unwrap_or(0);
-    let least = setting(client, "min-replicas-to-write").await;
-    // Of all copies, that of the primary included.
-    let majority = 2 * (number + 1) > connected + 1;
-    let guarded = least.as_deref().and_then(|least| least.parse().ok()).is_some_and(|least: u32| least >= 1);
-    if majority && guarded && connected >= number {
-        tracing::info!(replicas = connected, waits_for = number, "a failover loses no acknowledged message");
+    let Failover { replicas, guarded, safe } = Failover::of(&info, number);
+    if safe {
+        tracing::info!(replicas, waits_for = number, "a failover loses no acknowledged message");
     } else {
         tracing::warn!(
-            replicas = connected,
+            replicas,
             waits_for = number,
-            min_replicas_to_write = least.as_deref().unwrap_or("not told"),
+            min_replicas_to_write = guarded,
             "a failover may lose acknowledged messages: that takes an answer of most replicas \
              (--durability-replicas), and a primary that takes no writes alone (min-replicas-to-write)"
         );
+    }
+}
+
+/// What a failover may lose of what so many replicas have confirmed, as `INFO` of a primary tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Failover {
+    replicas: u32,
+    /// Whether `min-replicas-to-write` is set.
+    guarded: bool,
+    safe: bool,
+}
+
+impl Failover {
+    fn of(info: &str, number: u32) -> Self {
+        let replicas = value(info, "connected_slaves").and_then(|number| number.parse().ok()).unwrap_or(0);
+        // Redis counts these only where `min-replicas-to-write` and `min-replicas-max-lag` are set.
+        let guarded = value(info, "min_slaves_good_slaves").is_some();
+        // Of all copies, that of the primary included.
+        let majority = 2 * (u64::from(number) + 1) > u64::from(replicas) + 1;
+        Self { replicas, guarded, safe: majority && guarded && replicas >= number }
     }
 }
 
@@ -118,4 +134,20 @@ async fn setting(client: &Client, name: &str) -> Option<String> {
 async fn custom<R: FromValue>(client: &Client, name: &'static str, args: &[&str]) -> Result<R, Error> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     client.custom(CustomCommand::new_static(name, None, false), args).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failover_is_safe_with_a_majority_and_a_primary_that_does_not_write_alone() {
+        let info = |replicas: u32, guard: &str| format!("# Replication\r\nconnected_slaves:{replicas}\r\n{guard}");
+        let safe = |replicas, guard, number| Failover::of(&info(replicas, guard), number).safe;
+        let guard = "min_slaves_good_slaves:1\r\n";
+        assert!(safe(2, guard, 1) && safe(1, guard, 1) && safe(4, guard, 2));
+        assert!(!safe(2, "", 1), "the primary writes alone");
+        assert!(!safe(3, guard, 1), "two of four copies are no majority");
+        assert!(!safe(0, guard, 1), "too few are there");
+    }
 }
