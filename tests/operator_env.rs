@@ -12,9 +12,8 @@ use operator::controller::build::{Desired, Resources, Scale, build};
 use operator::controller::dereference::{ExternalSecrets, OwnedSecret, References};
 use operator::controller::validate::validate;
 
-/// What the server has options for and a ChatCluster has no field: the Service's address is the pod's own, and which
-/// proxies are believed is nothing that the operator can know. Logs are JSON where there is no terminal.
-const NOT_IN_A_SPEC: &[&str] = &["CHAT_LOG_FORMAT", "CHAT_TRUSTED_PROXIES"];
+/// What the server has options for and a ChatCluster has no field: logs are JSON where there is no terminal.
+const NOT_IN_A_SPEC: &[&str] = &["CHAT_LOG_FORMAT"];
 
 /// An external Redis with all that one can have.
 const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \
@@ -164,6 +163,18 @@ fn tracing_settings_reach_the_server_and_the_network_policy() {
     let plain = built("{replicas: 1}");
     assert_eq!(read(&self::variables(&plain)).telemetry.otlp_endpoint, None);
     assert!(!self::variables(&plain).contains_key("OTEL_RESOURCE_ATTRIBUTES") && !ports(plain).contains("4317"));
+}
+
+#[test]
+fn trusted_proxies_reach_the_server() {
+    let of =
+        |exposure: &str| read(&variables(&built(&format!("{{replicas: 1, exposure: {exposure}}}")))).trusted_proxies;
+    assert_eq!(of("{}"), []);
+    let private = of("{ingress: {hosts: [a.example]}}");
+    let trusts = |address: [u8; 4]| private.iter().any(|network| network.contains(&std::net::IpAddr::from(address)));
+    assert!(trusts([10, 244, 1, 7]) && trusts([172, 31, 0, 1]) && trusts([192, 168, 0, 9]) && trusts([100, 64, 0, 1]));
+    assert!(!trusts([172, 32, 0, 1]) && !trusts([8, 8, 8, 8]));
+    assert_eq!(of("{trustedProxies: ['192.0.2.7', '2001:db8::/32']}").len(), 2);
 }
 
 #[test]

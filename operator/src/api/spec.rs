@@ -1,6 +1,8 @@
 //! The spec of a ChatCluster. A field exists only once the operator honours it. Defaults are in the
 //! schema; the operator never writes to a spec.
 
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -320,16 +322,43 @@ impl Default for Disruption {
 }
 
 /// NetworkPolicies of the pods.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
     /// Whether the operator creates NetworkPolicies.
     pub mode: NetworkPolicyMode,
     /// Peers that may connect to the clients' port, such as the ingress controller's pods. If
-    /// empty, any peer may connect. The admin port is open to the operator and Prometheus only,
+    /// empty, any peer may connect. The admin port is open to the operator and `metricsFrom` only,
     /// Redis to the nodes only.
     #[schemars(length(max = 20))]
-    pub ingress_from: Vec<k8s_openapi::api::networking::v1::NetworkPolicyPeer>,
+    pub ingress_from: Vec<NetworkPolicyPeer>,
+    /// Peers that may connect to the nodes' admin port, which serves metrics, besides the operator.
+    /// By default, pods with the label `app.kubernetes.io/name: prometheus` in the namespace
+    /// `monitoring` and in the ChatCluster's own. If empty, only the operator may connect.
+    #[schemars(length(max = 20))]
+    pub metrics_from: Vec<NetworkPolicyPeer>,
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        let labels = |key: &str, value: &str| {
+            let labels = [(key.to_owned(), value.to_owned())].into();
+            Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() })
+        };
+        let prometheus = || NetworkPolicyPeer {
+            pod_selector: labels("app.kubernetes.io/name", "prometheus"),
+            ..NetworkPolicyPeer::default()
+        };
+        let elsewhere = NetworkPolicyPeer {
+            namespace_selector: labels("kubernetes.io/metadata.name", "monitoring"),
+            ..prometheus()
+        };
+        Self {
+            mode: NetworkPolicyMode::default(),
+            ingress_from: Vec::new(),
+            metrics_from: vec![elsewhere, prometheus()],
+        }
+    }
 }
 
 /// Whether the operator creates NetworkPolicies.

@@ -1,6 +1,7 @@
 //! Validates a spec and what it refers to. Pure: no client, no clock.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use kube::Resource;
 
@@ -47,6 +48,7 @@ pub fn validate(
     let settings = settings(cluster);
     check_extra_env(&spec.pod, &settings)?;
     check_resources("spec.pod.resources", &spec.pod.resources)?;
+    check_networks(spec.exposure.trusted_proxies.as_deref().unwrap_or_default())?;
     Ok(ValidatedCluster {
         names: Names::of(cluster),
         namespace,
@@ -83,6 +85,7 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_LISTEN", "0.0.0.0:3000".to_owned()),
         ("CHAT_ADMIN_LISTEN", "0.0.0.0:9090".to_owned()),
         ("CHAT_ALLOWED_ORIGINS", spec.auth.allowed_origins.join(",")),
+        ("CHAT_TRUSTED_PROXIES", spec.exposure.trusted_proxies().join(",")),
         ("CHAT_MAX_CONNECTIONS", spec.limits.max_connections_per_pod.to_string()),
         ("CHAT_MAX_MESSAGE_BYTES", spec.limits.max_message_bytes.to_string()),
         ("CHAT_MESSAGES_PER_SECOND", spec.limits.messages_per_second_per_user.to_string()),
@@ -139,6 +142,25 @@ fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
         reason: Reason::InvalidValue,
         message: format!("spec.tracing.otlpEndpoint: {} has no valid port", tracing.otlp_endpoint),
     })
+}
+
+/// The schema's pattern accepts what is no network, with which a node does not start.
+fn check_networks(networks: &[String]) -> Result<(), SpecError> {
+    let is_network = |text: &str| {
+        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let Ok(address) = address.parse::<IpAddr>() else { return false };
+        let longest = if address.is_ipv4() { 32_u8 } else { 128 };
+        length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
+    };
+    match networks.iter().find(|network| !is_network(network)) {
+        None => Ok(()),
+        Some(network) => Err(SpecError {
+            reason: Reason::InvalidValue,
+            message: format!(
+                "spec.exposure.trustedProxies: {network} is neither a network such as 10.0.0.0/8 nor an address"
+            ),
+        }),
+    }
 }
 
 /// The schema's pattern accepts quantities that are too large.

@@ -17,6 +17,7 @@ const KUBERNETES: &[(&str, &str)] = &[
     ("spec.pod.topologySpreadConstraints", "[]TopologySpreadConstraint"),
     ("spec.pod.extraEnv", "[]EnvVar"),
     ("spec.networkPolicy.ingressFrom", "[]NetworkPolicyPeer"),
+    ("spec.networkPolicy.metricsFrom", "[]NetworkPolicyPeer"),
     ("status.conditions", "[]Condition"),
 ];
 

@@ -15,6 +15,29 @@ pub struct Exposure {
     /// Ingress in front of the Service. If unset, the operator creates no Ingress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
+    /// Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the nodes believe,
+    /// such as `10.0.0.0/8`. If unset, these are the private networks, which pods are in, if there
+    /// is an `ingress` and the Service has type ClusterIP, so that clients can't pass the ingress
+    /// controller by; otherwise there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50), inner(length(max = 43), regex(pattern = r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$")))]
+    pub trusted_proxies: Option<Vec<String>>,
+}
+
+/// Private networks of IPv4 and IPv6, and the one that carriers share, which some clusters use.
+const PRIVATE_NETWORKS: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+
+impl Exposure {
+    /// The networks of the proxies that the nodes trust.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> Vec<String> {
+        let proxied = self.ingress.is_some() && self.service.type_ == ServiceType::ClusterIP;
+        match &self.trusted_proxies {
+            Some(networks) => networks.clone(),
+            None if proxied => PRIVATE_NETWORKS.map(ToOwned::to_owned).to_vec(),
+            None => Vec::new(),
+        }
+    }
 }
 
 /// Service in front of the nodes, for clients.

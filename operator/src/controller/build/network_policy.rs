@@ -12,7 +12,7 @@ use crate::api::spec::NetworkPolicyMode;
 use crate::controller::names::{Component, MANAGER};
 use crate::controller::validate::{ValidatedCluster, ValidatedRedis};
 
-/// Nodes. Ingress: clients, and the operator and Prometheus on the admin port. Egress: Redis, the
+/// Nodes. Ingress: clients, and on the admin port the operator and those who scrape metrics. Egress: Redis, the
 /// trace collector and DNS.
 pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
     let from = Some(cluster.network_policy.ingress_from.clone()).filter(|peers| !peers.is_empty());
@@ -37,16 +37,15 @@ pub(super) fn nodes(cluster: &ValidatedCluster) -> Option<NetworkPolicy> {
             .collector_port
             .map(|number| NetworkPolicyEgressRule { to: None, ports: Some(vec![port("TCP", i32::from(number))]) }),
     );
+    let mut admin = vec![operator(cluster)];
+    admin.extend(cluster.network_policy.metrics_from.iter().cloned());
     policy(
         cluster,
         Component::Node,
         cluster.names.node(),
         vec![
             NetworkPolicyIngressRule { from, ports: Some(vec![port("TCP", 3000)]) },
-            NetworkPolicyIngressRule {
-                from: Some(vec![operator(cluster), prometheus()]),
-                ports: Some(vec![port("TCP", 9090)]),
-            },
+            NetworkPolicyIngressRule { from: Some(admin), ports: Some(vec![port("TCP", 9090)]) },
         ],
         egress,
     )
@@ -99,15 +98,6 @@ fn operator(cluster: &ValidatedCluster) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: labelled("kubernetes.io/metadata.name", &cluster.operator_namespace),
         pod_selector: labelled("app.kubernetes.io/name", MANAGER),
-        ip_block: None,
-    }
-}
-
-/// Prometheus in any namespace, by the label of the common charts.
-fn prometheus() -> NetworkPolicyPeer {
-    NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector::default()),
-        pod_selector: labelled("app.kubernetes.io/name", "prometheus"),
         ip_block: None,
     }
 }

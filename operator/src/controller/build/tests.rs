@@ -128,6 +128,81 @@ fn secrets_appear_in_secrets_only() {
 }
 
 #[test]
+fn session_keys_and_admin_token_are_always_set() {
+    let external = json!({"external": {"endpoints": ["r:6379"]}});
+    for spec in [json!({"replicas": 1}), json!({"redis": {"managed": {}}}), json!({"redis": external})] {
+        let resources = built(spec.clone());
+        let pod = replica_set(&resources)["spec"]["template"]["spec"].clone();
+        let container = &pod["containers"][0];
+        let variable =
+            |name: &str| container["env"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+        let keys = json!({"name": "chat-session", "key": "keys"});
+        assert_eq!(variable("CHAT_SESSION_KEYS").unwrap()["valueFrom"]["secretKeyRef"], keys, "{spec}");
+        assert_eq!(variable("CHAT_ADMIN_TOKEN_FILE").unwrap()["value"], "/etc/chat-server/admin/token", "{spec}");
+        assert!(pod["volumes"].to_string().contains(r#""secretName":"chat-admin""#), "{spec}");
+        assert_eq!(resources.session.data.unwrap()["keys"].0, b"s3cr3t-session", "{spec}");
+        assert_eq!(resources.admin.data.unwrap()["token"].0, b"s3cr3t-admin", "{spec}");
+    }
+    // Neither an empty Secret nor a variable of the spec takes them away.
+    let empty = OwnedSecret { data: [("keys".to_owned(), Vec::new())].into(), fresh: "new".to_owned() };
+    assert_eq!(empty.value("keys"), b"new");
+    let cluster: ChatCluster = serde_json::from_value(json!({
+        "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+        "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
+        "spec": {"replicas": 1, "pod": {"extraEnv": [{"name": "CHAT_SESSION_KEYS", "value": ""}]}},
+    }))
+    .unwrap();
+    let error = format!("{:?}", validate(&cluster, &References::default(), "chat-system").unwrap_err());
+    assert!(error.contains("ReservedVariable"), "{error}");
+}
+
+#[test]
+fn only_the_operator_and_the_listed_peers_reach_the_admin_port() {
+    let peers = |policy: Value| {
+        let policy = built(json!({"replicas": 1, "networkPolicy": policy})).network_policy.unwrap();
+        let policy = serde_json::to_value(policy).unwrap();
+        let rules = policy["spec"]["ingress"].as_array().unwrap().clone();
+        rules.into_iter().find(|rule| rule["ports"][0]["port"] == 9090).unwrap()["from"].clone()
+    };
+    let namespace = |name: &str| json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+    let pods = |name: &str| json!({"matchLabels": {"app.kubernetes.io/name": name}});
+    let operator = json!({"namespaceSelector": namespace("chat-system"), "podSelector": pods("chat-operator")});
+    let elsewhere = json!({"namespaceSelector": namespace("monitoring"), "podSelector": pods("prometheus")});
+    assert_eq!(peers(json!({})), json!([operator, elsewhere, {"podSelector": pods("prometheus")}]));
+    assert_eq!(peers(json!({"metricsFrom": []})), json!([operator]));
+    let own = json!({"namespaceSelector": namespace("observability")});
+    assert_eq!(peers(json!({"metricsFrom": [own]})), json!([operator, own]));
+}
+
+#[test]
+fn proxies_are_trusted_where_all_clients_come_through_them() {
+    let trusted = |exposure: Value| {
+        let config = built(json!({"replicas": 1, "exposure": exposure})).config.data.unwrap();
+        config["CHAT_TRUSTED_PROXIES"].clone()
+    };
+    let ingress = json!({"hosts": ["a"]});
+    assert!(trusted(json!({"ingress": ingress})).starts_with("10.0.0.0/8,172.16.0.0/12,"));
+    assert_eq!(trusted(json!({"ingress": ingress, "trustedProxies": ["10.1.0.0/16", "::1"]})), "10.1.0.0/16,::1");
+    for none in [
+        json!({}),
+        json!({"ingress": ingress, "trustedProxies": []}),
+        json!({"ingress": ingress, "service": {"type": "LoadBalancer"}}),
+    ] {
+        assert_eq!(trusted(none.clone()), "", "{none}");
+    }
+    for bad in ["10.0.0.0/33", "1.2.3", "::1/129", "10.0.0.0/"] {
+        let cluster: ChatCluster = serde_json::from_value(json!({
+            "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+            "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
+            "spec": {"replicas": 1, "exposure": {"trustedProxies": [bad]}},
+        }))
+        .unwrap();
+        let error = format!("{:?}", validate(&cluster, &References::default(), "chat-system").unwrap_err());
+        assert!(error.contains("InvalidValue") && error.contains(bad), "{error}");
+    }
+}
+
+#[test]
 fn client_ip_stickiness_sets_no_cookie() {
     let ingress = json!({"hosts": ["a"], "sticky": {"mode": "ClientIP"}});
     let annotations =
