@@ -128,8 +128,8 @@ fn schema_defaults_and_readme_list_the_same_values() {
         table += &format!("| `{name}` | `{default}` | {meaning} |\n");
     }
     let keys = defaults.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains(':')).count();
-    // The groups `image`, `crds` and `monitoring`, and what is below `resources`.
-    assert_eq!(keys, values.len() + 3 + 5, "values.yaml has others");
+    // The groups `image`, `crds`, `monitoring` and `networkPolicy`, and what is below `resources`.
+    assert_eq!(keys, values.len() + 4 + 5, "values.yaml has others");
     assert!(file("README.md").contains(&format!("\n\n{table}\n")), "the README's table should be:\n{table}");
 }
 
@@ -138,6 +138,7 @@ fn each_chart_value_takes_effect() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     let pinned = format!("image: \"ghcr.io/chatcluster/operator@{digest}\"");
     let affinity = r#"affinity={"nodeAffinity": {}}"#;
+    let metrics_from = r#"networkPolicy.metricsFrom=[{"namespaceSelector": {}}]"#;
     let secrets = r#"imagePullSecrets=[{"name": "registry"}]"#;
     let tolerations = r#"tolerations=[{"key": "dedicated", "operator": "Exists"}]"#;
     let by_digest = format!("image.digest=\"{digest}\"");
@@ -149,6 +150,10 @@ fn each_chart_value_takes_effect() {
         ("image.tag=\"1.0\"", "image: \"ghcr.io/chatcluster/operator:1.0\""),
         (secrets, "imagePullSecrets:\n        - name: registry"),
         ("logLevel=\"info,operator=debug\"", "name: RUST_LOG\n          value: \"info,operator=debug\""),
+        (
+            metrics_from,
+            "ingress:\n  - from:\n    - namespaceSelector: {}\n    ports:\n    - {protocol: TCP, port: metrics}",
+        ),
         (r#"nodeSelector={"kubernetes.io/os": "linux"}"#, "nodeSelector:\n        kubernetes.io/os: linux"),
         (r#"podAnnotations={"example.com/team": "chat"}"#, "annotations:\n        example.com/team: chat"),
         (r#"podLabels={"example.com/team": "chat"}"#, "part-of: chatcluster\n        example.com/team: chat"),
@@ -166,6 +171,13 @@ fn each_chart_value_takes_effect() {
         }
         let without = helm.run(&["template", "x", path(&chart()), "--set", "crds.install=false"]).await.expect_ok();
         assert!(!without.contains("CustomResourceDefinition\n"), "crds.install=false");
+        // A rule that lists nobody would admit everybody.
+        let nobody = helm.run(&["template", "x", path(&chart()), "--set-json", "networkPolicy.metricsFrom=[]"]).await;
+        let nobody = nobody.expect_ok();
+        assert!(nobody.contains("kind: NetworkPolicy\n") && !nobody.contains("\n  ingress:\n"), "{nobody}");
+        let open =
+            helm.run(&["template", "x", path(&chart()), "--set", "networkPolicy.enabled=false"]).await.expect_ok();
+        assert!(!open.contains("kind: NetworkPolicy\n"), "networkPolicy.enabled=false");
         let watched = [
             ("monitoring.dashboard", "name: chat-operator-dashboard\n"),
             ("monitoring.podMonitor", "kind: PodMonitor\n"),
@@ -188,7 +200,7 @@ fn each_chart_value_takes_effect() {
         let turned: Vec<&str> = cases.chain(watched.iter().map(|(value, _)| *value)).collect();
         let all = values();
         let left = all.iter().map(|(name, ..)| name.as_str()).filter(|name| !turned.contains(name));
-        assert_eq!(left.collect::<Vec<_>>(), ["crds.install"], "values that no case turns");
+        assert_eq!(left.collect::<Vec<_>>(), ["crds.install", "networkPolicy.enabled"], "values that no case turns");
     });
 }
 
@@ -213,6 +225,7 @@ fn invalid_values_are_rejected_by_name() {
         ("affinity={\"podAfinity\": {}}", "at '/affinity': additional properties 'podAfinity' not allowed"),
         ("podLabels={\"app.kubernetes.io/name\": \"x\"}", "at '/podLabels/app.kubernetes.io~1name': false schema"),
         ("podAnnotations={\"scrape\": true}", "at '/podAnnotations/scrape': got boolean, want string"),
+        ("networkPolicy.metricsFrom=[{}]", "at '/networkPolicy/metricsFrom/0': minProperties: got 0, want 1"),
         ("crds.install=\"maybe\"", "at '/crds/install': got string, want boolean"),
         ("autoscaling.enabled=true", "at '': additional properties 'autoscaling' not allowed"),
     ];
