@@ -100,8 +100,7 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
 
 /// Has browsers that came by TLS, as a trusted proxy tells, come by TLS only from then on.
 pub async fn strict_transport(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
-    let scheme = origins.told_scheme(request.headers(), address(&request));
-    let secure = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let secure = origins.told_scheme(request.headers(), address(&request)) == Some("https");
     let mut response = next.run(request).await;
     if secure {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_TRANSPORT));
@@ -140,20 +139,27 @@ impl Origins {
         self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) || self.is_own(&origin, headers, peer)
     }
 
-    /// The scheme that the client used, where a trusted proxy tells it.
-    fn told_scheme<'a>(&self, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Option<&'a str> {
+    /// The scheme that the client used, where a trusted proxy tells it. Of a WebSocket, Traefik tells `ws` or `wss`.
+    fn told_scheme(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<&'static str> {
         let trusted = peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
-        headers.get("x-forwarded-proto").filter(|_| trusted)?.to_str().ok()
+        let told = headers.get("x-forwarded-proto").filter(|_| trusted)?.to_str().ok()?;
+        // Of several proxies, the client's own is the first.
+        match told.split(',').next()?.trim().to_ascii_lowercase().as_str() {
+            "https" | "wss" => Some("https"),
+            "http" | "ws" => Some("http"),
+            _ => None,
+        }
     }
 
-    /// Same host and port; same scheme too, where a trusted proxy tells which it was.
+    /// Same host and port; and no page of http, where a trusted proxy tells that this is https. The other way round,
+    /// another proxy in front of that one may have ended TLS.
     fn is_own(&self, origin: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_lowercase();
         let Some((scheme, authority)) = origin.split_once("://") else { return false };
         let told = self.told_scheme(headers, peer);
         let default_port = if scheme == "https" { ":443" } else { ":80" };
         let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
-        !host.is_empty() && bare(authority) == bare(&host) && told.is_none_or(|told| told.eq_ignore_ascii_case(scheme))
+        !host.is_empty() && bare(authority) == bare(&host) && (scheme == "https" || told != Some("https"))
     }
 }
 
@@ -208,12 +214,22 @@ mod tests {
         let http = [("origin", "http://chat"), ("host", "chat"), ("x-forwarded-proto", "https")];
         assert!(allowed(&[], &https));
         assert!(!allowed(&[], &http));
+        let ended_before = [("origin", "https://chat"), ("host", "chat"), ("x-forwarded-proto", "http")];
+        assert!(allowed(&[], &ended_before));
+        let websocket = [("origin", "https://chat"), ("host", "chat"), ("x-forwarded-proto", "wss")];
+        assert!(allowed(&[], &websocket));
         let origins = Origins::new(Vec::new(), vec!["10.0.0.0/8".parse().unwrap()]);
-        let headers = [("x-forwarded-proto", "https")]
-            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let headers = HeaderMap::from_iter(headers);
-        assert_eq!(origins.told_scheme(&headers, Some([10, 1, 1, 1].into())), Some("https"));
-        assert_eq!(origins.told_scheme(&headers, Some([11, 1, 1, 1].into())), None);
-        assert_eq!(origins.told_scheme(&headers, None), None);
+        let told = |text: &'static str, peer: Option<[u8; 4]>| {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("x-forwarded-proto"),
+                HeaderValue::from_static(text),
+            )]);
+            origins.told_scheme(&headers, peer.map(IpAddr::from))
+        };
+        let proxy = Some([10, 1, 1, 1]);
+        assert_eq!((told("HTTPS", proxy), told("wss", proxy)), (Some("https"), Some("https")));
+        assert_eq!((told("http", proxy), told("ws", proxy)), (Some("http"), Some("http")));
+        assert_eq!((told("https, http", proxy), told("gopher", proxy)), (Some("https"), None));
+        assert_eq!((told("https", Some([11, 1, 1, 1])), told("https", None)), (None, None));
     }
 }
