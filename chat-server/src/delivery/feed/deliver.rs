@@ -55,7 +55,7 @@ impl Feed {
 
     pub(super) fn deliver_signal(&self, signal: &Signal) {
         let Some(event) = Event::of(signal.event.as_str(), &signal.payload, self.shared.encode) else { return };
-        for listener in self.listeners.iter() {
+        for listener in self.listeners.iter().filter(|listener| listener.is_ready()) {
             if signal.except.as_ref() != Some(listener.outlet.user()) {
                 listener.outlet.emit_signal(signal, &event);
             }

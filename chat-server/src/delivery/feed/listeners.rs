@@ -17,7 +17,7 @@ pub(super) struct Listener {
 
 /// How far an outlet is.
 pub(super) enum Progress {
-    /// It gets nothing before [`Message::Ready`](crate::delivery::mailbox::Message::Ready).
+    /// It gets nothing, signals neither, before [`Message::Ready`](crate::delivery::mailbox::Message::Ready).
     NotReady,
     /// It has everything up to `received`, and is to get the rest. `rolled_back`: it also has entries after `received`
     /// that the store lost, and gets a gap that says so.
@@ -27,6 +27,11 @@ pub(super) enum Progress {
 }
 
 impl Listener {
+    /// Whether its client knows that it is in the room.
+    pub(super) fn is_ready(&self) -> bool {
+        !matches!(self.progress, Progress::NotReady)
+    }
+
     pub(super) fn is_live(&self) -> bool {
         matches!(self.progress, Progress::Live)
     }

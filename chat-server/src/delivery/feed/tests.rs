@@ -29,6 +29,7 @@ struct Checker {
     room: AtomicUsize,
     at: Mutex<Offset>,
     missed: Mutex<u64>,
+    signals: AtomicUsize,
 }
 
 impl Checker {
@@ -37,7 +38,7 @@ impl Checker {
         let id = ConnectionId::parse(&format!("{:016}", CREATED.fetch_add(1, Ordering::Relaxed))).unwrap();
         let user = UserId::parse("u1").unwrap();
         let (room, at, missed) = (AtomicUsize::new(0), Mutex::new(0), Mutex::new(0));
-        Arc::new(Self { id, user, room, at, missed })
+        Arc::new(Self { id, user, room, at, missed, signals: AtomicUsize::new(0) })
     }
 }
 
@@ -62,7 +63,9 @@ impl Outlet for Checker {
         (events.len(), None)
     }
 
-    fn emit_signal(&self, _: &Signal, _: &Event) {}
+    fn emit_signal(&self, _: &Signal, _: &Event) {
+        self.signals.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Checker {
@@ -213,6 +216,20 @@ impl Stage {
             Step::Check => self.feed.receive(Message::Backfill).await,
         }
     }
+}
+
+#[tokio::test]
+async fn an_outlet_gets_no_signal_before_its_client_knows_of_the_room() {
+    let mut stage = Stage::new().await;
+    let signal = serde_json::json!({ "event": "typing", "payload": {} });
+    let signal = || Message::Signal(Arc::new(serde_json::from_value(signal.clone()).unwrap()));
+    let outlet = Checker::new();
+    let head = stage.attach(&outlet, None).await.head;
+    stage.feed.receive(signal()).await;
+    assert_eq!(outlet.signals.load(Ordering::Relaxed), 0, "its session may not have been told yet");
+    stage.begin(outlet.clone(), 0, head).await;
+    stage.feed.receive(signal()).await;
+    assert_eq!(outlet.signals.load(Ordering::Relaxed), 1);
 }
 
 proptest! {
