@@ -14,6 +14,7 @@ mod harness;
 
 mod chat_connect;
 mod chat_connections;
+mod chat_consent;
 mod chat_limits;
 mod chat_malformed;
 mod chat_messages;

@@ -17,6 +17,12 @@ const PAGE: usize = 50;
 pub const MAX_ROOMS_PER_USER: usize = 500;
 /// Most rooms that others add a person to.
 pub const MAX_ROOMS_ADDED_TO: usize = 250;
+/// Most direct messages of strangers that wait for a person's answer.
+pub const MAX_REQUESTS: usize = 100;
+/// Most invitations that wait for a person's word.
+pub const MAX_INVITATIONS: usize = 100;
+/// Most people that a person blocks.
+pub const MAX_BLOCKED: usize = 500;
 /// Most requests of a socket that may wait.
 pub const QUEUED_REQUESTS: usize = 1024;
 /// Most links of one room that let people in.
@@ -89,8 +95,13 @@ limits! {
         ["max-message-bytes"] => Answer::Refusal(Code::TooLarge);
     Rooms = "rooms": "rooms created, joined and opened, the lobby not included", "user", "500",
         [] => Answer::Refusal(Code::Forbidden);
-    RoomsAdded = "rooms-added": "rooms that others add the user to", "user", "250",
-        [] => Answer::Refusal(Code::Forbidden);
+    RoomsAdded = "rooms-added": "rooms that others add the user to, and direct messages of users who share a room", "user",
+        "250", [] => Answer::Other("the user is invited instead, or gets a message request");
+    Requests = "requests": "message requests of strangers that wait for an answer", "user", "100",
+        [] => Answer::Other("the oldest one makes room");
+    Invitations = "invitations": "invitations that wait to be accepted", "user", "100",
+        [] => Answer::Other("the oldest one makes room");
+    Blocked = "blocked": "users whom the user blocks", "user", "500", [] => Answer::Refusal(Code::Forbidden);
     Invites = "invites": "open invite links; uses 1 to 100,000; one second to one year", "room", "1,000",
         [] => Answer::Refusal(Code::Forbidden);
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
@@ -123,6 +134,9 @@ mod tests {
         for (name, enforced) in [
             ("rooms", MAX_ROOMS_PER_USER.to_string()),
             ("rooms-added", MAX_ROOMS_ADDED_TO.to_string()),
+            ("requests", MAX_REQUESTS.to_string()),
+            ("invitations", MAX_INVITATIONS.to_string()),
+            ("blocked", MAX_BLOCKED.to_string()),
             ("invites", format!("{},{:03}", MAX_INVITES / 1000, MAX_INVITES % 1000)),
             ("page-bytes", format!("{HISTORY_LIMIT} entries, {} KiB", PAGE_BYTES / 1024)),
         ] {

@@ -14,6 +14,8 @@ pub struct Standing {
     pub role: Option<Role>,
     /// Whether the room takes no more messages.
     pub archived: bool,
+    /// Whether it is a direct message with someone who has blocked the person.
+    pub blocked: bool,
 }
 
 fn unseen() -> Refusal {
@@ -22,6 +24,12 @@ fn unseen() -> Refusal {
 
 fn forbidden(why: &str) -> Refusal {
     Refusal::new(Code::Forbidden, why)
+}
+
+/// What someone hears who is blocked, whatever they try.
+#[must_use]
+pub fn takes_nothing_from_you() -> Refusal {
+    forbidden("this person takes no messages or invitations from you")
 }
 
 impl Standing {
@@ -48,10 +56,25 @@ impl Standing {
     /// May write, and say that they type.
     ///
     /// # Errors
-    /// As for taking part; `forbidden` in an archived room.
+    /// As for taking part; `forbidden` in an archived room, and to someone who has blocked the person.
     pub fn may_write(self) -> Result<(), Refusal> {
         self.may_take_part()?;
+        if self.blocked {
+            return Err(takes_nothing_from_you());
+        }
         if self.archived { Err(forbidden("the room is archived")) } else { Ok(()) }
+    }
+
+    /// May hide the room from their list until something is said there.
+    ///
+    /// # Errors
+    /// As for taking part; `forbidden` for a room that can be left instead.
+    pub fn may_close(self) -> Result<(), Refusal> {
+        self.may_take_part()?;
+        if self.kind != Kind::Dm {
+            return Err(forbidden("only a direct message is closed; leave the room instead"));
+        }
+        Ok(())
     }
 
     /// May rename the room, change its topic, archive it and take it back.
@@ -116,7 +139,7 @@ mod tests {
     use super::*;
 
     fn standing(kind: Kind, role: Option<Role>) -> Standing {
-        Standing { kind, lobby: false, role, archived: false }
+        Standing { kind, lobby: false, role, archived: false, blocked: false }
     }
 
     #[test]
@@ -129,6 +152,7 @@ mod tests {
                 outsider.may_write(),
                 outsider.may_join(),
                 outsider.may_leave(),
+                outsider.may_close(),
                 outsider.may_invite(),
                 outsider.may_update(),
             ] {
@@ -148,12 +172,21 @@ mod tests {
 
     #[test]
     fn the_lobby_and_direct_messages_are_for_ever() {
-        let lobby = Standing { kind: Kind::Public, lobby: true, role: Some(Role::Member), archived: false };
+        let lobby = Standing { lobby: true, ..standing(Kind::Public, Some(Role::Member)) };
         assert_eq!(lobby.may_leave().unwrap_err().code, Code::Forbidden);
         assert_eq!(lobby.may_invite().unwrap_err().code, Code::Forbidden);
+        assert_eq!(lobby.may_close().unwrap_err().code, Code::Forbidden);
         let dm = standing(Kind::Dm, Some(Role::Member));
+        assert!(dm.may_close().is_ok());
         assert_eq!(dm.may_leave().unwrap_err().code, Code::Forbidden);
         assert_eq!(dm.may_invite().unwrap_err().code, Code::Forbidden);
+    }
+
+    #[test]
+    fn whoever_is_blocked_reads_what_was_said_and_says_nothing_more() {
+        let blocked = Standing { blocked: true, ..standing(Kind::Dm, Some(Role::Member)) };
+        assert_eq!(blocked.may_write().unwrap_err().code, Code::Forbidden);
+        assert!(blocked.may_read().is_ok() && blocked.may_close().is_ok());
     }
 
     #[test]

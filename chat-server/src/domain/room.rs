@@ -83,11 +83,49 @@ impl Info {
 
 /// A person in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Who.
     pub user: User,
     /// What they may do.
     pub role: Role,
+    /// Of a direct message: a stranger opened it, and this person has neither accepted it nor written in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub request: bool,
+    /// Of a direct message: the other person has blocked this one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub blocked: bool,
+    /// Of a direct message: this person closed it when this was its newest entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Offset>,
+}
+
+impl Member {
+    /// A person who just became a member.
+    #[must_use]
+    pub fn new(user: User, role: Role) -> Self {
+        Self { user, role, request: false, blocked: false, closed_at: None }
+    }
+
+    /// Whether the room is hidden from this person's list while `top` is its newest entry.
+    #[must_use]
+    pub fn hides(&self, top: Offset) -> bool {
+        self.closed_at.is_some_and(|closed_at| closed_at >= top)
+    }
+}
+
+/// An invitation to a room that waits for the person's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Invitation {
+    /// The room.
+    pub room: RoomId,
+    /// What it was called then.
+    pub name: String,
+    /// Who can see it.
+    pub kind: Kind,
+    /// Who invites.
+    pub by: User,
 }
 
 /// A link that lets people into a private room.
@@ -205,11 +243,35 @@ pub struct Membership {
     /// Of what the client has, up to where the log still holds the same, if the store lost what comes after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_at: Option<Offset>,
+    /// A direct message that a stranger opened, and that one has neither accepted nor answered.
+    #[serde(skip_serializing_if = "is_false")]
+    #[cfg_attr(test, schemars(default))]
+    pub request: bool,
+    /// A direct message that one closed, and in which nothing was said since.
+    #[serde(skip_serializing_if = "is_false")]
+    #[cfg_attr(test, schemars(default))]
+    pub hidden: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_direct_message_is_hidden_until_something_is_said() {
+        let user = User { id: UserId::parse("u1").unwrap(), name: Name::parse("Ann").unwrap(), guest: true };
+        let member = Member { closed_at: Some(7), ..Member::new(user, Role::Member) };
+        assert!(member.hides(7) && !member.hides(8));
+        assert!(!Member { closed_at: None, ..member }.hides(0));
+    }
+
+    #[test]
+    fn a_member_of_an_earlier_version_is_read() {
+        let stored = r#"{"user":{"id":"u1","name":"Ann","guest":true},"role":"owner"}"#;
+        let member: Member = serde_json::from_str(stored).unwrap();
+        assert!(!member.request && !member.blocked && member.closed_at.is_none());
+        assert_eq!(serde_json::to_string(&member).unwrap(), stored, "and written as that version wrote it");
+    }
 
     #[test]
     fn an_invite_ends_with_its_uses_and_its_time() {

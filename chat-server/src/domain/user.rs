@@ -16,6 +16,20 @@ pub struct User {
     pub guest: bool,
 }
 
+/// Whom a person lets add them to rooms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Invites {
+    /// Everyone.
+    #[default]
+    All,
+    /// Those who share a room other than the lobby with them, or to whom they wrote.
+    Known,
+    /// Nobody: everyone's invitation waits until it is accepted.
+    None,
+}
+
 /// Whether someone is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

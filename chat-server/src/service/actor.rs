@@ -33,6 +33,11 @@ impl Actor {
         Self::new(Arc::new(user), None, Arc::new(Mutex::new(Budget::new(Rates::UNLIMITED, 0))))
     }
 
+    /// The socket that asks, as notices name it.
+    pub(crate) fn socket(&self) -> Option<String> {
+        self.connection.map(|connection| connection.to_string())
+    }
+
     /// Takes one of the person's tokens of this class.
     ///
     /// # Errors

@@ -16,16 +16,20 @@ use crate::store::{
 use fields::{INFO, to_json};
 
 pub mod access;
+pub mod block;
 mod create;
 mod dm;
 pub(crate) mod events;
 pub(crate) mod fields;
+mod invitation;
 mod invite;
 pub mod join;
 mod leave;
 mod list;
 mod members;
 mod names;
+mod oldest;
+mod relation;
 pub(crate) mod retry;
 mod typing;
 mod update;
@@ -82,7 +86,6 @@ impl Rooms {
 
     /// The other sockets of a person who just became a member receive the room, too.
     async fn notify_own_sockets(&self, actor: &Actor, room: &RoomId, offset: Offset) {
-        let by_socket = actor.connection.map(|connection| connection.to_string());
-        self.notify(&actor.user.id, &Notice::Added { room: room.clone(), offset, by_socket }).await;
+        self.notify(&actor.user.id, &Notice::Added { room: room.clone(), offset, by_socket: actor.socket() }).await;
     }
 }

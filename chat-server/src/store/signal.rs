@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::Offset;
+use crate::domain::room::Invitation;
 
 /// The events that are signals. A closed list: whoever may publish on the bus can't make a node send any other event,
 /// such as `session`, and a newer node's signals are dropped by an older one.
@@ -55,6 +56,31 @@ pub enum Notice {
         room: RoomId,
         /// The offset of the join entry: the sockets receive the room from there on.
         offset: Offset,
+        /// The socket that requested it and needs no notice.
+        by_socket: Option<String>,
+    },
+    /// The user is invited to a room, and is asked first.
+    Invited {
+        /// The invitation.
+        invitation: Invitation,
+    },
+    /// The user blocked somebody, or ended that.
+    Blocked {
+        /// Whom.
+        user: UserId,
+        /// Whether they are blocked now.
+        on: bool,
+        /// The socket that requested it and needs no notice.
+        by_socket: Option<String>,
+    },
+    /// The user's own view of a direct message changed.
+    Settings {
+        /// The direct message.
+        room: RoomId,
+        /// Whether it is a stranger's that waits for an answer.
+        request: bool,
+        /// Whether it is hidden until something is said there.
+        hidden: bool,
         /// The socket that requested it and needs no notice.
         by_socket: Option<String>,
     },

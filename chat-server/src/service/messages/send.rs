@@ -74,6 +74,13 @@ impl Messages {
         }
         let begun = Instant::now();
         let sent = self.commit(&actor.user, draft, rights, trace).await;
+        let answers = rights.as_ref().and_then(|access| access.member.as_ref()).is_some_and(|member| member.request);
+        if sent.is_ok() && answers {
+            // Its message is stored: whatever becomes of this is not the answer's.
+            if let Err(refusal) = self.rooms.accept_request(actor, &draft.room).await {
+                tracing::warn!(error = refusal.message, "a message request that was answered is still one");
+            }
+        }
         if sent.is_ok() {
             self.metrics.publish_latency.observe(begun.elapsed());
             self.analytics.said(&actor.user.id, &draft.room);

@@ -5,7 +5,8 @@ use super::fields::{INFO, from_json, member_field};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::permission::Standing;
-use crate::domain::room::{Described, Info, Member, Role};
+use crate::domain::position::{Offset, Position};
+use crate::domain::room::{Described, Info, Member, Membership, Role};
 use crate::domain::user::User;
 use crate::store::{StoreError, Topic};
 
@@ -24,15 +25,16 @@ impl Access {
     /// What anyone is to the lobby.
     #[must_use]
     pub fn lobby(user: &User) -> Self {
-        let member = Member { user: user.clone(), role: Role::Member };
+        let member = Member::new(user.clone(), Role::Member);
         Self { info: Info::lobby(), member: Some(member), info_field: None, member_field: None }
     }
 
     /// What the person is to the room.
     #[must_use]
     pub fn standing(&self, room: &RoomId) -> Standing {
+        let blocked = self.member.as_ref().is_some_and(|member| member.blocked);
         let (lobby, role) = (room.is_lobby(), self.role());
-        Standing { kind: self.info.kind, lobby, role, archived: self.info.archived }
+        Standing { kind: self.info.kind, lobby, role, archived: self.info.archived, blocked }
     }
 
     /// The person's role; `None` for one who is not a member.
@@ -45,6 +47,20 @@ impl Access {
     #[must_use]
     pub fn described(&self, user: &UserId, room: &RoomId) -> Described {
         self.info.described(user, room, self.role())
+    }
+
+    /// The room, as a socket of the person is told of it: from `position` on it receives the room.
+    #[must_use]
+    pub fn membership(&self, user: &UserId, room: &RoomId, position: Position, unread: u64) -> Membership {
+        let request = self.member.as_ref().is_some_and(|member| member.request);
+        let hidden = self.hides(position.offset);
+        Membership { about: self.described(user, room), position, unread, forked_at: None, request, hidden }
+    }
+
+    /// Whether the person closed the room, and `top` was its newest entry then.
+    #[must_use]
+    pub fn hides(&self, top: Offset) -> bool {
+        self.member.as_ref().is_some_and(|member| member.hides(top))
     }
 
     /// What must still be so for the rights to hold.

@@ -34,7 +34,7 @@ impl Rooms {
             between: None,
         };
         self.index(&owner.id, &room, Doing::Own).await?;
-        let member = Member { user: owner.clone(), role: Role::Owner };
+        let member = Member::new(owner.clone(), Role::Owner);
         let commit = Commit {
             expect: vec![(INFO.to_owned(), None)],
             set: vec![(INFO.to_owned(), Some(to_json(&info)?)), (member_field(&owner.id), Some(to_json(&member)?))],

@@ -15,6 +15,14 @@ pub(crate) const INVITE: &str = "i:";
 pub(crate) const ROOM: &str = "r:";
 /// The same of a room that somebody else added the person to.
 pub(crate) const ADDED: &str = "a:";
+/// The same of a direct message that a stranger opened and that the person has not answered. The value is the time.
+pub(crate) const REQUEST: &str = "q:";
+/// Of a person, before the id of a room: an invitation that waits, [`super::invitation::Waiting`].
+pub(crate) const INVITED: &str = "v:";
+/// Of a person, before the id of another: that the other is blocked.
+pub(crate) const BLOCKED: &str = "b:";
+/// Of a person: whom they let add them to rooms, [`crate::domain::user::Invites`].
+pub(crate) const INVITES: &str = "invites";
 
 pub(crate) fn member_field(user: &UserId) -> String {
     format!("{MEMBER}{user}")

@@ -10,32 +10,56 @@ use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::{Limit, MAX_INVITE_SECONDS, MAX_INVITE_USES, MAX_INVITES};
 use crate::domain::position::Millis;
 use crate::domain::room::Invite;
+use crate::domain::user::{Invites, User};
 use crate::service::actor::Actor;
 use crate::service::identity::{new_id, profile};
 use crate::store::{Commit, Committed, Notice, Topic};
 
 impl Rooms {
-    /// Adds a person to a room, and tells the person's sockets.
+    /// Adds a person to a room, and tells the person's sockets. Whom the person does not let add them asks: then the
+    /// person is invited. Answers whether the person is in the room now.
     ///
     /// # Errors
-    /// As for writing there; `not_found` for an unknown person.
-    pub async fn invite_person(&self, actor: &Actor, room: &RoomId, guest: &UserId) -> Result<(), Refusal> {
+    /// As for writing there; `not_found` for an unknown person, `forbidden` if the person has blocked the actor.
+    pub async fn invite_person(&self, actor: &Actor, room: &RoomId, guest: &UserId) -> Result<bool, Refusal> {
         let by = &*actor.user;
-        self.access(by, room).await?.standing(room).may_invite()?;
+        let host = self.access(by, room).await?;
+        host.standing(room).may_invite()?;
         let guest = profile(&*self.fields, guest).await?.ok_or_else(no_such_person)?;
-        self.index(&guest.id, room, Doing::Others).await?;
+        let relation = self.relation(&guest.id, &by.id).await?;
+        relation.may_reach()?;
+        if self.access(&guest, room).await?.member.is_some() {
+            return Ok(true);
+        }
+        let lets_add = match relation.invites {
+            Invites::All => true,
+            Invites::Known => self.knows(&guest.id, &by.id).await?,
+            Invites::None => false,
+        };
+        let indexed = if lets_add { self.index(&guest.id, room, Doing::Others).await } else { Err(asks()) };
+        match indexed {
+            Ok(()) => self.add(by, &guest, room).await.map(|()| true),
+            // Too many have added the person: it is not for them to use up what others may.
+            Err(refusal) if refusal.code == Code::Forbidden => {
+                self.ask_into(by, &guest.id, room, &host).await.map(|()| false)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn add(&self, by: &User, guest: &User, room: &RoomId) -> Result<(), Refusal> {
         let mut attempts = Attempts::default();
         let joined = loop {
             attempts.another()?;
             let host = self.access(by, room).await?;
             host.standing(room).may_invite()?;
-            let there = self.access(&guest, room).await?;
+            let there = self.access(guest, room).await?;
             // One who is in already was told before.
-            let Some(mut commit) = admission(by, &guest, &there, Vec::new())? else { return Ok(()) };
+            let Some(mut commit) = admission(by, guest, &there, Vec::new())? else { return Ok(()) };
             commit.expect.extend(there.unchanged(room, &guest.id));
             commit.expect.extend(host.unchanged(room, &by.id));
             if let Committed::Done { entry } = self.log.commit(&Topic::room(room), commit).await? {
-                break self.joined(&guest, room, entry.map(|(position, _)| position)).await?;
+                break self.joined(guest, room, entry.map(|(position, _)| position)).await?;
             }
         };
         if let Some(offset) = joined.entered {
@@ -131,6 +155,10 @@ impl Rooms {
         self.notify_joined(actor, &room, &joined).await;
         Ok((room, joined))
     }
+}
+
+fn asks() -> Refusal {
+    Refusal::new(Code::Forbidden, "the person is asked first")
 }
 
 pub(super) fn no_such_person() -> Refusal {

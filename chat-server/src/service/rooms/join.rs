@@ -77,7 +77,7 @@ pub(super) fn admission(
     if there.member.is_some() {
         return Ok(None);
     }
-    let member = Member { user: guest.clone(), role: Role::Member };
+    let member = Member::new(guest.clone(), Role::Member);
     set.push((member_field(&guest.id), Some(to_json(&member)?)));
     let append = member_joined(by, guest, Role::Member)?;
     Ok(Some(Commit { set, append: Some(append), ..Commit::default() }))

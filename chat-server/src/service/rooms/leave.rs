@@ -9,12 +9,18 @@ use crate::service::actor::Actor;
 use crate::store::Commit;
 
 impl Rooms {
-    /// Leaves a room, with all one's sockets.
+    /// Leaves a room, with all one's sockets; or declines an invitation to it.
     ///
     /// # Errors
     /// See [`crate::domain::permission::Standing::may_leave`].
     pub async fn leave(&self, actor: &Actor, room: &RoomId) -> Result<(), Refusal> {
         let user = &*actor.user;
+        if self.decline(&user.id, room).await? {
+            let access = self.try_access(user, room).await?;
+            if access.is_none_or(|access| access.member.is_none()) {
+                return Ok(());
+            }
+        }
         self.change(user, room, |access| {
             access.standing(room).may_leave()?;
             Ok(Some(Commit {

@@ -1,13 +1,15 @@
 //! The list of a person's rooms: written before a membership and removed after it.
 //!
-//! It has two parts, each with a bound of its own: the rooms that the person created, joined or opened, and those that
-//! others added the person to. So nobody can use up what a person may do.
+//! It has parts, each with a bound of its own: the rooms that the person created, joined or opened, those that others
+//! added the person to, and the direct messages of strangers that wait for an answer. So nobody can use up what a person
+//! may do.
 
 use super::Rooms;
-use super::fields::{ADDED, ROOM};
+use super::fields::{ADDED, REQUEST, ROOM};
+use super::oldest::oldest;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
-use crate::domain::limits::{Limit, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
+use crate::domain::limits::{Limit, MAX_REQUESTS, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
 use crate::store::{Commit, StoreError, Topic};
 
 /// Whose doing a membership is.
@@ -15,15 +17,23 @@ use crate::store::{Commit, StoreError, Topic};
 pub(super) enum Doing {
     /// The person's own.
     Own,
-    /// Somebody else's.
+    /// That of somebody whom the person knows, or lets add them.
     Others,
+    /// A stranger's, who opened a direct message.
+    Stranger,
 }
+
+const ALL: [Doing; 3] = [Doing::Own, Doing::Others, Doing::Stranger];
+
+/// The parts by which a person knows those who are in the rooms. A stranger's request is none.
+pub(super) const KNOWN_BY: [Doing; 2] = [Doing::Own, Doing::Others];
 
 impl Doing {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Own => ROOM,
             Self::Others => ADDED,
+            Self::Stranger => REQUEST,
         }
     }
 
@@ -32,15 +42,18 @@ impl Doing {
         match self {
             Self::Own => MAX_ROOMS_PER_USER,
             Self::Others => MAX_ROOMS_ADDED_TO,
+            Self::Stranger => MAX_REQUESTS,
         }
     }
 
-    fn refusal(self) -> Refusal {
+    /// What is said at the bound; `None` where the oldest makes room.
+    fn refusal(self) -> Option<Refusal> {
         let (whose, limit) = match self {
             Self::Own => ("you are in", Limit::Rooms),
             Self::Others => ("others have added this person to", Limit::RoomsAdded),
+            Self::Stranger => return None,
         };
-        Refusal::new(Code::Forbidden, format!("{whose} {} rooms, which is the most", self.most())).at(limit)
+        Some(Refusal::new(Code::Forbidden, format!("{whose} {} rooms, which is the most", self.most())).at(limit))
     }
 }
 
@@ -51,9 +64,14 @@ fn field(doing: Doing, room: &RoomId) -> String {
 impl Rooms {
     /// The rooms that the list names. It may name one too many, never one too few: the room itself decides.
     pub(super) async fn indexed(&self, user: &UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.indexed_by(user, &ALL).await
+    }
+
+    /// The rooms that these parts of the list name, in the order of their ids.
+    pub(super) async fn indexed_by(&self, user: &UserId, parts: &[Doing]) -> Result<Vec<RoomId>, StoreError> {
         let topic = Topic::User(user.clone());
         let mut rooms = Vec::new();
-        for doing in [Doing::Own, Doing::Others] {
+        for doing in parts {
             let listed = self.fields.list(&topic, doing.prefix(), None, doing.most()).await?;
             rooms.extend(
                 listed.into_iter().filter_map(|(field, _)| RoomId::parse(field.strip_prefix(doing.prefix())?).ok()),
@@ -64,27 +82,42 @@ impl Rooms {
         Ok(rooms)
     }
 
-    /// Notes that the person is about to be in a room, by whose doing it may be.
+    /// Whether the list names a room.
+    pub(super) async fn is_indexed(&self, user: &UserId, room: &RoomId) -> Result<bool, StoreError> {
+        let found = self.fields.fields(&Topic::User(user.clone()), &ALL.map(|doing| field(doing, room))).await?;
+        Ok(found.values.iter().any(Option::is_some))
+    }
+
+    /// Notes that the person is about to be in a room, by whose doing it may be. It counts for that part from then on.
     ///
     /// # Errors
-    /// `forbidden` over the number of rooms that a person can be in by it.
+    /// `forbidden` over the number of rooms that a person can be in by it. Of what strangers do, the oldest makes room.
     pub(super) async fn index(&self, user: &UserId, room: &RoomId, doing: Doing) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
-        let field = field(doing, room);
-        if self.fields.count(&topic, doing.prefix()).await? >= doing.most() as u64 {
-            let known = self.fields.fields(&topic, std::slice::from_ref(&field)).await?;
-            if known.values.into_iter().flatten().next().is_none() {
-                return Err(doing.refusal());
-            }
+        let name = field(doing, room);
+        let known = self.fields.fields(&topic, std::slice::from_ref(&name)).await?;
+        if known.values.iter().any(Option::is_some) {
+            return Ok(());
         }
-        let commit = Commit { set: vec![(field, Some(String::new()))], ..Commit::default() };
-        self.log.commit(&topic, commit).await?;
+        let mut set = Vec::new();
+        if self.fields.count(&topic, doing.prefix()).await? >= doing.most() as u64 {
+            if let Some(refusal) = doing.refusal() {
+                return Err(refusal);
+            }
+            let listed = self.fields.list(&topic, doing.prefix(), None, doing.most()).await?;
+            set.extend(oldest(listed, |at| at.parse().ok()).map(|field| (field, None)));
+        }
+        let others = ALL.into_iter().filter(|other| *other != doing);
+        set.extend(others.map(|other| (field(other, room), None)));
+        let value = if doing == Doing::Stranger { known.now.to_string() } else { String::new() };
+        set.push((name, Some(value)));
+        self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
         Ok(())
     }
 
     /// Notes that the person is no longer in a room.
     pub(super) async fn unindex(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
-        let set = [Doing::Own, Doing::Others].map(|doing| (field(doing, room), None)).into();
+        let set = ALL.map(|doing| (field(doing, room), None)).into();
         self.log.commit(&Topic::User(user.clone()), Commit { set, ..Commit::default() }).await?;
         Ok(())
     }

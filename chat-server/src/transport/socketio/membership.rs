@@ -158,6 +158,6 @@ async fn membership(
     let access = context.rooms.try_access(user, room).await?.filter(|access| access.member.is_some());
     let Some(access) = access else { return Ok(None) };
     let unread = context.messages.unread(&user.id, std::slice::from_ref(room)).await?;
-    let (about, unread) = (access.described(&user.id, room), unread.first().copied().unwrap_or_default());
-    Ok(Some(Membership { about, position: position.clone(), unread, forked_at: None }))
+    let unread = unread.first().copied().unwrap_or_default();
+    Ok(Some(access.membership(&user.id, room, position.clone(), unread)))
 }

@@ -19,6 +19,7 @@ use crate::observability::metrics::{Opened, Recovery};
 use crate::service::actor::now;
 use crate::service::recovery::Continuation;
 use crate::service::rooms::access::Access;
+use crate::service::rooms::block::Consent;
 use crate::store::StoreError;
 
 /// Rooms that are opened at a time.
@@ -39,6 +40,8 @@ pub(crate) struct Session<'a> {
     /// Rooms whose positions can't be continued.
     unrecovered: Vec<&'a str>,
     rooms: Vec<Membership>,
+    #[serde(flatten)]
+    consent: Consent,
     limits: SessionLimits,
     server_time: Millis,
 }
@@ -90,8 +93,8 @@ impl Opening {
     }
 
     fn membership(&self, user: &User) -> Membership {
-        let (about, position) = (self.access.described(&user.id, &self.room), self.position());
-        Membership { about, position, unread: self.unread, forked_at: self.forked_at }
+        let membership = self.access.membership(&user.id, &self.room, self.position(), self.unread);
+        Membership { hidden: self.access.hides(self.head.offset), forked_at: self.forked_at, ..membership }
     }
 }
 
@@ -132,6 +135,7 @@ pub(super) async fn open(
         recovered,
         unrecovered,
         rooms: openings.iter().map(|opening| opening.membership(user)).collect(),
+        consent: context.rooms.consent(&user.id).await?,
         limits: SessionLimits::of(context.limits),
         server_time: now(),
     };

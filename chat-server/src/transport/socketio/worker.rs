@@ -18,7 +18,7 @@ use super::requests::{dispatch, refused};
 use super::session;
 use crate::delivery::Outlet;
 use crate::domain::error::{Code, Refusal};
-use crate::domain::id::RoomId;
+use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::Limit;
 use crate::domain::position::{Offset, Position};
 use crate::domain::trace::Traceparent;
@@ -147,12 +147,45 @@ async fn serve(context: &Context, client: &Arc<Client>, actor: &Actor, packet: P
 async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
     let me = client.id().to_string();
     match notice {
-        Notice::Added { by_socket, .. } | Notice::Read { by_socket, .. } if by_socket.as_ref() == Some(&me) => {}
+        Notice::Added { by_socket, .. }
+        | Notice::Read { by_socket, .. }
+        | Notice::Blocked { by_socket, .. }
+        | Notice::Settings { by_socket, .. }
+            if by_socket.as_ref() == Some(&me) => {}
         Notice::Added { room, offset, .. } => added(context, client, room, offset).await,
         Notice::Read { room, offset, unread, .. } => {
             client.send("read:marked", &ReadMarked { room, offset, unread }).await;
         }
+        Notice::Invited { invitation } => {
+            client.send("room:invited", &invitation).await;
+        }
+        Notice::Blocked { user, on, .. } => {
+            client.send("user:blocked", &UserBlocked { user, on }).await;
+        }
+        Notice::Settings { room, request, hidden, .. } => {
+            client.send("room:settings", &RoomSettings { room, request, hidden }).await;
+        }
     }
+}
+
+/// The event `user:blocked`, to the person's other sockets.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct UserBlocked {
+    user: UserId,
+    /// Whether they are blocked now.
+    on: bool,
+}
+
+/// The event `room:settings`, to the person's other sockets: what a direct message is to the person.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RoomSettings {
+    room: RoomId,
+    /// A stranger opened it, and the person has neither accepted nor answered it.
+    request: bool,
+    /// The person closed it, and nothing was said since.
+    hidden: bool,
 }
 
 /// The event `read:marked`, to the person's other sockets.

@@ -15,11 +15,26 @@ export interface Gap {
   to: number;
 }
 
+/** An invitation to a room that waits for the person's word. */
+export interface Invitation {
+  /** The room. */
+  room: RoomId;
+  /** What it was called then. */
+  name: string;
+  /** Who can see it. */
+  kind: Kind;
+  /** Who invites. */
+  by: User;
+}
+
+/** Whom a person lets add them to rooms. */
+export type Invites = "all" | "known" | "none";
+
 /** Who can see a room. */
 export type Kind = "public" | "private" | "dm";
 
 /** A bound that a request can meet. */
-export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "requests" | "invitations" | "blocked" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
 
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
@@ -57,6 +72,10 @@ export interface Membership {
   unread: number;
   /** Of what the client has, up to where the log still holds the same, if the store lost what comes after. */
   forkedAt?: number;
+  /** A direct message that one closed, and in which nothing was said since. */
+  hidden?: boolean;
+  /** A direct message that a stranger opened, and that one has neither accepted nor answered. */
+  request?: boolean;
   role?: Role;
 }
 
@@ -237,7 +256,7 @@ export interface Requests {
       cursor?: UserId;
     };
   };
-  /** Adds a user, or without `user` makes a link token that lets in `uses` people (1 unless told) within `expiresInSeconds` (a day unless told). */
+  /** Adds a user, who is invited instead where the user does not let everyone add them; or without `user` makes a link token that lets in `uses` people (1 unless told) within `expiresInSeconds` (a day unless told). */
   "room:invite": {
     payload: {
       room: RoomId;
@@ -246,14 +265,17 @@ export interface Requests {
       uses?: number;
     };
     answer: {
+      /** Of a user: whether they are in the room now. Otherwise they are asked first. */
+      added?: boolean;
       /** The link token, if one was asked for. */
       invite?: string;
     };
   };
-  /** Enters a room by an invite, and answers as `room:join`. A spent, expired or unknown invite is `not_found`. */
+  /** Enters a room by an invite link, or with `room` by an invitation of the user, and answers as `room:join`. Of a message request it makes a direct message like others. A spent, expired or unknown one is `not_found`. */
   "room:accept": {
     payload: {
-      invite: string;
+      invite?: string;
+      room?: RoomId;
     };
     answer: {
       /** Which. */
@@ -286,6 +308,28 @@ export interface Requests {
     answer: {
       room: RoomId;
     };
+  };
+  /** Hides a direct message until the next message in it, or until the user opens it again, and marks it as read. */
+  "dm:close": {
+    payload: {
+      room: RoomId;
+    };
+    answer: Record<string, never>;
+  };
+  /** Blocks a user, or ends that. A blocked user can't invite, open a direct message, or write in one. They are not told. */
+  "user:block": {
+    payload: {
+      user: UserId;
+      on: boolean;
+    };
+    answer: Record<string, never>;
+  };
+  /** Sets who may add the user to rooms: `all`, `known` (who shares a room other than the lobby with the user, or was written to), or `none`. Of others comes `room:invited`, and `room:accept {room}` enters. */
+  "profile:set": {
+    payload: {
+      invites: Invites;
+    };
+    answer: Record<string, never>;
   };
   /** Sends a message. The same nonce gets the same answer; another text under it is `conflict`. */
   "message:send": {
@@ -367,6 +411,12 @@ export interface Events {
     /** Rooms whose positions can't be continued. */
     unrecovered: string[];
     rooms: Membership[];
+    /** Whom the person lets add them to rooms. */
+    invites: Invites;
+    /** Invitations that wait to be accepted. */
+    invited: Invitation[];
+    /** Whom the person blocks. */
+    blocked: UserId[];
     limits: SessionLimits;
     serverTime: number;
   };
@@ -388,7 +438,36 @@ export interface Events {
     unread: number;
     /** Of what the client has, up to where the log still holds the same, if the store lost what comes after. */
     forkedAt?: number;
+    /** A direct message that one closed, and in which nothing was said since. */
+    hidden?: boolean;
+    /** A direct message that a stranger opened, and that one has neither accepted nor answered. */
+    request?: boolean;
     role?: Role;
+  };
+  /** An invitation to a room that waits for the person's word. About the connection itself. */
+  "room:invited": {
+    /** The room. */
+    room: RoomId;
+    /** What it was called then. */
+    name: string;
+    /** Who can see it. */
+    kind: Kind;
+    /** Who invites. */
+    by: User;
+  };
+  /** The event `room:settings`, to the person's other sockets: what a direct message is to the person. About the connection itself. */
+  "room:settings": {
+    room: RoomId;
+    /** A stranger opened it, and the person has neither accepted nor answered it. */
+    request: boolean;
+    /** The person closed it, and nothing was said since. */
+    hidden: boolean;
+  };
+  /** The event `user:blocked`, to the person's other sockets. About the connection itself. */
+  "user:blocked": {
+    user: UserId;
+    /** Whether they are blocked now. */
+    on: boolean;
   };
   /** Entries of a room's log that a client may have missed: it pages them with `log:get`. About the connection itself. */
   "gap": {

@@ -7,10 +7,10 @@ use super::EventContract;
 use crate::domain::id::{Nonce, RoomId};
 use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Gap, Millis, Offset};
-use crate::domain::room::{Membership, Role};
+use crate::domain::room::{Invitation, Membership, Role};
 use crate::domain::user::{Status, User};
 use crate::transport::socketio::session::Session;
-use crate::transport::socketio::worker::ReadMarked;
+use crate::transport::socketio::worker::{ReadMarked, RoomSettings, UserBlocked};
 
 /// What an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +136,9 @@ pub(super) fn contract(schemas: &mut SchemaGenerator) -> Vec<EventContract> {
     vec![
         event::<Session<'_>>(schemas, "session", Kind::Control),
         event::<Membership>(schemas, "room:added", Kind::Control),
+        event::<Invitation>(schemas, "room:invited", Kind::Control),
+        event::<RoomSettings>(schemas, "room:settings", Kind::Control),
+        event::<UserBlocked>(schemas, "user:blocked", Kind::Control),
         event::<Gap<'_>>(schemas, "gap", Kind::Control),
         event::<Draining>(schemas, "server:draining", Kind::Control),
         event::<Message>(schemas, "message:new", Kind::Log),

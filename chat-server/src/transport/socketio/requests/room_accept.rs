@@ -3,14 +3,17 @@
 use serde::Deserialize;
 
 use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
-use crate::domain::error::Refusal;
+use crate::domain::error::{Code, Refusal};
+use crate::domain::id::RoomId;
 use crate::transport::socketio::membership::{Entered, enter};
 
-/// Enters a room by an invite, and answers as `room:join`. A spent, expired or unknown invite is `not_found`.
+/// Enters a room by an invite link, or with `room` by an invitation of the user, and answers as `room:join`. Of a message
+/// request it makes a direct message like others. A spent, expired or unknown one is `not_found`.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RoomAccept {
-    invite: String,
+    invite: Option<String>,
+    room: Option<RoomId>,
 }
 
 impl Request for RoomAccept {
@@ -20,7 +23,15 @@ impl Request for RoomAccept {
     type Answer = Entered;
 
     async fn handle(self, call: Call<'_>) -> Result<Reply<Entered>, Refusal> {
-        let (room, joined) = call.context.rooms.accept(call.actor, &self.invite).await?;
+        let rooms = &call.context.rooms;
+        let (room, joined) = match (self.invite, self.room) {
+            (Some(invite), None) => rooms.accept(call.actor, &invite).await?,
+            (None, Some(room)) => {
+                let joined = rooms.accept_invitation(call.actor, &room).await?;
+                (room, joined)
+            }
+            _ => return Err(Refusal::new(Code::BadRequest, "either `invite` or `room` must be given")),
+        };
         enter(&call, room, joined, None, None).await
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::id::{RoomId, UserId};
 
 const DAY_SECONDS: u64 = 86_400;
 
-/// Adds a user, or without `user` makes a link token that lets in `uses` people (1 unless told) within
+/// Adds a user, who is invited instead where the user does not let everyone add them; or without `user` makes a link token that lets in `uses` people (1 unless told) within
 /// `expiresInSeconds` (a day unless told).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +26,9 @@ pub(crate) struct Invited {
     /// The link token, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     invite: Option<String>,
+    /// Of a user: whether they are in the room now. Otherwise they are asked first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<bool>,
 }
 
 impl Request for RoomInvite {
@@ -38,11 +41,11 @@ impl Request for RoomInvite {
         let Self { room, user, uses, expires_in_seconds } = self;
         let rooms = &call.context.rooms;
         if let Some(user) = user {
-            rooms.invite_person(call.actor, &room, &user).await?;
-            return Ok(Invited { invite: None }.into());
+            let added = rooms.invite_person(call.actor, &room, &user).await?;
+            return Ok(Invited { invite: None, added: Some(added) }.into());
         }
         let (uses, seconds) = (uses.unwrap_or(1), expires_in_seconds.unwrap_or(DAY_SECONDS));
         let invite = rooms.invite_link(call.actor, &room, uses, seconds).await?;
-        Ok(Invited { invite: Some(invite) }.into())
+        Ok(Invited { invite: Some(invite), added: None }.into())
     }
 }
