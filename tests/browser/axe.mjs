@@ -19,7 +19,7 @@ async function main(browser) {
   await empty.getByTestId("name-submit").click();
   await look(empty, "the name form with a complaint");
 
-  const bob = await Person.arrive(browser, "Bobastian Longfellow-Featherstonehaugh of Cholmondeley the Third", url);
+  const bob = await Person.arrive(browser, "Bobastian Longfellow-Featherstonehaugh of Cholmondeley the Third", url, { before: withAxe });
   const ada = await Person.arrive(browser, "Ada", url, { viewport: WIDE, before: withAxe });
   const lobby = (await ada.rooms())[0];
   await bob.say("Hello, have you seen https://example.org/?");
@@ -58,6 +58,10 @@ async function main(browser) {
   await ada.at("notice-unarchive").click();
   await ada.at("composer").waitFor();
 
+  await ada.at("open-settings").click();
+  await look(ada.page, "one's own settings", sizes);
+  await ada.page.keyboard.press("Escape");
+
   await ada.open(lobby);
   const person = ada.at("person").filter({ hasText: "Bob" });
   await person.hover();
@@ -65,8 +69,10 @@ async function main(browser) {
   const dm = await ada.newRoom([...before, secret]);
   await ada.page.waitForFunction((room) => location.hash.includes(room), dm);
   await ada.say("Just you and me");
+  await bob.at("message-requests").locator("summary").click();
   await bob.open(dm);
   await bob.sees("Just you and me");
+  await look(bob.page, "a message request", sizes);
   await bob.say("And me and you");
   await ada.sees("And me and you");
   await look(ada.page, "a direct message");

@@ -113,14 +113,64 @@ async function main(browser) {
   await ada.sees("And me and you");
   shown("they chat in a DM, which Bob saw as unread first");
 
+  const stranger = eve.at("person").filter({ hasText: "Bob" });
+  await stranger.hover();
+  await stranger.getByTestId("open-dm").click();
+  const hers = await eve.newRoom([lobby]);
+  await eve.page.waitForFunction((room) => location.hash.includes(room), hers);
+  await eve.say("We have not met");
+  await bob.at("message-requests").locator("summary").click();
+  const asked = bob.at("message-requests").locator(`[data-room="${hers}"]`);
+  await asked.getByTestId("room-unread").waitFor();
+  await asked.click();
+  await bob.sees("We have not met");
+  await bob.at("request-accept").click();
+  await bob.at("request-notice").waitFor({ state: "detached" });
+  await bob.at("message-requests").waitFor({ state: "detached" });
+  await bob.say("Now we have");
+  await eve.sees("Now we have");
+  shown("a stranger's message is folded away as a request until Bob accepts it");
+
+  const there = bob.at("person").filter({ hasText: "Eve" });
+  await there.hover();
+  await there.getByTestId("block").click();
+  await bob.at("blocked-notice").waitFor();
+  assert.equal(await bob.at("composer").count(), 0);
+  await bob.at("blocked-message").first().click();
+  await bob.sees("We have not met");
+  await eve.say("Are you there?");
+  await eve.at("retry").waitFor();
+  await bob.at("unblock").click();
+  await bob.at("composer").waitFor();
+  await eve.at("retry").click();
+  await bob.sees("Are you there?");
+  await bob.at("close-dm").click();
+  await until("the closed conversation is gone from the list", async () => !(await bob.rooms()).includes(hers));
+  await eve.say("One more thing");
+  await bob.open(hers);
+  await bob.sees("One more thing");
+  shown("a blocked Eve reaches Bob no more until he unblocks her, and a closed conversation comes back with a message");
+
+  await eve.at("open-settings").click();
+  await eve.at("settings-invites").selectOption("none");
+  await eve.page.keyboard.press("Escape");
+  await ada.open(secret);
+  await ada.at("invite").click();
+  await ada.at("invite-candidate").filter({ hasText: "Eve" }).getByTestId("invite-person").click();
+  await eve.at("invitation").filter({ hasText: "Ada invites you to Among friends" }).waitFor();
+  await ada.page.keyboard.press("Escape");
+  await eve.at("invitation-decline").click();
+  await eve.at("invitation").waitFor({ state: "detached" });
+  shown("Eve, who lets nobody add her, is asked, and declines");
+
   const eves = await eve.rooms();
-  assert.deepEqual(eves, [lobby]);
+  assert.deepEqual(eves.sort(), [hers, lobby].sort());
   const body = await eve.page.locator("body").innerText();
-  for (const word of ["Between us", "Among friends", "Only for who is in here", "Just you and me"]) assert.ok(!body.includes(word), word);
+  for (const word of ["Between us", "Only for who is in here", "Just you and me"]) assert.ok(!body.includes(word), word);
   await eve.page.goto(`${eve.url}/#/room/${secret}`);
   await eve.page.reload();
   await eve.online();
-  assert.deepEqual(await eve.rooms(), [lobby]);
+  assert.deepEqual((await eve.rooms()).sort(), [hers, lobby].sort());
   shown("a third page sees nothing of either room");
 
   const kept = { name: await bob.at("my-name").first().textContent(), rooms: (await bob.rooms()).sort() };
@@ -142,11 +192,11 @@ async function main(browser) {
     if (n === 9) await askFor(`kill ${bobsNode}`);
   }
   await Promise.all([ada, bob].flatMap((hearer) => said.map((text) => hearer.sees(text))));
-  const [hers, his] = [await ada.texts(), await bob.texts()].map((texts) => texts.filter((text) => said.includes(text)));
-  assert.deepEqual(hers, his);
-  assert.equal(hers.length, said.length);
+  const [adas, bobs] = [await ada.texts(), await bob.texts()].map((texts) => texts.filter((text) => said.includes(text)));
+  assert.deepEqual(adas, bobs);
+  assert.equal(adas.length, said.length);
   for (const who of ["Ada", "Bob"]) {
-    assert.deepEqual(hers.filter((text) => text.startsWith(who)), said.filter((text) => text.startsWith(who)));
+    assert.deepEqual(adas.filter((text) => text.startsWith(who)), said.filter((text) => text.startsWith(who)));
   }
   assert.notEqual(await bob.node(), bobsNode);
   shown(`${bobsNode} was killed while they chatted: both have all ${said.length} messages, once, in order; Bob is on ${await bob.node()}`);

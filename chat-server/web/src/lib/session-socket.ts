@@ -23,6 +23,9 @@ export interface Heard {
   log(event: LogEvent): void;
   gap(gap: GapEvent): void;
   roomAdded(room: Membership): void;
+  invited(invitation: Events["room:invited"]): void;
+  settings(settings: Events["room:settings"]): void;
+  blocked(event: Events["user:blocked"]): void;
   typing(event: Events["typing"]): void;
   presence(event: Events["presence"]): void;
   readMarked(event: Events["read:marked"]): void;
@@ -127,6 +130,9 @@ export class SessionSocket {
       this.#reached(gap.room, gap.to);
     });
     socket.on("room:added", (room: Membership) => this.#hear(() => heard.roomAdded(room)));
+    socket.on("room:invited", (event) => this.#hear(() => heard.invited(event)));
+    socket.on("room:settings", (event) => this.#hear(() => heard.settings(event)));
+    socket.on("user:blocked", (event) => this.#hear(() => heard.blocked(event)));
     socket.on("typing", (event) => this.#hear(() => heard.typing(event)));
     socket.on("presence", (event) => this.#hear(() => heard.presence(event)));
     socket.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));

@@ -10,6 +10,7 @@ import { CONFLICT, sendProblem } from "../send-problem";
 import { EarlyEvents } from "../early-events";
 import { wellFormed } from "../text";
 import { LogSync } from "./log-sync";
+import { Consent } from "./consent.svelte";
 import { ConnectionState } from "./connection-state.svelte";
 import { People } from "./people.svelte";
 import { Reading } from "./reading";
@@ -44,6 +45,9 @@ export class Chat {
       if (room) this.logSync.gap(room, gap);
     },
     roomAdded: (room) => this.adopt(room),
+    invited: (invitation) => this.consent.heard(invitation),
+    settings: ({ room, request, hidden }) => this.rooms.get(room)?.set({ request, hidden }),
+    blocked: ({ user, on }) => this.consent.marked(user, on),
     typing: ({ room, user, on }) => {
       const id = userId(user);
       if (id === this.me?.id) return;
@@ -60,6 +64,7 @@ export class Chat {
   });
   readonly request = this.#connection.request;
   readonly people = new People(this.request);
+  readonly consent = new Consent(this.request);
   readonly typing = new Typing((room, on) => this.#connection.hint("typing:set", { room, on }));
   readonly sender = new Sender(this.outbox, this.request, {
     stored: (entry, ack) => this.#onStored(entry, ack),
@@ -88,7 +93,8 @@ export class Chat {
 
   get unreadTotal(): number {
     let total = 0;
-    for (const room of this.rooms.values()) total += room.unread;
+    // Who is not known does not call for attention.
+    for (const room of this.rooms.values()) if (!room.request) total += room.unread;
     return total;
   }
 
@@ -153,6 +159,7 @@ export class Chat {
 
   /** A room that became mine: through create, join, an invite, a DM, or another socket. */
   adopt(info: Membership): Room {
+    this.consent.invited.delete(info.room);
     let room = this.rooms.get(info.room);
     if (room) {
       room.describe(info);
@@ -212,6 +219,7 @@ export class Chat {
     lasting.set(KEYS.resume, session.resume);
     lasting.set(KEYS.name, session.user.name);
     this.people.know(session.user);
+    this.consent.begin(session);
     this.outbox.restore(session.user.id);
 
     const mine = new Set(session.rooms.map((info) => info.room));
@@ -317,6 +325,7 @@ export class Chat {
     this.leaveView();
     this.rooms.clear();
     this.people.clear();
+    this.consent.clear();
     this.typing.clear();
     this.reading.forget();
   }

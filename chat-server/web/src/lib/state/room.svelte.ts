@@ -16,6 +16,10 @@ export class Room {
   topic = $state("");
   role = $state<Role | undefined>();
   archived = $state(false);
+  /** A direct message of somebody whom I do not know and have not answered. */
+  request = $state(false);
+  /** A direct message that I closed, until something is said in it. */
+  hidden = $state(false);
   unread = $state(0);
   /** A new array at each change; the lines themselves are never changed in place. */
   items = $state.raw<readonly Item[]>([]);
@@ -48,7 +52,14 @@ export class Room {
   describe(room: Membership): void {
     this.kind = room.kind;
     if (room.role) this.role = room.role;
+    this.set(room);
     this.#become(stateOf(room));
+  }
+
+  /** What a direct message is to me. A node of an earlier version says nothing of it. */
+  set({ request = false, hidden = false }: { request?: boolean; hidden?: boolean }): void {
+    this.request = request;
+    this.hidden = hidden;
   }
 
   /** The log goes on at the room's position, not from what is here. */
@@ -66,6 +77,8 @@ export class Room {
   took(event: LogEvent, me: string): void {
     if (isEvent(event, "message:new")) {
       const message: Message = event;
+      this.hidden = false;
+      if (message.by.id === me) this.request = false;
       if (message.by.id !== me && !message.deleted) this.counter.heard(event.offset);
     } else if (event.event === "message:deleted") {
       const target = this.log.findById(String(event["target"]));

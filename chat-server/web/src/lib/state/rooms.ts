@@ -1,6 +1,6 @@
 import type { Answer, Kind, Payload } from "../protocol";
 import { RequestError } from "../protocol";
-import { chat } from "./chat.svelte";
+import { chat, LOBBY } from "./chat.svelte";
 import type { Room } from "./room.svelte";
 import { roomHash, ui } from "./ui.svelte";
 
@@ -36,8 +36,28 @@ export async function openDm(user: string): Promise<void> {
   await chat.entering(async () => enter((await chat.request("dm:open", { user })).room));
 }
 
-export async function invitePerson(room: string, user: string): Promise<void> {
-  await chat.request("room:invite", { room, user });
+/** Whether they are in the room now; otherwise they are asked first. */
+export async function invitePerson(room: string, user: string): Promise<boolean> {
+  const { added = true } = await chat.request("room:invite", { room, user });
+  return added;
+}
+
+/** Hide a direct message until something is said in it. */
+export async function closeDm(room: Room): Promise<void> {
+  await chat.request("dm:close", { room: room.id });
+  room.hidden = true;
+  if (chat.current === room) ui.go(ui.narrow ? "#/" : roomHash(LOBBY), true);
+}
+
+export async function acceptRequest(room: Room): Promise<void> {
+  await chat.request("room:accept", { room: room.id });
+  room.request = false;
+}
+
+/** Follow an invitation of a person. */
+export async function acceptInvitation(id: string): Promise<void> {
+  const room = await chat.entering(async () => take(await chat.request("room:accept", { room: id })));
+  ui.go(roomHash(room.id));
 }
 
 export async function inviteLink(room: string, uses: number): Promise<string> {

@@ -1,7 +1,7 @@
 import { KEYS, lasting } from "../storage";
 
 export type Theme = "system" | "light" | "dark";
-export type Dialog = { kind: "create" } | { kind: "browse" } | { kind: "invite" | "settings"; room: string } | { kind: "signout" } | undefined;
+export type Dialog = { kind: "create" } | { kind: "browse" } | { kind: "invite" | "settings"; room: string } | { kind: "profile" } | { kind: "signout" } | undefined;
 
 /** What the page looks like, apart from what it says: theme, route, dialogs, width. */
 class Ui {
