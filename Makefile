@@ -84,7 +84,8 @@ lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the
 	@echo 'nginx -t'
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	export NGINX_LISTEN=127.0.0.1:8080 NGINX_UPSTREAM=chat-server:3000 NGINX_RESOLVER=127.0.0.11 NGINX_REAL_IP_FROM=127.0.0.1; \
-	envsubst '$$NGINX_LISTEN $$NGINX_UPSTREAM $$NGINX_RESOLVER $$NGINX_REAL_IP_FROM' < nginx/nginx.conf.template > "$$folder/nginx.conf"; \
+	export NGINX_CONNECTIONS_PER_ADDRESS=4096 NGINX_HANDSHAKES_PER_SECOND=200 NGINX_PAGES_PER_SECOND=500; \
+	envsubst "$$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/$$\1/p')" < nginx/nginx.conf.template > "$$folder/nginx.conf"; \
 	"$$(tests/setup/nginx)" -p "$$folder" -c nginx.conf -e stderr -t -q
 
 .PHONY: fmt
@@ -101,8 +102,13 @@ web: needs $(WEB)/dist/index.html ## build the page, if its sources changed
 
 .PHONY: images
 images: ## the container images, chatcluster/chat-server and chatcluster/operator
+	@[ ! -f .env ] || { set -a; . ./.env; set +a; }; \
+	for base in NODE_IMAGE RUST_IMAGE RUNTIME_IMAGE; do \
+		[[ "$${!base:-}" == *@sha256:* ]] || echo "$$base is not pinned by digest: docs/operations.md#images-by-digest"; \
+	done; \
 	for target in chat-server operator; do \
-		DOCKER_BUILDKIT=1 docker build --target $$target --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		DOCKER_BUILDKIT=1 docker build --target $$target --build-arg NODE_IMAGE --build-arg RUST_IMAGE --build-arg RUNTIME_IMAGE \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 			-t chatcluster/$$target -t chatcluster/$$target:$(VERSION) .; \
 	done
 

@@ -41,6 +41,7 @@ mod cluster_slow;
 mod cluster_traces;
 mod cluster_wedged;
 mod deploy_browser;
+mod deploy_limits;
 mod history;
 mod metrics_page;
 mod monitoring_causes;

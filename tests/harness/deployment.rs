@@ -364,15 +364,28 @@ pub(crate) fn start_dnsmasq(hosts: &Path, at: SocketAddr, dir: &Path) -> Service
     Service(child)
 }
 
+/// What nginx allows one address, as `docker-compose.yml` has it.
+fn address_limits() -> Vec<(String, String)> {
+    let compose = fs::read_to_string(stock::source("../docker-compose.yml")).expect("the compose file");
+    let names = ["NGINX_CONNECTIONS_PER_ADDRESS", "NGINX_HANDSHAKES_PER_SECOND", "NGINX_PAGES_PER_SECOND"];
+    let default = |name: &str| {
+        let begin = format!("{name}: ${{{name}:-");
+        let default = compose.lines().find_map(|line| line.trim().strip_prefix(&begin)?.strip_suffix('}'));
+        default.unwrap_or_else(|| panic!("no {begin}")).to_owned()
+    };
+    names.map(|name| (name.to_owned(), default(name))).into()
+}
+
 /// The nginx of this repository, before all nodes that the name server knows.
 pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
     let mut conf = fs::read_to_string(stock::source("../nginx/nginx.conf.template")).expect("the template");
-    for (name, value) in [
+    let own = [
         ("NGINX_LISTEN", at.to_string()),
         ("NGINX_UPSTREAM", format!("chat-server:{node_port}")),
         ("NGINX_RESOLVER", resolver.to_string()),
         ("NGINX_REAL_IP_FROM", "127.0.0.1".to_owned()),
-    ] {
+    ];
+    for (name, value) in own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(address_limits()) {
         conf = conf.replace(&format!("${{{name}}}"), &value);
     }
     fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf");
