@@ -5,8 +5,15 @@
 #
 # (Docker before 23 needs DOCKER_BUILDKIT=1, so that only the stages of the target are built.)
 
+# What the images are built with and from. By digest: docs/operations.md.
+ARG NODE_IMAGE=node:24-bookworm-slim
+# The version is that of rust-toolchain.toml, which stays outside: rustup would fetch the
+# components for editors that it names.
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
 # The page. Its dependencies are installed anew only when they change.
-FROM node:20-bookworm-slim AS web
+FROM ${NODE_IMAGE} AS web
 WORKDIR /src
 COPY chat-server/web/package.json chat-server/web/package-lock.json chat-server/web/.npmrc ./
 RUN npm ci
@@ -15,9 +22,7 @@ RUN npm run build
 
 # The workspace without its code: a layer that changes only with a Cargo.toml or Cargo.lock. Every
 # member is there, or cargo would not take it for a workspace, each as empty programs.
-# The version is that of rust-toolchain.toml, which stays outside: rustup would fetch the
-# components for editors that it names.
-FROM rust:1.95.0-slim-bookworm AS manifests
+FROM ${RUST_IMAGE} AS manifests
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY chat-server/Cargo.toml chat-server/
@@ -45,7 +50,7 @@ COPY charts/chat-operator/monitoring/ charts/chat-operator/monitoring/
 RUN find operator/src -name '*.rs' -exec touch {} + \
  && cargo build --release --locked -p operator
 
-FROM gcr.io/distroless/cc-debian12:nonroot AS operator
+FROM ${RUNTIME_IMAGE} AS operator
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ChatCluster operator" \
@@ -57,7 +62,7 @@ COPY --from=operator-build /src/target/release/operator /usr/local/bin/operator
 ENTRYPOINT ["/usr/local/bin/operator"]
 
 # Last, and so what a build without a target makes.
-FROM gcr.io/distroless/cc-debian12:nonroot AS chat-server
+FROM ${RUNTIME_IMAGE} AS chat-server
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ChatCluster chat-server" \

@@ -114,6 +114,10 @@ images: ## the container images, chatcluster/chat-server and chatcluster/operato
 
 .PHONY: up
 up: ## three nodes behind nginx with Redis, in containers, at http://localhost:3000 (or CHAT_PORT)
+	@# The key that signs session tokens: not in Redis, and the same at each start.
+	@[ -n "$${CHAT_SESSION_KEYS:-}" ] || grep -qs '^CHAT_SESSION_KEYS=.' .env || { umask 077; \
+		printf '\nCHAT_SESSION_KEYS=%s\n' "$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" >> .env; \
+		echo 'made CHAT_SESSION_KEYS, in .env: keep it, or everybody is a new guest'; }
 	docker compose up --build -d --wait
 
 .PHONY: down
