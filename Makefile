@@ -77,6 +77,11 @@ lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the
 	cargo clippy -p chat-server --no-default-features --locked -- -D warnings
 	cargo clippy -p chat-server --features fault-injection --locked -- -D warnings
 	cargo deny --locked check licenses bans sources
+	@# What needs more of the network than crates.io and npm is not checked where it can't be reached, and never fails for that.
+	@if timeout 30 cargo deny --locked fetch db >/dev/null 2>&1; then \
+		echo 'cargo deny check advisories'; cargo deny --locked --offline check advisories; \
+	else echo 'cargo deny check advisories: not checked, the database (github.com) cannot be fetched here'; fi
+	@tests/setup/signatures $(WEB)
 	@# Compose reads the file without an engine; where there is not even the command, CI has it.
 	@if docker compose version >/dev/null 2>&1; then \
 		echo 'docker compose config'; docker compose --profile observability config --quiet; \
