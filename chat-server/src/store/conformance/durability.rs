@@ -71,7 +71,7 @@ async fn a_user_that_may_not_read_settings_is_told_what_needs_it() {
     let refused = RedisStore::connect(aof.clone()).await.err().unwrap().to_string();
     assert!(refused.contains("its appendfsync is not told (allow the user CONFIG GET)"), "{refused}");
     Node::on(replica).await.store.check().await.unwrap();
-    deployment.tell("cli a acl setuser chat +config|get");
+    deployment.tell("cli a acl setuser chat '+config|get'");
     let refused = RedisStore::connect(aof.clone()).await.err().unwrap().to_string();
     assert!(refused.contains("its appendfsync is everysec"), "{refused}");
     deployment.tell("cli a config set appendfsync always");
@@ -110,7 +110,7 @@ mod platform {
         }
         let node = Node::on(durable(Durability::Aof, deployment.config())).await;
         // Only a user that may read it is warned of it.
-        deployment.tell("cli a acl setuser chat +config|get");
+        deployment.tell("cli a acl setuser chat '+config|get'");
         deployment.tell("cli a config set appendfsync no");
         assert!(misconfiguration(&node).await.contains("its appendfsync is no"));
     }
