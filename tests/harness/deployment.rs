@@ -369,7 +369,7 @@ fn address_limits() -> Vec<(String, String)> {
     let compose = fs::read_to_string(stock::source("../docker-compose.yml")).expect("the compose file");
     let names = ["NGINX_CONNECTIONS_PER_ADDRESS", "NGINX_HANDSHAKES_PER_SECOND", "NGINX_PAGES_PER_SECOND"];
     let default = |name: &str| {
-        let begin = format!("{name}: ${{{name}:-");
+        let begin = format!("{name}: ${{{name}-");
         let default = compose.lines().find_map(|line| line.trim().strip_prefix(&begin)?.strip_suffix('}'));
         default.unwrap_or_else(|| panic!("no {begin}")).to_owned()
     };
