@@ -25,6 +25,7 @@ mod chat_private;
 mod chat_recovery;
 mod chat_room_update;
 mod chat_rooms;
+mod chat_sessions;
 mod chat_stock_clients;
 mod cluster_admin;
 mod cluster_analytics;

@@ -13,6 +13,7 @@ pub mod permission;
 pub mod position;
 pub mod rate_limit;
 pub mod room;
+pub mod session;
 pub mod text;
 pub mod trace;
 pub mod user;

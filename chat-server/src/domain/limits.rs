@@ -32,6 +32,9 @@ pub const MAX_INVITE_USES: u32 = 100_000;
 /// Longest life of a link, in seconds: a year.
 pub const MAX_INVITE_SECONDS: u64 = 365 * 86_400;
 
+/// Most sessions of a user; as many revoked ones are remembered.
+pub const MAX_SESSIONS: usize = 50;
+
 /// How many entries a page has that was asked for with this limit.
 #[must_use]
 pub fn page(limit: Option<usize>) -> usize {
@@ -104,6 +107,8 @@ limits! {
     Blocked = "blocked": "users whom the user blocks", "user", "500", [] => Answer::Refusal(Code::Forbidden);
     Invites = "invites": "open invite links; uses 1 to 100,000; one second to one year", "room", "1,000",
         [] => Answer::Refusal(Code::Forbidden);
+    Sessions = "sessions": "sessions; revoked ones that are remembered", "user", "50, and 50",
+        [] => Answer::Other("the session that was not used for the longest time is revoked");
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
         "100 entries, 256 KiB", [] => Answer::Other("the rest is for the next request");
     PacketBytes = "packet-bytes": "a packet, `maxPayload`", "socket", "four times the text, and at least 64 KiB",
@@ -138,6 +143,7 @@ mod tests {
             ("invitations", MAX_INVITATIONS.to_string()),
             ("blocked", MAX_BLOCKED.to_string()),
             ("invites", format!("{},{:03}", MAX_INVITES / 1000, MAX_INVITES % 1000)),
+            ("sessions", format!("{MAX_SESSIONS}, and {MAX_SESSIONS}")),
             ("page-bytes", format!("{HISTORY_LIMIT} entries, {} KiB", PAGE_BYTES / 1024)),
         ] {
             let told = ALL.iter().find(|bound| bound.name == name).map(|bound| bound.fixed);

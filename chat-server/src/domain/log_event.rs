@@ -6,8 +6,15 @@
 /// The events that this build appends to logs.
 pub const LOG_EVENTS: [&str; 4] = ["message:new", "member:joined", "member:left", "room:updated"];
 /// Events with a colon that are never in a log.
-const NOT_LOGGED: [&str; 6] =
-    ["room:added", "room:invited", "room:settings", "user:blocked", "server:draining", "read:marked"];
+const NOT_LOGGED: [&str; 7] = [
+    "room:added",
+    "room:invited",
+    "room:settings",
+    "user:blocked",
+    "server:draining",
+    "read:marked",
+    "session:revoked",
+];
 
 /// Whether this build appends events of this name to logs.
 #[must_use]

@@ -139,6 +139,7 @@ fn start_tasks(
     tasks.spawn(context.outboxes.clone().end_silent(PING_INTERVAL + PING_TIMEOUT));
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(socketio::keep_sessions(context.clone()));
+    tasks.spawn(socketio::end_revoked(context.clone()));
     tasks.spawn(take_sockets_once_ready(context.clone()));
     let lifecycle = context.lifecycle.clone();
     tasks.spawn(async move { probe.run(&lifecycle).await });

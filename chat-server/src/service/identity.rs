@@ -1,4 +1,7 @@
 //! Who is behind a connection: guests, and the signed tokens that continue them on any node.
+//!
+//! A user's topic holds the user's sessions ([`record`]) and which of them were revoked ([`revoke`]), so that a connect
+//! reads and writes all that it needs at once.
 
 use std::sync::Arc;
 
@@ -9,19 +12,31 @@ use tokio::sync::OnceCell;
 
 use crate::domain::id::{Name, RoomId, SessionId, UserId};
 use crate::domain::position::Millis;
+use crate::domain::session::RevokeReason;
 use crate::domain::user::User;
-use token::{SigningKey, sign, verify};
+use previous::Previous;
+use record::{Record, Reused};
+use token::{Generation, SigningKey, Token};
 
+mod list;
+mod previous;
+mod record;
+mod revoke;
 pub mod token;
-use crate::store::{Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
+use crate::store::{Bus, Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
 
-/// A guest and a session are forgotten this long after their last socket: 30 days.
-pub const SESSION_TTL_MS: Millis = 30 * 24 * 3_600_000;
+pub use record::SESSION_TTL_MS;
+pub use revoke::{Revocations, Revoked};
 
 /// The field of a user's topic that says who it is.
 pub(crate) const PROFILE: &str = "profile";
-const SESSION: &str = "session";
+/// Of a user, before the id of a session: the session, [`Record`].
+const SESSION: &str = "s:";
+/// Of a user, before the id of a session: that it was revoked, [`Mark`].
+const REVOKED: &str = "x:";
 const SIGNING_KEY: &str = "session-key";
+/// How often a check is repeated when somebody changed the session between check and commit.
+const TRIES: usize = 8;
 
 /// What a client says of itself when it connects.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +47,8 @@ pub struct Credentials {
     pub resume: Option<String>,
     /// What the client calls itself; for the list of one's sessions.
     pub client: String,
+    /// The client always uses the newest token that it was given, so an older one is somebody else's.
+    pub rotate: bool,
 }
 
 /// Who connected.
@@ -53,16 +70,12 @@ pub enum SessionError {
     /// Neither a token that holds nor a name.
     #[error("neither a name nor a valid token was given")]
     Unauthenticated,
+    /// The token is of a session that was revoked, or is by this connect.
+    #[error("the session was revoked")]
+    Revoked(RevokeReason),
     /// The store is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    user: UserId,
-    since: Millis,
-    client: String,
 }
 
 /// The sessions of a cluster.
@@ -71,7 +84,23 @@ pub struct Sessions {
     log: Arc<dyn LogStore>,
     fields: Arc<dyn FieldStore>,
     marks: Arc<dyn ReadMarks>,
+    bus: Arc<dyn Bus>,
     keys: Arc<OnceCell<Vec<SigningKey>>>,
+}
+
+/// What is left of a session that was revoked, for as long as a token of it could be used.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    at: Millis,
+    reason: RevokeReason,
+}
+
+/// A session and its user, as the store has them.
+struct Found {
+    user: User,
+    record: Record,
+    /// What the commit that uses it expects.
+    field: Option<String>,
 }
 
 impl Sessions {
@@ -79,8 +108,8 @@ impl Sessions {
     #[must_use]
     pub fn new(stores: &Stores, keys: Vec<SigningKey>) -> Self {
         let keys = if keys.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(keys)) };
-        let Stores { log, fields, marks, .. } = stores.clone();
-        Self { log, fields, marks, keys: Arc::new(keys) }
+        let Stores { log, fields, marks, bus, .. } = stores.clone();
+        Self { log, fields, marks, bus, keys: Arc::new(keys) }
     }
 
     /// The keys. The first call reads the shared key from the store.
@@ -97,66 +126,132 @@ impl Sessions {
     /// A token that is unknown, forged or expired counts as absent.
     ///
     /// # Errors
-    /// See [`SessionError`].
+    /// See [`SessionError`]. A revoked session is refused, whatever else the client gives.
     pub async fn authenticate(&self, credentials: Credentials) -> Result<Identity, SessionError> {
         let keys = self.keys().await?;
-        if let Some(token) = &credentials.resume
-            && let Some((session, user)) = verify(keys, token)
-            && let Some(user) = self.resume(&session, &user).await?
+        let Credentials { name, resume, client, rotate } = credentials;
+        if let Some(token) = resume.and_then(|text| Token::verify(keys, &text))
+            && let Some((user, record)) = self.resume(&token, rotate).await?
         {
             // Signed anew, so that a change of keys reaches those who come back.
-            let resume = sign(keys, &session, &user.id);
-            return Ok(Identity { user: Arc::new(user), resume, session, resumed: true });
+            let resume = next_token(&token.session, &user.id, &record)?.sign(keys);
+            return Ok(Identity { user: Arc::new(user), resume, session: token.session, resumed: true });
         }
-        let name = credentials.name.ok_or(SessionError::Unauthenticated)?;
-        self.begin(keys, name, credentials.client).await
+        let name = name.ok_or(SessionError::Unauthenticated)?;
+        Ok(self.begin(keys, name, client, rotate).await?)
     }
 
-    async fn resume(&self, session: &SessionId, user: &UserId) -> Result<Option<User>, StoreError> {
-        let record = self.fields.fields(&Topic::Session(session.clone()), &[SESSION.to_owned()]).await?;
-        let known =
-            record.values.into_iter().next().flatten().and_then(|text| serde_json::from_str::<Record>(&text).ok());
-        if known.is_none_or(|record| record.user != *user) {
-            return Ok(None);
+    /// One read and one commit, which fails if the session was revoked in between.
+    async fn resume(&self, token: &Token, rotate: bool) -> Result<Option<(User, Record)>, SessionError> {
+        let Token { session, user, generation } = token;
+        for _ in 0..TRIES {
+            let (now, Some(found)) = self.find(user, session).await? else { return Ok(None) };
+            let mut record = found.record;
+            if record.is_expired(now) {
+                return Ok(None);
+            }
+            if let Err(Reused) = record.note_used(generation, rotate, now) {
+                tracing::warn!(%session, "a resume token was used again after a newer one; its session is revoked");
+                self.revoke_session(user, session, RevokeReason::TokenReused, None).await?;
+                return Err(SessionError::Revoked(RevokeReason::TokenReused));
+            }
+            record.note_seen(now);
+            let text = to_json(&record)?;
+            let name = session_field(session);
+            let set = if found.field.as_ref() == Some(&text) { vec![] } else { vec![(name.clone(), Some(text))] };
+            let expect = vec![(name, found.field), (revoked_field(session), None)];
+            let commit = Commit { expect, set, ttl_ms: Some(SESSION_TTL_MS), ..Commit::default() };
+            if let Committed::Done { .. } = self.log.commit(&Topic::User(user.clone()), commit).await? {
+                return Ok(Some((found.user, record)));
+            }
         }
-        let Some(profile) = profile(&*self.fields, user).await? else { return Ok(None) };
-        self.keep_alive(session, user).await?;
-        Ok(Some(profile))
+        Err(StoreError::Unavailable("a session is changing too fast".to_owned()).into())
     }
 
-    async fn begin(&self, keys: &[SigningKey], name: Name, client: String) -> Result<Identity, SessionError> {
+    /// A session and its user, if both are known, and the store's time.
+    async fn find(&self, user: &UserId, session: &SessionId) -> Result<(Millis, Option<Found>), SessionError> {
+        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
+        let found = self.fields.fields(&Topic::User(user.clone()), &names).await?;
+        let mut values = found.values.into_iter();
+        let (profile, field, revoked) = (values.next().flatten(), values.next().flatten(), values.next().flatten());
+        if let Some(mark) = revoked {
+            return Err(SessionError::Revoked(from_json::<Mark>(&mark)?.reason));
+        }
+        let Some(profile) = profile else { return Ok((found.now, None)) };
+        let record = match &field {
+            Some(text) => Some(from_json(text)?),
+            None => previous::read(&*self.fields, session)
+                .await?
+                .filter(|previous| previous.user == *user)
+                .map(|Previous { since, client, .. }| Record::adopted(since, client, found.now)),
+        };
+        let user = from_json(&profile)?;
+        Ok((found.now, record.map(|record| Found { user, record, field })))
+    }
+
+    async fn begin(
+        &self,
+        keys: &[SigningKey],
+        name: Name,
+        client: String,
+        rotate: bool,
+    ) -> Result<Identity, StoreError> {
         let user = User { id: new_id("u").and_then(|id| parse(UserId::parse(&id)))?, name, guest: true };
         let session = new_id("s").and_then(|id| parse(SessionId::parse(&id)))?;
-        let profile = Commit {
-            set: vec![(PROFILE.to_owned(), Some(to_json(&user)?))],
-            ttl_ms: Some(SESSION_TTL_MS),
-            ..Commit::default()
-        };
-        self.log.commit(&Topic::User(user.id.clone()), profile).await?;
+        let topic = Topic::User(user.id.clone());
         // A guest starts having read the lobby: what others said before is not unread.
-        self.marks.mark_read(&Topic::Room(RoomId::lobby()), &user.id, u64::MAX).await?;
-        let topic = Topic::Session(session.clone());
-        let since = self.fields.fields(&topic, &[]).await?.now;
-        let record = Record { user: user.id.clone(), since, client };
-        let record = Commit {
-            set: vec![(SESSION.to_owned(), Some(to_json(&record)?))],
+        let lobby = Topic::Room(RoomId::lobby());
+        let (now, _) =
+            tokio::try_join!(self.fields.fields(&topic, &[]), self.marks.mark_read(&lobby, &user.id, u64::MAX))?;
+        let since = now.now;
+        let previous = Previous { user: user.id.clone(), since, client: client.clone() };
+        let record = Record::new(since, client, rotate);
+        let commit = Commit {
+            set: vec![(PROFILE.to_owned(), Some(to_json(&user)?)), (session_field(&session), Some(to_json(&record)?))],
             ttl_ms: Some(SESSION_TTL_MS),
             ..Commit::default()
         };
-        self.log.commit(&topic, record).await?;
-        let resume = sign(keys, &session, &user.id);
+        tokio::try_join!(self.log.commit(&topic, commit), previous::write(&*self.log, &session, Some(&previous)))?;
+        let resume = next_token(&session, &user.id, &record)?.sign(keys);
         Ok(Identity { user: Arc::new(user), session, resume, resumed: false })
     }
 
     /// Puts off the end of a session and its guest. Called while a socket is open.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn keep_alive(&self, session: &SessionId, user: &UserId) -> Result<(), StoreError> {
-        self.fields.touch(&Topic::Session(session.clone()), SESSION_TTL_MS).await?;
-        self.fields.touch(&Topic::User(user.clone()), SESSION_TTL_MS).await?;
-        Ok(())
+    /// The store's; [`SessionError::Revoked`] for a session that was revoked.
+    pub async fn keep_alive(&self, session: &SessionId, user: &UserId) -> Result<(), SessionError> {
+        let (now, found) = self.find(user, session).await?;
+        let Some(Found { mut record, field, .. }) = found else { return Ok(()) };
+        record.note_seen(now);
+        let name = session_field(session);
+        // Where somebody changed it meanwhile, it was seen then.
+        let commit = Commit {
+            expect: vec![(name.clone(), field), (revoked_field(session), None)],
+            set: vec![(name, Some(to_json(&record)?))],
+            ttl_ms: Some(SESSION_TTL_MS),
+            ..Commit::default()
+        };
+        self.log.commit(&Topic::User(user.clone()), commit).await?;
+        Ok(previous::touch(&*self.fields, session).await?)
     }
+}
+
+/// The token to be used next: each one is another, unless the session does not rotate.
+fn next_token(session: &SessionId, user: &UserId, record: &Record) -> Result<Token, StoreError> {
+    let generation = match record.next_number() {
+        Some(number) => Generation { number, salt: new_id("")? },
+        None => Generation::default(),
+    };
+    Ok(Token { session: session.clone(), user: user.clone(), generation })
+}
+
+fn session_field(session: &SessionId) -> String {
+    format!("{SESSION}{session}")
+}
+
+fn revoked_field(session: &SessionId) -> String {
+    format!("{REVOKED}{session}")
 }
 
 /// The person of that id, if known.
@@ -208,60 +303,9 @@ fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     parse(serde_json::to_string(value))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Retention;
-    use crate::store::memory::MemoryStore;
-
-    fn sessions(stores: &Stores, keys: &[&str]) -> Sessions {
-        let keys = keys.iter().map(|key| SigningKey::new(key.as_bytes().to_vec())).collect();
-        Sessions::new(stores, keys)
-    }
-
-    fn stores() -> Stores {
-        Stores::new(Arc::new(MemoryStore::new(Retention::default()).0))
-    }
-
-    fn guest(name: &str) -> Credentials {
-        Credentials { name: Name::parse(name).ok(), ..Credentials::default() }
-    }
-
-    fn token(resume: &str) -> Credentials {
-        Credentials { resume: Some(resume.to_owned()), ..Credentials::default() }
-    }
-
-    #[tokio::test]
-    async fn a_token_continues_the_same_guest_on_another_node() {
-        let stores = stores();
-        let ann = sessions(&stores, &[]).authenticate(guest("Ann")).await.unwrap();
-        let again = sessions(&stores, &[]).authenticate(token(&ann.resume)).await.unwrap();
-        assert!(again.resumed);
-        assert_eq!((again.user, again.session), (ann.user, ann.session));
-    }
-
-    #[tokio::test]
-    async fn a_forged_token_counts_as_absent() {
-        let sessions = sessions(&stores(), &[]);
-        let ann = sessions.authenticate(guest("Ann")).await.unwrap();
-        let bob = sessions.authenticate(guest("Bob")).await.unwrap();
-        let signature = ann.resume.rsplit('.').next().unwrap();
-        let forged = format!("{}.{}.{signature}", ann.session, bob.user.id);
-        for bad in [forged.as_str(), "", "x", "a.b.c", "a.b.c.d", "é.é.é"] {
-            assert!(matches!(sessions.authenticate(token(bad)).await, Err(SessionError::Unauthenticated)), "{bad}");
-            let with_name = Credentials { resume: Some(bad.to_owned()), ..guest("Eve") };
-            assert!(!sessions.authenticate(with_name).await.unwrap().resumed);
-        }
-    }
-
-    #[tokio::test]
-    async fn keys_are_changed_without_throwing_anyone_out() {
-        let stores = stores();
-        let (old, new) = ("o".repeat(32), "n".repeat(32));
-        let ann = sessions(&stores, &[&old]).authenticate(guest("Ann")).await.unwrap();
-        let both = sessions(&stores, &[&new, &old]).authenticate(token(&ann.resume)).await.unwrap();
-        assert!(both.resumed);
-        assert!(sessions(&stores, &[&new]).authenticate(token(&both.resume)).await.unwrap().resumed);
-        assert!(sessions(&stores, &[&new]).authenticate(token(&ann.resume)).await.is_err());
-    }
+fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
+    parse(serde_json::from_str(text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{RoomId, UserId};
+use crate::domain::id::{RoomId, SessionId, UserId};
 use crate::domain::position::Offset;
 use crate::domain::room::Invitation;
+use crate::domain::session::RevokeReason;
 
 /// The events that are signals. A closed list: whoever may publish on the bus can't make a node send any other event,
 /// such as `session`, and a newer node's signals are dropped by an older one.
@@ -93,6 +94,15 @@ pub enum Notice {
         /// The number of unread entries.
         unread: u64,
         /// The socket that requested it and needs no notice.
+        by_socket: Option<String>,
+    },
+    /// A session of the user was revoked: its sockets are closed.
+    SessionRevoked {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: RevokeReason,
+        /// The socket that requested it: it is closed after its answer.
         by_socket: Option<String>,
     },
 }

@@ -116,7 +116,7 @@ label_values! {
         Resumed => "resumed",
     }
 
-    /// Why a socket ended. All but one who left come back.
+    /// Why a socket ended. All but those that left or were revoked come back.
     Ended {
         /// The client said goodbye.
         Left => "left",
@@ -130,6 +130,8 @@ label_values! {
         HandedOver => "handed_over",
         /// The node stopped.
         Stopped => "stopped",
+        /// Its session was revoked.
+        Revoked => "revoked",
     }
 
     /// What became of a client's position in a room when it came back.

@@ -32,6 +32,7 @@ struct Raw {
     token: Option<Value>,
     positions: Option<Value>,
     client: Option<Value>,
+    rotate: Option<Value>,
 }
 
 impl Auth {
@@ -64,12 +65,17 @@ impl Auth {
             return Err(bad_request("resume is too long"));
         }
         let client = string(raw.client, "client")?.unwrap_or_default().chars().take(MAX_CLIENT_CHARS).collect();
+        let rotate = match raw.rotate {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(rotate)) => rotate,
+            Some(_) => return Err(bad_request("rotate must be true or false")),
+        };
         let positions = match raw.positions {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(positions(serde_json::from_str(&text).ok())?),
             Some(value) => Some(positions(Some(value))?),
         };
-        Ok(Self { credentials: Credentials { name, resume, client }, positions })
+        Ok(Self { credentials: Credentials { name, resume, client, rotate }, positions })
     }
 }
 
@@ -106,7 +112,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told() {
-        for bad in ["[]", "3", "\"x\"", r#"{"name":3}"#, r#"{"name":""}"#, r#"{"name":"a","positions":[1]}"#] {
+        for bad in [
+            "[]",
+            "3",
+            "\"x\"",
+            r#"{"name":3}"#,
+            r#"{"name":""}"#,
+            r#"{"name":"a","positions":[1]}"#,
+            r#"{"rotate":1}"#,
+        ] {
             assert_eq!(Auth::parse(Some(bad)).unwrap_err().code, Code::BadRequest, "{bad}");
         }
         assert_eq!(Auth::parse(Some(r#"{"token":"x"}"#)).unwrap_err().code, Code::Unauthenticated);

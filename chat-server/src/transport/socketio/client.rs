@@ -103,6 +103,14 @@ impl Client {
         self.handed_over.load(Ordering::Relaxed)
     }
 
+    /// Says goodbye, which stock clients take as "do not come back".
+    pub(crate) fn disconnect(&self) {
+        // One whose queue is full hears no goodbye.
+        if self.socket.upgrade().is_some_and(|socket| socket.disconnect().is_err()) {
+            self.hand_over();
+        }
+    }
+
     /// Ends the transport in a way that makes the client connect anew.
     pub(crate) fn hand_over(&self) {
         self.outbox.hand_over();

@@ -24,7 +24,7 @@ use super::context::Context;
 use super::polling::query;
 use super::protocol::Packet;
 use super::upgrade::{SocketService, UPGRADE_TIMEOUT};
-use super::{outbox, worker};
+use super::{outbox, revocation, worker};
 use crate::delivery::Outlet;
 use crate::domain::error::Code;
 use crate::domain::id::ConnectionId;
@@ -133,7 +133,7 @@ async fn identify(context: &Context, credentials: Credentials) -> Result<Identit
     loop {
         match context.sessions.authenticate(credentials.clone()).await {
             Ok(identity) => return Ok(identity),
-            Err(SessionError::Unauthenticated) => return Err(Word(Code::Unauthenticated)),
+            Err(SessionError::Unauthenticated | SessionError::Revoked(_)) => return Err(Word(Code::Unauthenticated)),
             Err(SessionError::Store(error)) if tokio::time::Instant::now() > until => {
                 tracing::warn!(%error, "a connection could not become a session");
                 return Err(Word(Code::Unavailable));
@@ -157,7 +157,8 @@ fn ended(client: &Client, reason: DisconnectReason) -> Ended {
         _ if client.is_handed_over() => Ended::HandedOver,
         DisconnectReason::TransportClose => Ended::Closed,
         DisconnectReason::HeartbeatTimeout => Ended::Silent,
-        DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => Ended::Stopped,
+        DisconnectReason::ServerNSDisconnect => Ended::Revoked,
+        DisconnectReason::ClosingServer => Ended::Stopped,
         DisconnectReason::TransportError
         | DisconnectReason::PacketParsingError
         | DisconnectReason::MultipleHttpPollingError => Ended::Broken,
@@ -170,8 +171,10 @@ pub async fn keep_sessions(context: Arc<Context>) {
         tokio::time::sleep(KEEP_ALIVE).await;
         for client in context.clients.all() {
             let Identity { session, user, .. } = &client.identity;
-            if let Err(error) = context.sessions.keep_alive(session, &user.id).await {
-                tracing::debug!(%error, "the expiry of a session could not be put off");
+            match context.sessions.keep_alive(session, &user.id).await {
+                Ok(()) => {}
+                Err(SessionError::Revoked(reason)) => revocation::end(&client, reason),
+                Err(error) => tracing::debug!(%error, "the expiry of a session could not be put off"),
             }
         }
     }
@@ -219,6 +222,7 @@ mod tests {
     use crate::observability::metrics::Metrics;
     use crate::observability::store_clock::StoreClock;
     use crate::observability::traces::Traces;
+    use crate::service::actor::Actor;
     use crate::service::analytics::Analytics;
     use crate::service::identity::Sessions;
     use crate::service::messages::Messages;
@@ -308,5 +312,40 @@ mod tests {
         };
         tokio::time::timeout(PATIENCE, gone).await.expect("a socket was kept");
         assert_eq!(context.clients.count(), 0);
+    }
+
+    /// No notice comes through to [`Ignore`].
+    #[tokio::test]
+    async fn a_socket_whose_session_was_revoked_is_closed_though_the_notice_was_lost() {
+        let context = context();
+        context.rooms.ensure_lobby().await.unwrap();
+        let (service, _io) = build(context.clone());
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let request = axum::http::Request::get("/socket.io/?EIO=4&transport=websocket").body(()).unwrap();
+        Service::call(&mut service.clone(), (ours, request)).await.unwrap();
+        let mut client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        client.send(Message::text("40{\"name\":\"Ada\"}")).await.unwrap();
+        while !client.next().await.unwrap().unwrap().to_text().unwrap().contains("\"session\"") {}
+
+        let identity = context.clients.all()[0].identity.clone();
+        let actor = Actor::unlimited((*identity.user).clone());
+        context.sessions.revoke(&actor, &identity.session).await.unwrap();
+        let task = tokio::spawn(revocation::end_revoked(context.clone()));
+        let mut heard = Vec::new();
+        while let Some(Ok(message)) = client.next().await {
+            heard.push(message.to_string());
+            if heard.last().is_some_and(|said| said == "41") {
+                break;
+            }
+        }
+        let told = heard.iter().rev().nth(1).expect("a word before the goodbye");
+        assert!(told.contains("session:revoked") && told.contains("requested"), "{heard:?}");
+        let gone = async {
+            while context.clients.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the socket is there still");
+        task.abort();
     }
 }

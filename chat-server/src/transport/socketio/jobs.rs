@@ -128,6 +128,14 @@ impl Jobs {
         self.state().bytes == 0
     }
 
+    /// Drops the jobs that wait: the client has no right to them any more.
+    pub(super) fn discard(&self) {
+        let mut state = self.state();
+        state.jobs.clear();
+        state.refused.clear();
+        (state.bytes, state.missed) = (0, false);
+    }
+
     /// Takes no more jobs; those that wait are still done. Answers with the budget if a worker is to start.
     #[must_use]
     pub(super) fn close(&self) -> Option<SharedBudget> {
@@ -195,6 +203,17 @@ mod tests {
         assert!(jobs.close().is_none() && !request(&jobs, 1, 10));
         assert_eq!(jobs.park(&budget), Park::Closed);
         assert!(jobs.close().is_none());
+    }
+
+    #[test]
+    fn what_is_discarded_is_neither_done_nor_refused() {
+        let jobs = Jobs::default();
+        for ack in 0..2 + QUEUED_REQUESTS as i64 {
+            request(&jobs, ack, 1);
+        }
+        jobs.discard();
+        assert!(jobs.next().is_none() && jobs.are_answered());
+        assert!(jobs.answered(1).is_empty(), "the one that was being done");
     }
 
     #[test]

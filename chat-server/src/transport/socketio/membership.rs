@@ -10,6 +10,7 @@ use super::client::Client;
 use super::context::Context;
 use super::replay::replay;
 use super::request::{Call, Reply, Then};
+use super::revocation;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::limits::{RECOVERY_LIMIT, page};
@@ -107,9 +108,12 @@ async fn try_added(context: &Context, client: &Arc<Client>, room: &RoomId, joine
     Ok(())
 }
 
-/// Finds rooms that the person joined without this socket's being told. It receives them from now on; what was said
+/// Finds out that the session was revoked without this socket's being told, and rooms that the person joined without this socket's being told. It receives them from now on; what was said
 /// there before is in their history. One that it receives already is passed over.
 pub(super) async fn review(context: &Context, client: &Arc<Client>) {
+    if revocation::end_if_revoked(context, client).await {
+        return;
+    }
     let rooms = match context.rooms.of_user(&client.identity.user.id).await {
         Ok(rooms) => rooms,
         // An interruption follows when the store is back.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::jobs::Job;
-use super::worker;
+use super::{revocation, worker};
 use crate::domain::id::UserId;
 use crate::store::Notice;
 
@@ -14,6 +14,10 @@ const REVIEWS_PER_SECOND: u32 = 200;
 
 /// Hands a notice to all clients of a user.
 pub fn notify(context: &Arc<Context>, user: &UserId, notice: &Notice) {
+    if let Notice::SessionRevoked { session, reason, by_socket } = notice {
+        // What the client has asked for before does not delay its end.
+        return revocation::end_all(context, user, session, *reason, by_socket.as_deref());
+    }
     for client in context.clients.of(user) {
         worker::wake(context, &client, client.jobs.later(Job::Notice(notice.clone())));
     }

@@ -11,6 +11,7 @@ use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::{Offset, Position};
 use crate::domain::rate_limit::Class;
+use crate::domain::session::RevokeReason;
 use crate::domain::trace::Traceparent;
 use crate::service::actor::Actor;
 
@@ -87,6 +88,8 @@ pub(crate) enum Then {
     Deliver(RoomId, Position),
     /// `room:added` says where the events of a room begin; the offset is that of the joining.
     Added(RoomId, Offset),
+    /// The socket is closed: it revoked its own session.
+    Revoked(RevokeReason),
 }
 
 /// An answer without members.

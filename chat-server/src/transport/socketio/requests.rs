@@ -100,6 +100,8 @@ requests! {
     log_get::LogGet,
     read_mark::ReadMark,
     typing_set::TypingSet,
+    session_list::SessionList,
+    session_revoke::SessionRevoke,
 }
 
 #[cfg(test)]

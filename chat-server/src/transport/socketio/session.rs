@@ -10,7 +10,7 @@ use super::client::Client;
 use super::context::{Context, Limits};
 use super::replay::replay;
 use crate::delivery::Attached;
-use crate::domain::id::{NodeId, RoomId};
+use crate::domain::id::{NodeId, RoomId, SessionId};
 use crate::domain::limits::HISTORY_LIMIT;
 use crate::domain::position::{Millis, Offset, Position};
 use crate::domain::room::Membership;
@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
     protocol: u32,
     node: &'a NodeId,
     user: &'a User,
+    /// The session's id, for `session:revoke`.
+    session: &'a SessionId,
     /// The token that continues the session on any node.
     resume: &'a str,
     recovered: bool,
@@ -131,6 +133,7 @@ pub(super) async fn open(
         protocol: 1,
         node: &context.node,
         user,
+        session: &client.identity.session,
         resume,
         recovered,
         unrecovered,

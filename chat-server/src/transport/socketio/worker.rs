@@ -15,6 +15,7 @@ use super::protocol::Packet;
 use super::request::{Call, Reply, Request, Then};
 use super::requests::message_send::MessageSend;
 use super::requests::{dispatch, refused};
+use super::revocation;
 use super::session;
 use crate::delivery::Outlet;
 use crate::domain::error::{Code, Refusal};
@@ -141,6 +142,7 @@ async fn serve(context: &Context, client: &Arc<Client>, actor: &Actor, packet: P
         Then::Nothing => {}
         Then::Deliver(room, position) => context.hub.ready(client, &room, position).await,
         Then::Added(room, joined) => added(context, client, room, joined).await,
+        Then::Revoked(reason) => revocation::end(client, reason),
     }
 }
 
@@ -152,6 +154,8 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
         | Notice::Blocked { by_socket, .. }
         | Notice::Settings { by_socket, .. }
             if by_socket.as_ref() == Some(&me) => {}
+        // Not left to the worker: see `notify`.
+        Notice::SessionRevoked { .. } => {}
         Notice::Added { room, offset, .. } => added(context, client, room, offset).await,
         Notice::Read { room, offset, unread, .. } => {
             client.send("read:marked", &ReadMarked { room, offset, unread }).await;

@@ -35,6 +35,7 @@ export type Kind = "public" | "private" | "dm";
 
 /** A bound that a request can meet. */
 export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "requests" | "invitations" | "blocked" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
 
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
@@ -125,11 +126,17 @@ export interface Refusal {
   retryAfterMs?: number;
 }
 
+/** Why a session was revoked. */
+export type RevokeReason = "requested" | "token_reused" | "too_many";
+
 /** What a member may do. */
 export type Role = "member" | "moderator" | "owner";
 
 /** A room: the lobby, a public or private room, or a direct message. */
 export type RoomId = string;
+
+/** Who is behind one resume token, over reconnects and nodes. */
+export type SessionId = string;
 
 export interface SessionLimits {
   maxMessageBytes: number;
@@ -137,6 +144,20 @@ export interface SessionLimits {
   messageBurst: number;
   maxPayload: number;
   historyLimit: number;
+}
+
+/** A session, as its user is told of it. */
+export interface SessionView {
+  /** Its id, by which it is revoked. Not a secret. */
+  session: SessionId;
+  /** When it began. */
+  since: number;
+  /** When it was last used, to the hour; up to seven hours ago while a socket is open. */
+  lastSeen: number;
+  /** Whether it is the one that asks. */
+  current: boolean;
+  /** What the client called itself. */
+  client: string;
 }
 
 /** Whether someone is there. */
@@ -395,6 +416,20 @@ export interface Requests {
     };
     answer: Record<string, never>;
   };
+  /** Lists the user's sessions on all nodes: the one of this socket, then those that were used last. */
+  "session:list": {
+    payload: Record<string, never>;
+    answer: {
+      sessions: SessionView[];
+    };
+  };
+  /** Revokes one of the user's sessions: its sockets are closed on all nodes, and its `resume` is refused from now on. To revoke the socket's own session is to sign out. */
+  "session:revoke": {
+    payload: {
+      session: SessionId;
+    };
+    answer: Record<string, never>;
+  };
 }
 
 /** What each event tells. */
@@ -405,6 +440,8 @@ export interface Events {
     protocol: number;
     node: NodeId;
     user: User;
+    /** The session's id, for `session:revoke`. */
+    session: SessionId;
     /** The token that continues the session on any node. */
     resume: string;
     recovered: boolean;
@@ -483,6 +520,11 @@ export interface Events {
   /** The node hands the socket over: reconnect after this time. About the connection itself. */
   "server:draining": {
     reconnectAfterMs: number;
+  };
+  /** The session of the socket was revoked; the server disconnects the socket next. About the connection itself. */
+  "session:revoked": {
+    session: SessionId;
+    reason: RevokeReason;
   };
   /** A message, as it is delivered and as it stands in the history. An entry of a room's log: delivered once, in order. */
   "message:new": {

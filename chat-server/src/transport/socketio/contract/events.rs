@@ -9,6 +9,7 @@ use crate::domain::message::EntryId;
 use crate::domain::position::{Epoch, Gap, Millis, Offset};
 use crate::domain::room::{Invitation, Membership, Role};
 use crate::domain::user::{Status, User};
+use crate::transport::socketio::revocation::SessionRevoked;
 use crate::transport::socketio::session::Session;
 use crate::transport::socketio::worker::{ReadMarked, RoomSettings, UserBlocked};
 
@@ -141,6 +142,7 @@ pub(super) fn contract(schemas: &mut SchemaGenerator) -> Vec<EventContract> {
         event::<UserBlocked>(schemas, "user:blocked", Kind::Control),
         event::<Gap<'_>>(schemas, "gap", Kind::Control),
         event::<Draining>(schemas, "server:draining", Kind::Control),
+        event::<SessionRevoked<'_>>(schemas, "session:revoked", Kind::Control),
         event::<Message>(schemas, "message:new", Kind::Log),
         event::<MemberJoined>(schemas, "member:joined", Kind::Log),
         event::<MemberLeft>(schemas, "member:left", Kind::Log),

@@ -1,0 +1,253 @@
+use serde_json::{Value, json};
+
+use super::record::GRACE_MS;
+use super::*;
+use crate::domain::error::Code;
+use crate::domain::limits::MAX_SESSIONS;
+use crate::domain::session::SessionView;
+use crate::service::actor::Actor;
+use crate::store::memory::MemoryStore;
+use crate::store::{BusEvent, Notice, Retention};
+
+fn sessions(stores: &Stores, keys: &[&str]) -> Sessions {
+    let keys = keys.iter().map(|key| SigningKey::new(key.as_bytes().to_vec())).collect();
+    Sessions::new(stores, keys)
+}
+
+fn stores() -> Stores {
+    Stores::new(Arc::new(MemoryStore::new(Retention::default()).0))
+}
+
+fn guest(name: &str) -> Credentials {
+    Credentials { name: Name::parse(name).ok(), ..Credentials::default() }
+}
+
+fn token(resume: &str) -> Credentials {
+    Credentials { resume: Some(resume.to_owned()), ..Credentials::default() }
+}
+
+fn rotating(resume: &str) -> Credentials {
+    Credentials { rotate: true, ..token(resume) }
+}
+
+fn actor(identity: &Identity) -> Actor {
+    Actor::unlimited((*identity.user).clone())
+}
+
+/// Makes a session as old as if so much time had passed; `twin` puts the copy of another id beside it instead.
+async fn age(stores: &Stores, identity: &Identity, millis: u64, twin: Option<&str>) {
+    let topic = Topic::User(identity.user.id.clone());
+    let name = session_field(&identity.session);
+    let found = stores.fields.fields(&topic, std::slice::from_ref(&name)).await.unwrap();
+    let mut record: Value = serde_json::from_str(found.values[0].as_ref().unwrap()).unwrap();
+    for field in ["/since", "/lastSeen", "/rotation/at"] {
+        if let Some(at) = record.pointer_mut(field) {
+            *at = json!(at.as_u64().unwrap().saturating_sub(millis));
+        }
+    }
+    let name = twin.map_or(name, |id| format!("{SESSION}{id}"));
+    let commit = Commit { set: vec![(name, Some(record.to_string()))], ..Commit::default() };
+    stores.log.commit(&topic, commit).await.unwrap();
+}
+
+fn ids(views: &[SessionView]) -> Vec<&str> {
+    views.iter().map(|view| view.session.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_token_continues_the_same_guest_on_another_node() {
+    let stores = stores();
+    let ann = sessions(&stores, &[]).authenticate(guest("Ann")).await.unwrap();
+    let again = sessions(&stores, &[]).authenticate(token(&ann.resume)).await.unwrap();
+    assert!(again.resumed);
+    assert_eq!((again.user, again.session), (ann.user, ann.session));
+}
+
+#[tokio::test]
+async fn a_forged_token_counts_as_absent() {
+    let sessions = sessions(&stores(), &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let bob = sessions.authenticate(guest("Bob")).await.unwrap();
+    let signature = ann.resume.rsplit('.').next().unwrap();
+    let forged = format!("{}.{}.{signature}", ann.session, bob.user.id);
+    for bad in [forged.as_str(), "", "x", "a.b.c", "a.b.c.d", "é.é.é"] {
+        assert!(matches!(sessions.authenticate(token(bad)).await, Err(SessionError::Unauthenticated)), "{bad}");
+        let with_name = Credentials { resume: Some(bad.to_owned()), ..guest("Eve") };
+        assert!(!sessions.authenticate(with_name).await.unwrap().resumed);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_changed_without_throwing_anyone_out() {
+    let stores = stores();
+    let (old, new) = ("o".repeat(32), "n".repeat(32));
+    let ann = sessions(&stores, &[&old]).authenticate(guest("Ann")).await.unwrap();
+    let both = sessions(&stores, &[&new, &old]).authenticate(token(&ann.resume)).await.unwrap();
+    assert!(both.resumed);
+    assert!(sessions(&stores, &[&new]).authenticate(token(&both.resume)).await.unwrap().resumed);
+    assert!(sessions(&stores, &[&new]).authenticate(token(&ann.resume)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_whose_auth_never_changes_is_not_thrown_out() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    for _ in 0..100 {
+        age(&stores, &ann, 24 * 3_600_000, None).await;
+        let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
+        assert_eq!((&again.session, &again.resume), (&ann.session, &ann.resume));
+    }
+}
+
+#[tokio::test]
+async fn a_session_expires_when_nobody_used_it_for_long() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    age(&stores, &ann, SESSION_TTL_MS + 25 * 3_600_000, None).await;
+    assert!(matches!(sessions.authenticate(token(&ann.resume)).await, Err(SessionError::Unauthenticated)));
+    let with_name = Credentials { resume: Some(ann.resume), ..guest("Ann") };
+    assert!(!sessions.authenticate(with_name).await.unwrap().resumed);
+}
+
+#[tokio::test]
+async fn a_client_that_rotates_gets_another_token_each_time() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    let (mut last, mut seen) = (ann.resume.clone(), std::collections::BTreeSet::from([ann.resume.clone()]));
+    for _ in 0..20 {
+        age(&stores, &ann, GRACE_MS, None).await;
+        let again = sessions.authenticate(rotating(&last)).await.unwrap();
+        assert_eq!(again.session, ann.session);
+        assert!(seen.insert(again.resume.clone()));
+        last = again.resume;
+    }
+}
+
+#[tokio::test]
+async fn an_old_token_that_is_used_again_ends_the_session_it_was_stolen_from() {
+    let (store, mut bus) = MemoryStore::new(Retention::default());
+    let stores = Stores::new(Arc::new(store));
+    let sessions = sessions(&stores, &[]);
+    let first = sessions.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    age(&stores, &first, GRACE_MS, None).await;
+    let second = sessions.authenticate(rotating(&first.resume)).await.unwrap();
+    age(&stores, &first, GRACE_MS, None).await;
+    // The answer was lost; and then it was not.
+    let third = sessions.authenticate(rotating(&first.resume)).await.unwrap();
+    let fourth = sessions.authenticate(rotating(&third.resume)).await.unwrap();
+    // Another tab, right after.
+    sessions.authenticate(rotating(&second.resume)).await.unwrap();
+    age(&stores, &first, GRACE_MS, None).await;
+
+    stores.bus.subscribe(&[Topic::User(first.user.id.clone())]).await.unwrap();
+    // The thief need not say that it rotates, and a name does not help it.
+    let thief = Credentials { name: Name::parse("Eve").ok(), ..token(&second.resume) };
+    assert!(matches!(sessions.authenticate(thief).await, Err(SessionError::Revoked(_))));
+    for resume in [&first.resume, &second.resume, &third.resume, &fourth.resume] {
+        assert!(matches!(sessions.authenticate(rotating(resume)).await, Err(SessionError::Revoked(_))));
+    }
+    let Some(BusEvent::Signal(_, text)) = bus.recv().await else { panic!("no notice") };
+    let notice: Notice = serde_json::from_str(&text).unwrap();
+    let Notice::SessionRevoked { session, reason: RevokeReason::TokenReused, by_socket: None } = notice else {
+        panic!("{notice:?}")
+    };
+    assert_eq!(session, first.session);
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_refused_on_all_nodes_and_told_in_the_log_of_the_cluster() {
+    let stores = stores();
+    let (here, there) = (sessions(&stores, &[]), sessions(&stores, &[]));
+    let ann = here.authenticate(guest("Ann")).await.unwrap();
+    let bob = here.authenticate(guest("Bob")).await.unwrap();
+    let mut revocations = there.revocations();
+    assert_eq!(revocations.next().await.unwrap(), []);
+
+    assert_eq!(here.revoke(&actor(&bob), &ann.session).await.unwrap_err().code, Code::NotFound);
+    for _ in 0..2 {
+        here.revoke(&actor(&ann), &ann.session).await.unwrap();
+    }
+    let with_name = Credentials { resume: Some(ann.resume.clone()), ..guest("Ann") };
+    assert!(matches!(there.authenticate(with_name).await, Err(SessionError::Revoked(_))));
+    assert!(matches!(there.keep_alive(&ann.session, &ann.user.id).await, Err(SessionError::Revoked(_))));
+    assert_eq!(there.revoked(&ann.user.id, &ann.session).await.unwrap(), Some(RevokeReason::Requested));
+    assert_eq!(there.revoked(&bob.user.id, &bob.session).await.unwrap(), None);
+    assert_eq!(there.list(&actor(&ann), &ann.session).await.unwrap(), []);
+    assert!(previous::read(&*stores.fields, &ann.session).await.unwrap().is_none(), "earlier builds refuse it, too");
+    assert!(there.authenticate(token(&bob.resume)).await.unwrap().resumed);
+
+    let revoked = Revoked { user: ann.user.id.clone(), session: ann.session.clone(), reason: RevokeReason::Requested };
+    assert_eq!(revocations.next().await.unwrap(), std::slice::from_ref(&revoked), "once, however often");
+    assert_eq!(revocations.next().await.unwrap(), []);
+    assert_eq!(here.revocations().next().await.unwrap(), [revoked], "a node that starts looks back");
+}
+
+#[tokio::test]
+async fn the_list_has_the_current_session_first_and_none_that_expired() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(Credentials { client: "phone".to_owned(), ..guest("Ann") }).await.unwrap();
+    age(&stores, &ann, 5 * 24 * 3_600_000, Some("older")).await;
+    age(&stores, &ann, 3_600_000, Some("newer")).await;
+    age(&stores, &ann, SESSION_TTL_MS * 2, Some("expired")).await;
+    let listed = sessions.list(&actor(&ann), &ann.session).await.unwrap();
+    assert_eq!(ids(&listed), [ann.session.as_str(), "newer", "older"]);
+    assert_eq!(listed.iter().map(|view| view.current).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(listed[0].client, "phone");
+    let left = stores.fields.count(&Topic::User(ann.user.id.clone()), SESSION).await.unwrap();
+    assert_eq!(left, 3, "the expired one is gone from the store");
+
+    let older = SessionId::parse("older").unwrap();
+    sessions.revoke(&actor(&ann), &older).await.unwrap();
+    let listed = sessions.list(&actor(&ann), &older).await.unwrap();
+    assert_eq!(ids(&listed), [ann.session.as_str(), "newer"]);
+    assert!(listed.iter().all(|view| !view.current));
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_those_that_were_not_used_for_the_longest_time_are_revoked() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    for number in 1..MAX_SESSIONS + 3 {
+        age(&stores, &ann, 3_600_000 * number as u64, Some(&format!("n{number}"))).await;
+    }
+    let listed = sessions.list(&actor(&ann), &ann.session).await.unwrap();
+    assert_eq!(listed.len(), MAX_SESSIONS);
+    let last = SessionId::parse(&format!("n{}", MAX_SESSIONS + 2)).unwrap();
+    assert_eq!(sessions.revoked(&ann.user.id, &last).await.unwrap(), Some(RevokeReason::TooMany));
+    assert_eq!(sessions.revocations().next().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn so_many_revoked_sessions_are_remembered_and_no_more() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    for number in 0..MAX_SESSIONS + 10 {
+        let id = format!("n{number}");
+        age(&stores, &ann, 0, Some(&id)).await;
+        sessions.revoke(&actor(&ann), &SessionId::parse(&id).unwrap()).await.unwrap();
+    }
+    let marks = stores.fields.count(&Topic::User(ann.user.id.clone()), REVOKED).await.unwrap();
+    assert_eq!(marks, MAX_SESSIONS as u64);
+}
+
+#[tokio::test]
+async fn a_session_of_an_earlier_build_goes_on_and_one_of_this_build_does_there() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let there = previous::read(&*stores.fields, &ann.session).await.unwrap().unwrap();
+    assert_eq!(there.user, ann.user.id);
+
+    // As an earlier build leaves it.
+    let forgotten = Commit { set: vec![(session_field(&ann.session), None)], ..Commit::default() };
+    stores.log.commit(&Topic::User(ann.user.id.clone()), forgotten).await.unwrap();
+    let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
+    assert!(again.resumed);
+    assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session).await.unwrap()), [ann.session.as_str()]);
+}
