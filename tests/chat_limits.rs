@@ -351,6 +351,30 @@ scenario! {
     }
 }
 
+on_both! {
+    /// Whoever is let in may let in a hundred more, not everybody for ever; owners may.
+    async fn a_link_of_a_member_has_bounds_of_its_own(bus) {
+        const WEEK: u64 = 7 * 86_400;
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        for kind in ["private", "public"] {
+            let room = ann.create(&format!("a {kind} room"), kind).await;
+            ann.ok("room:invite", json!({"room": room, "user": bob.id()})).await;
+            for (uses, seconds, all) in [(100, WEEK, true), (101, 60, false), (1, WEEK + 1, false), (100_000, 60, false)] {
+                let payload = json!({"room": room, "uses": uses, "expiresInSeconds": seconds});
+                ann.ok("room:invite", payload.clone()).await;
+                if all {
+                    bob.ok("room:invite", payload).await;
+                } else {
+                    let refused = bob.refused("room:invite", payload, "forbidden").await;
+                    assert_eq!(refused["limit"], "member-invites", "{refused}");
+                }
+            }
+        }
+    }
+}
+
 /// A bound that nobody tries is none: each that refuses a request has its name in a scenario of this file.
 #[test]
 fn every_limit_that_refuses_a_request_is_tried() {

@@ -32,6 +32,10 @@ pub const MAX_INVITE_USES: u32 = 100_000;
 /// Longest life of a link, in seconds: a year.
 pub const MAX_INVITE_SECONDS: u64 = 365 * 86_400;
 
+/// Most people that a link lets in whose maker is neither owner nor moderator.
+pub const MAX_MEMBER_INVITE_USES: u32 = 100;
+/// Longest life of such a link, in seconds: a week.
+pub const MAX_MEMBER_INVITE_SECONDS: u64 = 7 * 86_400;
 /// Most sessions of a user; as many revoked ones are remembered.
 pub const MAX_SESSIONS: usize = 50;
 
@@ -107,6 +111,8 @@ limits! {
     Blocked = "blocked": "users whom the user blocks", "user", "500", [] => Answer::Refusal(Code::Forbidden);
     Invites = "invites": "open invite links; uses 1 to 100,000; one second to one year", "room", "1,000",
         [] => Answer::Refusal(Code::Forbidden);
+    MemberInvites = "member-invites": "an invite link whose maker is neither owner nor moderator", "link",
+        "100 uses, one week", [] => Answer::Refusal(Code::Forbidden);
     Sessions = "sessions": "sessions; revoked ones that are remembered", "user", "50, and 50",
         [] => Answer::Other("the session that was not used for the longest time is revoked");
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
@@ -143,6 +149,7 @@ mod tests {
             ("invitations", MAX_INVITATIONS.to_string()),
             ("blocked", MAX_BLOCKED.to_string()),
             ("invites", format!("{},{:03}", MAX_INVITES / 1000, MAX_INVITES % 1000)),
+            ("member-invites", format!("{MAX_MEMBER_INVITE_USES} uses, one week")),
             ("sessions", format!("{MAX_SESSIONS}, and {MAX_SESSIONS}")),
             ("page-bytes", format!("{HISTORY_LIMIT} entries, {} KiB", PAGE_BYTES / 1024)),
         ] {

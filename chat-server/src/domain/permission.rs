@@ -134,6 +134,14 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// Sees and revokes the invite links of others, and makes links for more people and a longer time than a member.
+    #[must_use]
+    pub fn keeps_order(self) -> bool {
+        self.role.is_some_and(|role| role >= Role::Moderator)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

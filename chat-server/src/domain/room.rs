@@ -136,6 +136,9 @@ pub struct Invite {
     pub uses: u32,
     /// After this it lets in nobody.
     pub expires_at: Millis,
+    /// Who made it; links of earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<User>,
 }
 
 impl Invite {
@@ -146,8 +149,24 @@ impl Invite {
             return None;
         }
         let uses = self.uses.checked_sub(1)?;
-        Some(Self { uses, expires_at: self.expires_at })
+        Some(Self { uses, expires_at: self.expires_at, by: self.by.clone() })
     }
+}
+
+/// A link that still lets people in, as members are told of it: without the secret that it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct InviteView {
+    /// Its id, by which it is revoked. Nobody gets in by it.
+    pub invite: String,
+    /// Who made it, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<User>,
+    /// How many people it still lets in.
+    pub uses: u32,
+    /// After this it lets in nobody.
+    pub expires_at: Millis,
 }
 
 /// A room to be created.
@@ -275,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_invite_ends_with_its_uses_and_its_time() {
-        let invite = Invite { uses: 1, expires_at: 100 };
+        let invite = Invite { uses: 1, expires_at: 100, by: None };
         let spent = invite.used(99).unwrap();
         assert_eq!(spent.uses, 0);
         assert_eq!(spent.used(99), None);

@@ -23,6 +23,7 @@ pub(crate) mod events;
 pub(crate) mod fields;
 mod invitation;
 mod invite;
+mod invites;
 pub mod join;
 mod leave;
 mod list;

@@ -2,6 +2,7 @@
 
 use super::Rooms;
 use super::fields::{INVITE, from_json, to_json};
+use super::invites::within_role;
 use super::join::{Joined, admission};
 use super::retry::Attempts;
 use super::user_index::Doing;
@@ -81,16 +82,19 @@ impl Rooms {
             return Err(outside("expiresInSeconds", MAX_INVITE_SECONDS));
         }
         let by = &*actor.user;
-        self.access(by, room).await?.standing(room).may_invite()?;
+        let standing = self.access(by, room).await?.standing(room);
+        standing.may_invite()?;
+        within_role(standing, uses, seconds)?;
         let now = self.drop_dead_invites(room).await?;
         if self.fields.count(&Topic::room(room), INVITE).await? >= MAX_INVITES as u64 {
             let what = format!("a room has at most {MAX_INVITES} open invites");
             return Err(Refusal::new(Code::Forbidden, what).at(Limit::Invites));
         }
         let secret = new_id("")?;
-        let invite = to_json(&Invite { uses, expires_at: now.saturating_add(seconds * 1000) })?;
+        let invite = to_json(&Invite { uses, expires_at: now.saturating_add(seconds * 1000), by: Some(by.clone()) })?;
         self.change(by, room, |access| {
             access.standing(room).may_invite()?;
+            within_role(access.standing(room), uses, seconds)?;
             Ok(Some(Commit { set: vec![(format!("{INVITE}{secret}"), Some(invite.clone()))], ..Commit::default() }))
         })
         .await?;

@@ -91,6 +91,8 @@ requests! {
     room_members::RoomMembers,
     room_invite::RoomInvite,
     room_accept::RoomAccept,
+    room_invites::RoomInvites,
+    room_revoke::RoomRevoke,
     dm_open::DmOpen,
     dm_close::DmClose,
     user_block::UserBlock,

@@ -30,12 +30,24 @@ export interface Invitation {
 /** Whom a person lets add them to rooms. */
 export type Invites = "all" | "known" | "none";
 
+/** A link that still lets people in, as members are told of it: without the secret that it needs. */
+export interface InviteView {
+  /** Its id, by which it is revoked. Nobody gets in by it. */
+  invite: string;
+  /** How many people it still lets in. */
+  uses: number;
+  /** After this it lets in nobody. */
+  expiresAt: number;
+  by?: User;
+}
+
 /** Who can see a room. */
 export type Kind = "public" | "private" | "dm";
 
 /** A bound that a request can meet. */
 export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "requests" | "invitations" | "blocked" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
 export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "member-invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
 
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
@@ -320,6 +332,26 @@ export interface Requests {
       gap?: Gap;
       role?: Role;
     };
+  };
+  /** Lists the open invite links of a room, those that end first at the start: to owners and moderators all, to a member the member's own. `invite` is the id of a link, by which nobody gets in. */
+  "room:invites": {
+    payload: {
+      room: RoomId;
+      cursor?: string;
+      limit?: number;
+    };
+    answer: {
+      invites: InviteView[];
+      cursor?: string;
+    };
+  };
+  /** Revokes an open invite link by its id in `room:invites`. Owners and moderators revoke any, a member the member's own. */
+  "room:revoke": {
+    payload: {
+      room: RoomId;
+      invite: string;
+    };
+    answer: Record<string, never>;
   };
   /** Opens the direct message with a user: the same room for both. */
   "dm:open": {
