@@ -40,6 +40,7 @@ async function main(browser) {
   await ada.at("invite").click();
   await ada.at("invite-link-create").click();
   await ada.at("invite-link").waitFor();
+  await ada.at("open-link").waitFor();
   await look(ada.page, "a private room with an invite");
   await ada.page.keyboard.press("Escape");
   await look(ada.page, "a private room");

@@ -59,6 +59,19 @@ async function main(browser) {
   await ada.sees("I was invited");
   shown("they chat in a private room that one was invited to");
 
+  await ada.at("invite").click();
+  await ada.at("invite-link-create").click();
+  await ada.at("open-link").filter({ hasText: "by you" }).waitFor();
+  assert.equal(await ada.at("open-link").count(), 1, "the first one is spent");
+  const ended = new URL(await ada.at("invite-link").inputValue());
+  await ada.at("open-link-end").click();
+  await ada.at("invite-link-create").waitFor();
+  assert.equal(await ada.at("open-link").count(), 0);
+  await ada.page.keyboard.press("Escape");
+  await eve.page.goto(`${eve.url}/${ended.hash}`);
+  await eve.page.getByText("This invite link is used up, expired or unknown.").first().waitFor();
+  shown("a link that Ada ends lets nobody in");
+
   await bob.at("composer").fill("Begun before");
   await ada.at("room-settings").click();
   await ada.at("settings-name").fill("Among friends");
@@ -227,6 +240,30 @@ async function main(browser) {
   await bob.sees("Still here");
   assert.deepEqual([ada.sockets, bob.sockets, eve.sockets], sockets, "a WebSocket was cut");
   shown(`scaled to 5: new clients reach ${[...fresh].join(" and ")}, nginx was not restarted, and no WebSocket was cut`);
+
+  const token = (page) => page.evaluate(() => localStorage.getItem("chat.resume"));
+  const first = await token(eve.page);
+  const tab = await eve.context.newPage();
+  await tab.goto(`${eve.url}/`);
+  await tab.locator('[data-testid="connection-state"][data-state="online"]').first().waitFor({ state: "attached" });
+  const newest = await token(eve.page);
+  assert.notEqual(newest, first, "each connect gives another token");
+  await eve.at("sign-out").click();
+  await eve.at("sign-out-confirm").click();
+  for (const page of [eve.page, tab]) await page.locator('[data-testid="name-input"]').waitFor();
+  assert.equal(await token(tab), null);
+  for (const stolen of [newest, first]) {
+    // The server knows of the sign-out by now or a moment later.
+    await until("a token of a session that was signed out is refused", async () => {
+      await tab.evaluate((resume) => localStorage.setItem("chat.resume", resume), stolen);
+      await tab.reload();
+      const left = tab.getByText("Your session has ended");
+      await left.or(tab.locator('[data-testid="connection-state"][data-state="online"]')).first().waitFor({ state: "attached" });
+      return (await left.count()) > 0;
+    });
+    assert.equal(await token(tab), null);
+  }
+  shown("who signs out is signed out in every tab, and nobody comes back by a copy of the session");
 
   for (const { name, errors } of [ada, bob, eve]) assert.deepEqual(errors, [], `errors in the page of ${name}`);
   for (const { proxy } of [ada, bob, eve]) proxy.close();

@@ -31,7 +31,7 @@ function page() {
       readMarked: () => {},
       lost: ({ handover }) => void told.push(handover ? "lost in a handover" : "lost"),
       failed: (why) => void told.push(why),
-      refused: (code) => void told.push(`refused ${code}`),
+      refused: (code, message) => void told.push(`refused ${code}${message && ` ${message}`}`),
     },
     open,
   );
@@ -70,7 +70,7 @@ describe("a node that stops", () => {
     expect(sockets).toHaveLength(1);
     hear(socket(0), 3);
     await vi.advanceTimersByTimeAsync(10);
-    expect(socket(1).auth()).toEqual({ resume: "token", positions: { r: { epoch: "e", offset: 3 } }, client: "web" });
+    expect(socket(1).auth()).toEqual({ resume: "token", positions: { r: { epoch: "e", offset: 3 } }, client: "web", rotate: true });
     expect(socket(0).connected).toBe(true);
     expect(news()).toEqual(["1", "2", "3"]);
   });
@@ -241,6 +241,42 @@ describe("a node that stops", () => {
     await vi.advanceTimersByTimeAsync(5000);
     expect(old.connected).toBe(false);
     await failed;
+  });
+});
+
+describe("a session that ends", () => {
+  it("is told as revoked, with the reason, and not begun again", async () => {
+    const { sockets, socket, news } = page();
+    socket(0).says("session:revoked", { session: "s", reason: "token_reused" });
+    expect(news()).toEqual(["refused revoked token_reused"]);
+    expect(socket(0).connected).toBe(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sockets).toHaveLength(1);
+    expect(news()).toEqual([]);
+  });
+
+  it("is left once what was asked is answered, and nothing of it is heard meanwhile", async () => {
+    const { connection, socket, hear, news } = page();
+    const asked = connection.request("session:revoke", { session: "s" });
+    connection.leave();
+    hear(socket(0), 1);
+    socket(0).says("session:revoked", { session: "s", reason: "requested" });
+    expect(socket(0).connected).toBe(true);
+    expect(socket(0).reconnects).toBe(false);
+    socket(0).requests[0]!.answer({ ok: true });
+    await asked;
+    expect(socket(0).connected).toBe(false);
+    expect(news()).toEqual([]);
+  });
+
+  it("is left at once where nothing was asked, and another may begin meanwhile", () => {
+    const { connection, sockets, socket, news } = page();
+    connection.leave();
+    expect(socket(0).connected).toBe(false);
+    connection.open();
+    expect(sockets).toHaveLength(2);
+    socket(1).begins({ r: 0 }, { node: "new" });
+    expect(news()).toEqual(["session new"]);
   });
 });
 

@@ -42,6 +42,13 @@ export class Connection {
     this.#current = undefined;
   }
 
+  /** As `close()`, but what was asked is still answered. */
+  leave(): void {
+    this.#endHandover();
+    this.#current?.retire();
+    this.#current = undefined;
+  }
+
   request: Request = async <N extends RequestName>(name: N, payload: Payload<N>): Promise<Answer<N>> => {
     if (!this.#current) throw new RequestError("disconnected", "not connected", true);
     return this.#current.request(name, payload);

@@ -69,7 +69,8 @@ export class SessionSocket {
     how: { standby: boolean },
   ) {
     if (how.standby) this.#kept = [];
-    this.#io = open(() => withoutEmpty({ ...events.credentials(), client: "web" }));
+    // Every tab uses the newest token that any of them got: an older one is somebody else's.
+    this.#io = open(() => withoutEmpty({ ...events.credentials(), client: "web", rotate: true }));
     this.#listen();
   }
 
@@ -137,7 +138,7 @@ export class SessionSocket {
     socket.on("presence", (event) => this.#hear(() => heard.presence(event)));
     socket.on("read:marked", (event) => this.#hear(() => heard.readMarked(event)));
     socket.on("server:draining", (notice?: Partial<Events["server:draining"]>) => this.#hear(() => heard.draining(notice?.reconnectAfterMs ?? 0)));
-    socket.on("session:revoked", () => events.refused(this, "revoked", "This session was ended from another place."));
+    socket.on("session:revoked", (revoked?: Partial<Events["session:revoked"]>) => events.refused(this, "revoked", revoked?.reason ?? ""));
     socket.on("disconnect", (reason) => this.#onDisconnect(reason));
     socket.on("connect_error", (error) => this.#onConnectError(error));
   }

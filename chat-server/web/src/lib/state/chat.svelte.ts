@@ -86,6 +86,9 @@ export class Chat {
   readonly #earlyEvents = new EarlyEvents();
   /** The rooms that the newest session was asked to go on with. */
   #given: string[] = [];
+  /** The session's id, and the token that was used or given last: another tab may have begun another session since. */
+  #session: string | undefined;
+  #resume: string | undefined;
 
   get savedName(): string {
     return lasting.get(KEYS.name) ?? "";
@@ -103,7 +106,7 @@ export class Chat {
     if (lasting.get(KEYS.resume)) this.#connect();
     // Signed out in another tab: the same user is gone here too.
     addEventListener("storage", (event) => {
-      if (event.key === KEYS.resume && event.newValue === null && this.signedIn) this.signOut();
+      if (event.key === KEYS.resume && event.newValue === null && this.signedIn) this.#leave();
     });
   }
 
@@ -112,8 +115,14 @@ export class Chat {
     this.#connect();
   }
 
+  /** Ends the session for all its tabs and devices; without a connection, only this browser forgets it. */
   signOut(): void {
-    this.#connection.close();
+    if (this.#session) this.#connection.hint("session:revoke", { session: this.#session });
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#connection.leave();
     this.sender.stop();
     this.outbox.clear();
     ofThisTab.remove(KEYS.drafts);
@@ -203,7 +212,8 @@ export class Chat {
 
   #credentials(): Credentials {
     this.#given = [...this.rooms.keys()];
-    return { name: this.savedName, resume: lasting.get(KEYS.resume), positions: this.#positions() };
+    this.#resume = lasting.get(KEYS.resume);
+    return { name: this.savedName, resume: this.#resume, positions: this.#positions() };
   }
 
   #positions(): Record<string, Position> {
@@ -216,6 +226,8 @@ export class Chat {
     this.me = session.user;
     this.node = session.node;
     this.limits = session.limits;
+    this.#session = session.session;
+    this.#resume = session.resume;
     lasting.set(KEYS.resume, session.resume);
     lasting.set(KEYS.name, session.user.name);
     this.people.know(session.user);
@@ -309,7 +321,7 @@ export class Chat {
   #onRefused(code: ConnectRefusal, message: string): void {
     this.sender.stop();
     // A resume token that is refused would be refused again; the name stays in the form.
-    lasting.remove(KEYS.resume);
+    if (lasting.get(KEYS.resume) === this.#resume) lasting.remove(KEYS.resume);
     this.#forget();
     this.refusal = { code, message };
   }
@@ -317,6 +329,7 @@ export class Chat {
   #forget(): void {
     this.signedIn = false;
     this.me = undefined;
+    this.#session = undefined;
     this.#forgetRooms();
     this.connectionState.closed();
   }

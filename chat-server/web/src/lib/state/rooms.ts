@@ -66,6 +66,15 @@ export async function inviteLink(room: string, uses: number): Promise<string> {
   return `${location.origin}/#/invite/${encodeURIComponent(invite)}`;
 }
 
+/** A page of the open links of a room that one may see and end. */
+export async function openLinks(room: string, cursor?: string): Promise<Answer<"room:invites">> {
+  return chat.request("room:invites", { room, ...(cursor ? { cursor } : {}) });
+}
+
+export async function endLink(room: string, invite: string): Promise<void> {
+  await chat.request("room:revoke", { room, invite });
+}
+
 export async function acceptInvite(token: string): Promise<void> {
   const room = await chat.entering(async () => take(await chat.request("room:accept", { invite: token })));
   ui.go(roomHash(room.id), true);
