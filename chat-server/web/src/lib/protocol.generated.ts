@@ -27,9 +27,6 @@ export interface Invitation {
   by: User;
 }
 
-/** Whom a person lets add them to rooms. */
-export type Invites = "all" | "known" | "none";
-
 /** A link that still lets people in, as members are told of it: without the secret that it needs. */
 export interface InviteView {
   /** Its id, by which it is revoked. Nobody gets in by it. */
@@ -41,13 +38,14 @@ export interface InviteView {
   by?: User;
 }
 
+/** Whom a person lets add them to rooms. */
+export type Invites = "all" | "known" | "none";
+
 /** Who can see a room. */
 export type Kind = "public" | "private" | "dm";
 
 /** A bound that a request can meet. */
-export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "requests" | "invitations" | "blocked" | "invites" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
-export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
-export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "invites" | "member-invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "requests" | "invitations" | "blocked" | "invites" | "member-invites" | "sessions" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "open-files" | "request-head" | "request-body" | "idle-connection";
 
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
