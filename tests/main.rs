@@ -52,4 +52,5 @@ mod operator_env;
 mod platform;
 mod redis_commands;
 mod redis_forms;
+mod redis_requests;
 mod tidy;

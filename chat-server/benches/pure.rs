@@ -101,7 +101,7 @@ fn epochs(criterion: &mut Criterion) {
     for earlier in [0, 1, 32] {
         let now = lineage(earlier);
         let top = Offset::from(earlier + 1) * 100;
-        let slice = Slice { lineage: now.clone(), top, first: 1, entries: Vec::new() };
+        let slice = Slice { lineage: now.clone(), top, first: 1, entries: Vec::new(), more: false };
         // The end of the first epoch: all later ones have to be examined.
         let oldest = Position { epoch: Epoch::new("epoch0000"), offset: 100 };
         // The view of another node, in an epoch that was lost.

@@ -52,7 +52,10 @@ mod signal;
 pub use activity::ActivityStore;
 pub use bus::{BUS_CAPACITY, Bus, BusEvent};
 pub use health::{Health, Traffic};
-pub use log::{Append, Commit, Committed, Entry, FieldStore, Fields, Keep, LogStore, Range, ReadMarks, Slice};
+pub use log::{
+    Append, Commit, Committed, Entry, FieldBound, FieldStore, Fields, Head, Keep, LogStore, Marked, Range, ReadMarks,
+    Seen, Slice,
+};
 pub use presence::PresenceStore;
 pub use signal::{Notice, Signal, SignalEvent};
 

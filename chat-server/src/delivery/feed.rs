@@ -16,7 +16,7 @@ use super::registry::Registry;
 use super::shared::Shared;
 use crate::domain::id::RoomId;
 use crate::domain::position::{Epoch, Lineage, Offset, Position};
-use crate::store::{Keep, Range, StoreError, Topic};
+use crate::store::{Head, StoreError, Topic};
 use backlog::Backlog;
 use batch::Batch;
 use listeners::{Listener, Listeners};
@@ -78,11 +78,34 @@ impl Feed {
         }
     }
 
-    pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Message>) {
-        if let Err(error) = self.begin().await {
-            self.refuse_all(&mut mailbox, &error);
-            return;
+    /// Starts feeds: subscribes to their rooms, then reads where their logs end. In this order nothing falls between.
+    pub(super) async fn start_all(shared: Arc<Shared>, feeds: Vec<(Self, mpsc::Receiver<Message>)>) {
+        let topics: Vec<Topic> = feeds.iter().map(|(feed, _)| feed.topic.clone()).collect();
+        let begun = async {
+            shared.bus.subscribe(&topics).await?;
+            shared.log.heads(&topics).await
+        };
+        match begun.await {
+            Ok(heads) => {
+                for ((mut feed, mailbox), head) in feeds.into_iter().zip(heads) {
+                    feed.begin(head);
+                    tokio::spawn(feed.run(mailbox));
+                }
+            }
+            Err(error) => {
+                for (feed, mut mailbox) in feeds {
+                    feed.refuse_all(&mut mailbox, &error);
+                }
+            }
         }
+    }
+
+    fn begin(&mut self, head: Head) {
+        self.position = Position { epoch: head.lineage.epoch.clone(), offset: head.top };
+        self.lineage = head.lineage;
+    }
+
+    async fn run(mut self, mut mailbox: mpsc::Receiver<Message>) {
         self.shared.metrics.rooms.inc();
         self.handle.set_position(&self.position);
         let mut idle_since = Instant::now();
@@ -135,16 +158,6 @@ impl Feed {
             self.handle.set_position(&self.position);
         }
         self.shared.metrics.rooms.dec();
-    }
-
-    /// Subscribes to the room, then reads where its log ends: in this order nothing falls between.
-    async fn begin(&mut self) -> Result<(), StoreError> {
-        self.shared.bus.subscribe(std::slice::from_ref(&self.topic)).await?;
-        let range = Range { after: Offset::MAX - 1, before: None, limit: 1, keep: Keep::Oldest };
-        let slice = self.shared.log.read(&self.topic, range).await?;
-        self.position = Position { epoch: slice.lineage.epoch.clone(), offset: slice.top };
-        self.lineage = slice.lineage;
-        Ok(())
     }
 
     fn refuse_all(&self, mailbox: &mut mpsc::Receiver<Message>, error: &StoreError) {

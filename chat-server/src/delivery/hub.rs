@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
 
 use super::feed::Feed;
@@ -15,6 +16,8 @@ use crate::store::StoreError;
 
 /// How often an attachment is tried where feeds end meanwhile.
 const ATTEMPTS: usize = 3;
+/// Rooms that one outlet is attached to at a time.
+const ATTACHED_AT_ONCE: usize = 16;
 
 /// Attaches outlets to the feeds of rooms. Clones are the same hub.
 #[derive(Clone)]
@@ -52,18 +55,21 @@ impl Hub {
         self.restart(outlet, room, at_least, None).await.map(|attached| attached.head)
     }
 
-    /// As [`Hub::attach`], for a client that has everything up to `since`. Clients that reconnect from about the same
-    /// position share one read of the log.
+    /// As [`Hub::attach`], for a client that opens its session: attaches it to all its rooms, of each of which it may have
+    /// everything up to a position. Rooms that the node does not serve yet are subscribed to and read together, and clients
+    /// that reconnect from about the same position share one read of the log.
     ///
     /// # Errors
     /// The store's.
-    pub async fn attach_since<O: Outlet>(
+    pub async fn attach_all<O: Outlet>(
         &self,
         outlet: &Arc<O>,
-        room: &RoomId,
-        since: Option<&Position>,
-    ) -> Result<Attached, StoreError> {
-        self.restart(outlet, room, 0, since).await
+        rooms: &[(RoomId, Option<Position>)],
+    ) -> Result<Vec<Attached>, StoreError> {
+        self.feeds(rooms.iter().map(|(room, _)| room));
+        // Not mapped while they are polled: the compiler can't tell that such a stream may be sent.
+        let each: Vec<_> = rooms.iter().map(|(room, since)| self.restart(outlet, room, 0, since.as_ref())).collect();
+        stream::iter(each).buffered(ATTACHED_AT_ONCE).try_collect().await
     }
 
     /// Attaches an outlet to a room whose log says at `joined` that the user joined. `None`: the outlet is attached and
@@ -105,7 +111,8 @@ impl Hub {
         for _ in 0..ATTEMPTS {
             let (reply, answer) = oneshot::channel();
             let attachment = Attachment { outlet: outlet.clone(), at_least, since: since.cloned(), if_attached };
-            if self.feed(room).send(Message::Attach(Box::new((attachment, reply)))).await
+            if let Some(feed) = self.feeds(std::iter::once(room)).pop()
+                && feed.send(Message::Attach(Box::new((attachment, reply)))).await
                 && let Ok(answer) = answer.await
             {
                 return answer;
@@ -153,10 +160,20 @@ impl Hub {
         }
     }
 
-    fn feed(&self, room: &RoomId) -> FeedHandle {
-        self.registry.get_or_start(room, |handle, mailbox| {
-            let feed = Feed::new(self.shared.clone(), self.registry.clone(), room.clone(), handle);
-            tokio::spawn(feed.run(mailbox));
-        })
+    /// The feeds of rooms. Those that do not run yet start together.
+    fn feeds<'a>(&self, rooms: impl Iterator<Item = &'a RoomId>) -> Vec<FeedHandle> {
+        let (mut handles, mut new) = (Vec::new(), Vec::new());
+        for room in rooms {
+            let (handle, mailbox) = self.registry.get_or_insert(room);
+            if let Some(mailbox) = mailbox {
+                let feed = Feed::new(self.shared.clone(), self.registry.clone(), room.clone(), handle.clone());
+                new.push((feed, mailbox));
+            }
+            handles.push(handle);
+        }
+        if !new.is_empty() {
+            tokio::spawn(Feed::start_all(self.shared.clone(), new));
+        }
+        handles
     }
 }

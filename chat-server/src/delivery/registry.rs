@@ -21,23 +21,17 @@ impl Registry {
         self.lock().get(room).cloned()
     }
 
-    /// The feed of a room; where none runs, `start` is handed the mailbox of a new one.
-    pub(super) fn get_or_start(
-        &self,
-        room: &RoomId,
-        start: impl FnOnce(FeedHandle, mpsc::Receiver<Message>),
-    ) -> FeedHandle {
+    /// The feed of a room; and the mailbox of a new one, which the caller starts, where none runs.
+    pub(super) fn get_or_insert(&self, room: &RoomId) -> (FeedHandle, Option<mpsc::Receiver<Message>>) {
         let mut feeds = self.lock();
         if let Some(handle) = feeds.get(room)
             && !handle.is_closed()
         {
-            return handle.clone();
+            return (handle.clone(), None);
         }
         let (handle, mailbox) = FeedHandle::new();
         feeds.insert(room.clone(), handle.clone());
-        drop(feeds);
-        start(handle.clone(), mailbox);
-        handle
+        (handle, Some(mailbox))
     }
 
     /// Sends a message to the feed of a room, if one runs. Never waits: see [`FeedHandle::send_or_backfill`].

@@ -259,8 +259,8 @@ fn revoked_field(session: &SessionId) -> String {
 /// # Errors
 /// The store's.
 pub(crate) async fn profile(fields: &dyn FieldStore, user: &UserId) -> Result<Option<User>, StoreError> {
-    let found = fields.fields(&Topic::User(user.clone()), &[PROFILE.to_owned()]).await?;
-    let Some(text) = found.values.into_iter().next().flatten() else { return Ok(None) };
+    let found = fields.values(&[Topic::User(user.clone())], &[PROFILE.to_owned()]).await?;
+    let Some(text) = found.into_iter().flatten().next().flatten() else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| StoreError::Corrupt(format!("a profile: {error}")))
 }
 
@@ -276,7 +276,7 @@ async fn shared_key(log: &dyn LogStore) -> Result<SigningKey, StoreError> {
     };
     let key = match log.commit(&Topic::Cluster, commit).await? {
         Committed::Refused(values) => values.into_iter().next().flatten().unwrap_or(mine),
-        Committed::Done { .. } | Committed::Repeated(_) => mine,
+        Committed::Done { .. } | Committed::Repeated(_) | Committed::Full => mine,
     };
     Ok(SigningKey::new(key.into_bytes()))
 }

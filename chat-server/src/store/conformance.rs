@@ -11,7 +11,9 @@ use self::deployment::{Deployment, Topology, Version};
 use self::server::Server;
 use super::memory::MemoryStore;
 use super::redis::{RedisConfig, RedisStore};
-use super::{Append, BusEvent, Commit, Committed, Entry, Keep, Range, Retention, Slice, Store, Topic};
+use super::{
+    Append, BusEvent, Commit, Committed, Entry, FieldBound, Keep, Range, Retention, Seen, Slice, Store, Topic,
+};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::json::Members;
 use crate::domain::position::{Millis, Offset};
@@ -139,6 +141,12 @@ impl Node {
                 return entry;
             }
         }
+    }
+
+    /// What is unread in each topic.
+    async fn unread(&self, topics: &[Topic], by: &str) -> Vec<u64> {
+        let seen = self.store.seen(topics, &user(by), &[]).await.unwrap();
+        seen.into_iter().map(|seen| seen.unread).collect()
     }
 
     async fn receives_nothing(&mut self) {

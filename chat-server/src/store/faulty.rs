@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::domain::id::UserId;
 use crate::domain::position::{Offset, Position};
 use crate::fault_injection::{Fault, is_injected};
-use crate::store::{Commit, Committed, Entry, Keep, LogStore, Range, Slice, StoreError, Stores, Topic};
+use crate::store::{Commit, Committed, Entry, Head, Keep, LogStore, Range, Slice, StoreError, Stores, Topic};
 
 /// Injects the chosen fault into a store.
 #[must_use]
@@ -55,6 +55,10 @@ impl LogStore for FaultyStore {
             return Err(StoreError::Unavailable("not compared, on purpose".to_owned()));
         }
         self.0.tops(topics).await
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Head>, StoreError> {
+        self.0.heads(topics).await
     }
 
     async fn read(&self, topic: &Topic, range: Range) -> Result<Slice, StoreError> {

@@ -24,6 +24,19 @@ pub struct Commit {
     /// The time to live of the whole topic, from now on. Each commit with a `ttl_ms` and each [`FieldStore::touch`]
     /// renews it. `None` leaves it unchanged; a topic that never had one does not expire.
     pub ttl_ms: Option<u64>,
+    /// The users that have read everything up to the entry, see [`ReadMarks`].
+    pub read_by: Vec<UserId>,
+    /// How many fields there may be afterwards.
+    pub bound: Option<FieldBound>,
+}
+
+/// The most fields of a kind that a topic may have.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldBound {
+    /// The prefix of their names.
+    pub prefix: &'static str,
+    /// How many.
+    pub most: usize,
 }
 
 /// An entry to append. The store adds epoch, offset and time.
@@ -101,6 +114,8 @@ pub enum Committed {
     /// Nothing was changed: a precondition did not hold. Contains the actual values of the expected fields, in the
     /// order of [`Commit::expect`].
     Refused(Vec<Option<String>>),
+    /// Nothing was changed: there would be more fields than [`Commit::bound`] allows.
+    Full,
 }
 
 /// The entries of a log to read. Both bounds are exclusive.
@@ -124,6 +139,9 @@ pub enum Keep {
     /// The counted entries with the highest offsets, and no others. The cost does not depend on how many others lie
     /// between them.
     NewestCounted,
+    /// The counted entries with the lowest offsets, and no others, under the same promise. Where they are far from each
+    /// other it may be fewer than the limit, but at least one: see [`Slice::more`].
+    OldestCounted,
 }
 
 /// A part of a log and the bounds of the log, read in one step.
@@ -137,6 +155,17 @@ pub struct Slice {
     pub first: Offset,
     /// The entries, in the order of their offsets.
     pub entries: Vec<Entry>,
+    /// The range holds counted entries after these, although these are fewer than the limit.
+    pub more: bool,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The epochs of the log. Empty if nothing was ever committed to the topic.
+    pub lineage: Lineage,
+    /// The last offset that was assigned; 0 if none.
+    pub top: Offset,
 }
 
 impl Slice {
@@ -174,6 +203,9 @@ pub trait LogStore: Send + Sync + 'static {
     /// a position that it does not expect reads the log. The epoch is empty if nothing was ever committed to the topic;
     /// `None` if this one log can't be reached now.
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError>;
+
+    /// Returns where each log ends, as [`LogStore::read`] does: a new epoch begins if it has to.
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Head>, StoreError>;
 }
 
 /// The named fields of topics. The [`store`](super) module states the guarantees.
@@ -181,6 +213,10 @@ pub trait LogStore: Send + Sync + 'static {
 pub trait FieldStore: Send + Sync + 'static {
     /// Reads fields of a topic in one step.
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError>;
+
+    /// Reads the same fields of several topics, each topic in one step. Where the time does not matter this costs less
+    /// than [`FieldStore::fields`], for one topic as well.
+    async fn values(&self, topics: &[Topic], names: &[String]) -> Result<Vec<Vec<Option<String>>>, StoreError>;
 
     /// Lists at most `limit` fields whose names start with `prefix` and come after the name `after`, in the byte order
     /// of their names.
@@ -199,13 +235,32 @@ pub trait FieldStore: Send + Sync + 'static {
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError>;
 }
 
+/// A read mark after it was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// What was asked for, or the last offset of the log if that is lower.
+    pub offset: Offset,
+    /// How many counted entries of others come after the mark.
+    pub unread: u64,
+}
+
+/// What a user finds in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How many counted entries of others come after the user's mark; 0 if the user has none.
+    pub unread: u64,
+    /// The values of fields, in the order of the requested names.
+    pub values: Vec<Option<String>>,
+}
+
 /// How far users have read logs. The [`store`](super) module states the guarantees.
 #[async_trait]
 pub trait ReadMarks: Send + Sync + 'static {
     /// Marks a log as read by `user` up to `offset`, or up to its last entry if `offset` is higher. A mark never moves
-    /// back. Returns how many counted entries of others come after the mark.
-    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError>;
+    /// back. What is unread afterwards is exact if at most 200 entries come after the mark, or lie between it and the
+    /// former one; otherwise it may be in proportion.
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError>;
 
-    /// Returns for each topic how many counted entries of others come after the user's mark; 0 if the user has none.
-    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError>;
+    /// Returns for each topic what is unread by the user, and the values of these fields, read in one step.
+    async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError>;
 }

@@ -19,8 +19,8 @@ use self::activity::Activities;
 use self::presence::Presence;
 use self::topic::{Logged, TopicData, oldest};
 use super::{
-    ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldStore, Fields, Health, Keep, LogStore,
-    PresenceStore, Range, ReadMarks, Retention, Slice, StoreError, Topic,
+    ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldBound, FieldStore, Fields, Head, Health,
+    Keep, LogStore, Marked, PresenceStore, Range, ReadMarks, Retention, Seen, Slice, StoreError, Topic,
 };
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
@@ -79,6 +79,11 @@ impl State {
             self.forget(topic);
         }
         self.topics.get_mut(topic)
+    }
+
+    fn values(&mut self, topic: &Topic, names: &[String], now: Millis) -> Vec<Option<String>> {
+        let fields = self.topic(topic, now).map(|data| &data.fields);
+        names.iter().map(|name| fields.and_then(|fields| fields.get(name)).map(str::to_owned)).collect()
     }
 
     fn topic_or_new(&mut self, topic: &Topic, now: Millis) -> &mut TopicData {
@@ -176,6 +181,16 @@ impl LogStore for MemoryStore {
         if found.iter().zip(&commit.expect).any(|(found, (_, expected))| found != expected) {
             return Ok(Committed::Refused(found));
         }
+        if let Some(FieldBound { prefix, most }) = commit.bound {
+            let is_new = |(name, value): &&(String, Option<String>)| {
+                value.is_some() && name.starts_with(prefix) && fields.is_none_or(|fields| fields.get(name).is_none())
+            };
+            let added = commit.set.iter().filter(is_new).count();
+            let before = fields.map_or(0, |fields| fields.list(Bound::Included(prefix), prefix).count());
+            if added > 0 && before + added > most {
+                return Ok(Committed::Full);
+            }
+        }
         let data = state.topic_or_new(topic, now);
         // Most users and sessions never have a log, and need no epoch.
         if data.epoch.as_str().is_empty() && (commit.append.is_some() || matches!(topic, Topic::Room(_))) {
@@ -211,6 +226,9 @@ impl LogStore for MemoryStore {
             }
             log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
             log.trim(self.retention, oldest);
+            for user in &commit.read_by {
+                log.mark(user, entry.offset, oldest);
+            }
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
             state.publish(topic, BusEvent::Entry(topic.clone(), entry, append.trace));
         }
@@ -231,10 +249,13 @@ impl LogStore for MemoryStore {
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
         let Some(data) = state.topic(topic, now) else {
-            return Ok(Slice { lineage: Lineage::default(), top: 0, first: 1, entries: Vec::new() });
+            let lineage = Lineage::default();
+            return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new(), more: false });
         };
         let lineage = Lineage { epoch: data.epoch.clone(), ended: Vec::new() };
-        let Some(log) = data.log() else { return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new() }) };
+        let Some(log) = data.log() else {
+            return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new(), more: false });
+        };
         let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
         let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
         let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
@@ -246,8 +267,12 @@ impl LogStore for MemoryStore {
                 log.entries.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect()
             }
             Keep::NewestCounted => log.newest_counted(begin..end, range.limit),
+            Keep::OldestCounted => {
+                let counted = log.entries.range(begin..end).filter(|logged| logged.counted);
+                counted.take(range.limit).map(|logged| logged.entry.clone()).collect()
+            }
         };
-        Ok(Slice { lineage, top: log.top, first, entries })
+        Ok(Slice { lineage, top: log.top, first, entries, more: false })
     }
 
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
@@ -259,18 +284,27 @@ impl LogStore for MemoryStore {
         };
         Ok(topics.iter().map(top).collect())
     }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Head>, StoreError> {
+        let tops = self.tops(topics).await?.into_iter().map(Option::unwrap_or_default);
+        Ok(tops
+            .map(|Position { epoch, offset }| Head { lineage: Lineage { epoch, ended: Vec::new() }, top: offset })
+            .collect())
+    }
 }
 
 #[async_trait]
 impl FieldStore for MemoryStore {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         let now = now();
-        let mut state = self.state();
-        let data = state.topic(topic, now);
-        let fields = data.map(|data| &data.fields);
-        let value = |name: &String| fields.and_then(|fields| fields.get(name)).map(str::to_owned);
-        let values = names.iter().map(value).collect();
+        let values = self.state().values(topic, names, now);
         Ok(Fields { now, values })
+    }
+
+    async fn values(&self, topics: &[Topic], names: &[String]) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        let now = now();
+        let mut state = self.state();
+        Ok(topics.iter().map(|topic| state.values(topic, names, now)).collect())
     }
 
     async fn list(
@@ -309,19 +343,23 @@ impl FieldStore for MemoryStore {
 
 #[async_trait]
 impl ReadMarks for MemoryStore {
-    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError> {
         let now = now();
         let oldest = oldest(self.retention, now);
-        Ok(self.state().topic(topic, now).map_or(0, |data| data.log_mut().mark(user, offset, oldest)))
+        let mut state = self.state();
+        let Some(data) = state.topic(topic, now) else { return Ok(Marked { offset: 0, unread: 0 }) };
+        let (offset, unread) = (offset.min(data.top()), data.log_mut().mark(user, offset, oldest));
+        Ok(Marked { offset, unread })
     }
 
-    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
+    async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
         let now = now();
         let mut state = self.state();
-        Ok(topics
-            .iter()
-            .map(|topic| state.topic(topic, now).map_or(0, |data| data.log().map_or(0, |log| log.unread(user))))
-            .collect())
+        let seen = |topic| {
+            let unread = state.topic(topic, now).and_then(|data| Some(data.log()?.unread(user))).unwrap_or(0);
+            Seen { unread, values: state.values(topic, names, now) }
+        };
+        Ok(topics.iter().map(seen).collect())
     }
 }
 

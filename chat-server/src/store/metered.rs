@@ -13,8 +13,8 @@ use crate::domain::position::{Offset, Position};
 use crate::observability::metrics::{BrokerFailure, Metrics, Verb};
 use crate::observability::traces::{Followed, Traces};
 use crate::store::{
-    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, LogStore, PresenceStore, Range, ReadMarks, Slice,
-    StoreError, Stores, Topic,
+    ActivityStore, Bus, Commit, Committed, Entry, FieldStore, Fields, Head, LogStore, Marked, PresenceStore, Range,
+    ReadMarks, Seen, Slice, StoreError, Stores, Topic,
 };
 
 /// Measures all parts of a store but its health. All guarantees stay the same.
@@ -103,12 +103,20 @@ impl LogStore for Metered<dyn LogStore> {
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
         self.measure(Verb::Tops, self.inner.tops(topics)).await
     }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Head>, StoreError> {
+        self.measure(Verb::Read, self.inner.heads(topics)).await
+    }
 }
 
 #[async_trait]
 impl FieldStore for Metered<dyn FieldStore> {
     async fn fields(&self, topic: &Topic, names: &[String]) -> Result<Fields, StoreError> {
         self.measure(Verb::Fields, self.inner.fields(topic, names)).await
+    }
+
+    async fn values(&self, topics: &[Topic], names: &[String]) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        self.measure(Verb::Fields, self.inner.values(topics, names)).await
     }
 
     async fn list(
@@ -132,12 +140,12 @@ impl FieldStore for Metered<dyn FieldStore> {
 
 #[async_trait]
 impl ReadMarks for Metered<dyn ReadMarks> {
-    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError> {
         self.measure(Verb::Marks, self.inner.mark_read(topic, user, offset)).await
     }
 
-    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
-        self.measure(Verb::Marks, self.inner.unread(topics, user)).await
+    async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
+        self.measure(Verb::Marks, self.inner.seen(topics, user, names)).await
     }
 }
 
@@ -212,7 +220,7 @@ fn end(followed: Followed, done: &Result<Committed, StoreError>) {
             followed.committed("done", entry.as_ref());
         }
         Ok(Committed::Repeated(entry)) => followed.committed("repeated", Some(&entry.id())),
-        Ok(Committed::Refused(_)) => followed.committed("refused", None),
+        Ok(Committed::Refused(_) | Committed::Full) => followed.committed("refused", None),
         Err(error) => followed.failed(reason(error).as_str()),
     }
 }

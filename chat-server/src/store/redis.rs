@@ -1,12 +1,12 @@
 //! The store and the bus on Redis, which many nodes share. The only code that knows fred.
 //!
-//! Each call is one script, so that nobody sees half of a change, and one round trip.
+//! Each call is one script or one command, so that nobody sees half of a change, and one round trip.
 //!
 //! | file | content |
 //! |---|---|
 //! | `scripts.rs`, `scripts/` | the Lua scripts, and how to add one |
 //! | `keys.rs` | all keys and channels, and how to add one |
-//! | `replies.rs` | parsers of the scripts' replies |
+//! | `replies.rs`, `topic_head.rs` | parsers of the scripts' replies, and of the head of a log |
 //! | `log.rs`, `fields.rs`, `bus.rs`, `presence.rs`, `activity.rs`, `health.rs` | the parts of the store |
 //! | `store.rs` | what these share |
 //! | `append/` | sends concurrent appends together |
@@ -38,6 +38,7 @@ mod scripts;
 mod server_check;
 mod slots;
 mod store;
+mod topic_head;
 
 pub use connect::TlsFiles;
 pub use connect::config::{Durability, RedisConfig};

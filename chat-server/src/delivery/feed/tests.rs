@@ -139,7 +139,7 @@ impl Stage {
         };
         let (handle, _) = FeedHandle::new();
         let mut feed = Feed::new(Arc::new(shared), Arc::default(), RoomId::lobby(), handle);
-        feed.begin().await.unwrap();
+        feed.begin(feed.shared.log.heads(&[feed.topic.clone()]).await.unwrap().remove(0));
         Self { feed, store, bus, entries: Vec::new(), outlets: Vec::new() }
     }
 

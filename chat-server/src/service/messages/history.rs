@@ -11,11 +11,7 @@ use crate::domain::id::RoomId;
 use crate::domain::limits::PAGE_BYTES;
 use crate::domain::position::{Epoch, Offset, Position};
 use crate::service::actor::Actor;
-use crate::service::messages::send::MESSAGE_NEW;
-use crate::store::{Entry, Keep, Range, StoreError, Topic};
-
-/// Entries read at a time while messages are looked for among them.
-const CHUNK: usize = 200;
+use crate::store::{Entry, Keep, Range, Slice, StoreError, Topic};
 
 /// A page of messages.
 #[derive(Debug)]
@@ -98,45 +94,23 @@ impl Messages {
         let topic = Topic::room(room);
         // One more than asked for tells whether something lies beyond.
         let wanted = limit + 1;
-        let (mut found, epoch) = match from {
-            From::Before(before) => {
-                let range = Range { after: 0, before, limit: wanted, keep: Keep::NewestCounted };
-                let slice = self.log.read(&topic, range).await?;
-                (slice.entries, slice.lineage.epoch)
-            }
-            From::After(after) => self.messages_after(&topic, after, wanted).await?,
+        let range = match from {
+            From::Before(before) => Range { after: 0, before, limit: wanted, keep: Keep::NewestCounted },
+            From::After(after) => Range { after, before: None, limit: wanted, keep: Keep::OldestCounted },
         };
+        let Slice { lineage, entries: mut found, more, .. } = self.log.read(&topic, range).await?;
         let fit = match from {
             From::Before(_) => fitting(found.iter().rev()),
             From::After(_) => fitting(found.iter()),
         }
         .min(limit);
-        let complete = found.len() < wanted && fit == found.len();
+        let complete = !more && found.len() < wanted && fit == found.len();
         match from {
             From::Before(_) => drop(found.drain(..found.len() - fit)),
             From::After(_) => found.truncate(fit),
         }
         let messages = found.iter().map(|entry| entry.to_json(room)).collect::<Result<_, _>>()?;
-        Ok(Page { epoch, messages, complete })
-    }
-
-    /// The first messages after an offset.
-    async fn messages_after(
-        &self,
-        topic: &Topic,
-        mut after: Offset,
-        wanted: usize,
-    ) -> Result<(Vec<Entry>, Epoch), StoreError> {
-        let mut found = Vec::new();
-        loop {
-            let slice = self.log.read(topic, Range { after, before: None, limit: CHUNK, keep: Keep::Oldest }).await?;
-            let last = slice.entries.len() < CHUNK;
-            after = slice.entries.last().map_or(after, |entry| entry.offset);
-            found.extend(slice.entries.into_iter().filter(|entry| entry.event == MESSAGE_NEW));
-            if last || found.len() >= wanted {
-                return Ok((found, slice.lineage.epoch));
-            }
-        }
+        Ok(Page { epoch: lineage.epoch, messages, complete })
     }
 
     /// Reads the raw log of a room.

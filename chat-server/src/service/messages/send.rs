@@ -123,6 +123,8 @@ impl Messages {
                     Err(Refusal::new(Code::Unavailable, "the message was not stored; try again"))
                 }
                 Committed::Repeated(entry) => same_message(&entry, draft),
+                // A message sets no fields.
+                Committed::Full => Err(Refusal::new(Code::Unavailable, "the message was not stored; try again")),
                 Committed::Refused(values) => {
                     access = access_from(values)?.ok_or_else(no_such_room)?;
                     continue;

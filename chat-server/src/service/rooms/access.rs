@@ -90,8 +90,17 @@ impl Rooms {
         if room.is_lobby() {
             return Ok(Some(Access::lobby(user)));
         }
-        let fields = self.fields.fields(&Topic::room(room), &[INFO.to_owned(), member_field(&user.id)]).await?;
-        access_from(fields.values)
+        Ok(self.accesses(&user.id, std::slice::from_ref(room)).await?.pop().flatten())
+    }
+
+    /// How rooms other than the lobby stand to a person, each as [`Rooms::try_access`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn accesses(&self, user: &UserId, rooms: &[RoomId]) -> Result<Vec<Option<Access>>, StoreError> {
+        let topics: Vec<Topic> = rooms.iter().map(Topic::room).collect();
+        let found = self.fields.values(&topics, &[INFO.to_owned(), member_field(user)]).await?;
+        found.into_iter().map(access_from).collect()
     }
 }
 

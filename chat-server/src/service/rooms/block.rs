@@ -35,7 +35,7 @@ impl Rooms {
     /// The store's.
     pub async fn consent(&self, user: &UserId) -> Result<Consent, StoreError> {
         let topic = Topic::User(user.clone());
-        let set = self.fields.fields(&topic, &[INVITES.to_owned()]).await?.values.into_iter().flatten().next();
+        let set = self.values_of(user, &[INVITES.to_owned()]).await?.into_iter().flatten().next();
         let invites = set.as_deref().map(from_json).transpose()?.unwrap_or_default();
         let invited = self.fields.list(&topic, INVITED, None, MAX_INVITATIONS).await?;
         let invited = invited.iter().map(|(_, value)| from_json(value)).collect::<Result<_, _>>()?;

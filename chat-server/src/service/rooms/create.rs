@@ -39,7 +39,7 @@ impl Rooms {
             expect: vec![(INFO.to_owned(), None)],
             set: vec![(INFO.to_owned(), Some(to_json(&info)?)), (member_field(&owner.id), Some(to_json(&member)?))],
             append: Some(member_joined(owner, owner, Role::Owner)?),
-            ttl_ms: None,
+            ..Commit::default()
         };
         let Committed::Done { entry: Some((position, _)) } = self.log.commit(&Topic::room(&room), commit).await? else {
             return Err(Refusal::new(Code::Unavailable, "the room could not be created; try again"));

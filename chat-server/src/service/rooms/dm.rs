@@ -97,15 +97,13 @@ impl Rooms {
                 (member_field(&other.id), Some(to_json(&asked)?)),
             ],
             append: Some(member_joined(by, by, Role::Member)?),
-            ttl_ms: None,
+            read_by: vec![by.id.clone(), other.id.clone()],
+            ..Commit::default()
         };
         let Committed::Done { entry } = self.log.commit(&Topic::room(room), commit).await? else {
             // The other one opened it at the same moment.
             return Ok(None);
         };
-        for user in [by, other] {
-            self.marks.mark_read(&Topic::room(room), &user.id, 0).await?;
-        }
         Ok(entry.map(|(position, _)| position.offset))
     }
 
@@ -138,7 +136,7 @@ impl Rooms {
     /// Changes what a direct message is to the actor, and tells the actor's other sockets.
     async fn set_own(&self, actor: &Actor, room: &RoomId, set: impl Fn(&mut Member)) -> Result<(), Refusal> {
         let user = &*actor.user;
-        let (before, _) = self.change(user, room, |access| changed(access, &set)).await?;
+        let (before, _) = self.change(user, room, None, |access| changed(access, &set)).await?;
         if let Some(mut member) = before.member {
             set(&mut member);
             let (request, hidden) = (member.request, member.closed_at.is_some());
@@ -150,7 +148,7 @@ impl Rooms {
 
     /// Notes in a direct message whether the other one takes messages of `user`; nothing if there is none.
     pub(super) async fn set_blocked(&self, user: &User, room: &RoomId, on: bool) -> Result<(), Refusal> {
-        match self.change(user, room, |access| changed(access, &|member: &mut Member| member.blocked = on)).await {
+        match self.change(user, room, None, |access| changed(access, &|member: &mut Member| member.blocked = on)).await {
             Err(refusal) if refusal.code == Code::NotFound => Ok(()),
             done => done.map(drop),
         }

@@ -69,8 +69,8 @@ impl Rooms {
     pub async fn accept_invitation(&self, actor: &Actor, room: &RoomId) -> Result<Joined, Refusal> {
         let user = &*actor.user;
         let (topic, name) = (Topic::User(user.id.clone()), field(room));
-        let found = self.fields.fields(&topic, std::slice::from_ref(&name)).await?;
-        let Some(waiting) = found.values.into_iter().flatten().next() else {
+        let found = self.values_of(&user.id, std::slice::from_ref(&name)).await?;
+        let Some(waiting) = found.into_iter().flatten().next() else {
             let access = self.access(user, room).await.map_err(|_| none_waits())?;
             if access.member.as_ref().is_none_or(|member| !member.request) {
                 return Err(none_waits());
@@ -111,8 +111,8 @@ impl Rooms {
     /// Takes back an invitation for the one who was invited. Answers whether there was one.
     pub(super) async fn decline(&self, user: &UserId, room: &RoomId) -> Result<bool, StoreError> {
         let (topic, name) = (Topic::User(user.clone()), field(room));
-        let found = self.fields.fields(&topic, std::slice::from_ref(&name)).await?;
-        let waits = found.values.iter().any(Option::is_some);
+        let found = self.values_of(user, std::slice::from_ref(&name)).await?;
+        let waits = found.iter().any(Option::is_some);
         if waits {
             self.log.commit(&topic, Commit { set: vec![(name, None)], ..Commit::default() }).await?;
         }

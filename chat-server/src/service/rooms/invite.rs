@@ -1,6 +1,7 @@
 //! Letting others into a room: a person, or whoever has a link.
 
 use super::Rooms;
+use super::access::Access;
 use super::fields::{INVITE, from_json, to_json};
 use super::invites::within_role;
 use super::join::{Joined, admission};
@@ -39,7 +40,7 @@ impl Rooms {
         };
         let indexed = if lets_add { self.index(&guest.id, room, Doing::Others).await } else { Err(asks()) };
         match indexed {
-            Ok(()) => self.add(by, &guest, room).await.map(|()| true),
+            Ok(()) => self.add(by, host, &guest, room).await.map(|()| true),
             // Too many have added the person: it is not for them to use up what others may.
             Err(refusal) if refusal.code == Code::Forbidden => {
                 self.ask_into(by, &guest.id, room, &host).await.map(|()| false)
@@ -48,11 +49,14 @@ impl Rooms {
         }
     }
 
-    async fn add(&self, by: &User, guest: &User, room: &RoomId) -> Result<(), Refusal> {
-        let mut attempts = Attempts::default();
+    async fn add(&self, by: &User, host: Access, guest: &User, room: &RoomId) -> Result<(), Refusal> {
+        let (mut known, mut attempts) = (Some(host), Attempts::default());
         let joined = loop {
             attempts.another()?;
-            let host = self.access(by, room).await?;
+            let host = match known.take() {
+                Some(access) => access,
+                None => self.access(by, room).await?,
+            };
             host.standing(room).may_invite()?;
             let there = self.access(guest, room).await?;
             // One who is in already was told before.
@@ -82,7 +86,8 @@ impl Rooms {
             return Err(outside("expiresInSeconds", MAX_INVITE_SECONDS));
         }
         let by = &*actor.user;
-        let standing = self.access(by, room).await?.standing(room);
+        let access = self.access(by, room).await?;
+        let standing = access.standing(room);
         standing.may_invite()?;
         within_role(standing, uses, seconds)?;
         let now = self.drop_dead_invites(room).await?;
@@ -92,7 +97,7 @@ impl Rooms {
         }
         let secret = new_id("")?;
         let invite = to_json(&Invite { uses, expires_at: now.saturating_add(seconds * 1000), by: Some(by.clone()) })?;
-        self.change(by, room, |access| {
+        self.change(by, room, Some(access), |access| {
             access.standing(room).may_invite()?;
             within_role(access.standing(room), uses, seconds)?;
             Ok(Some(Commit { set: vec![(format!("{INVITE}{secret}"), Some(invite.clone()))], ..Commit::default() }))

@@ -11,7 +11,7 @@ use crate::domain::position::{Offset, Position};
 use crate::domain::room::{Member, Role};
 use crate::domain::user::User;
 use crate::service::actor::Actor;
-use crate::store::{Commit, Topic};
+use crate::store::Commit;
 
 /// A membership that now is.
 pub struct Joined {
@@ -35,7 +35,7 @@ impl Rooms {
         }
         self.index(&user.id, room, Doing::Own).await?;
         let (_, entered) = self
-            .change(user, room, |access| {
+            .change(user, room, Some(access), |access| {
                 access.standing(room).may_join()?;
                 admission(user, user, access, Vec::new())
             })
@@ -52,10 +52,6 @@ impl Rooms {
         room: &RoomId,
         entered: Option<Position>,
     ) -> Result<Joined, Refusal> {
-        if let Some(position) = &entered {
-            // One joins having read everything.
-            self.marks.mark_read(&Topic::room(room), &user.id, position.offset).await?;
-        }
         let access = self.access(user, room).await?;
         Ok(Joined { access, entered: entered.map(|position| position.offset) })
     }
@@ -80,5 +76,6 @@ pub(super) fn admission(
     let member = Member::new(guest.clone(), Role::Member);
     set.push((member_field(&guest.id), Some(to_json(&member)?)));
     let append = member_joined(by, guest, Role::Member)?;
-    Ok(Some(Commit { set, append: Some(append), ..Commit::default() }))
+    // One joins having read everything.
+    Ok(Some(Commit { set, append: Some(append), read_by: vec![guest.id.clone()], ..Commit::default() }))
 }

@@ -21,7 +21,7 @@ impl Rooms {
                 return Ok(());
             }
         }
-        self.change(user, room, |access| {
+        self.change(user, room, None, |access| {
             access.standing(room).may_leave()?;
             Ok(Some(Commit {
                 set: vec![(member_field(&user.id), None)],

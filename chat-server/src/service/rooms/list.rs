@@ -8,10 +8,10 @@ use crate::domain::id::RoomId;
 use crate::domain::room::View;
 use crate::service::actor::Actor;
 
-/// Names that one request looks at before it hands out a cursor.
-const LISTED_AT_ONCE: usize = 2_000;
-/// Names read at a time.
-const CHUNK: usize = 100;
+/// Public names that one request looks at before it hands out a cursor.
+const NAMES_AT_ONCE: usize = 500;
+/// Rooms of one's own that one request looks at, and rooms that it may show: each costs the store a command or two.
+const ROOMS_AT_ONCE: usize = 100;
 
 /// A page of rooms.
 pub struct Listed {
@@ -21,8 +21,17 @@ pub struct Listed {
     pub cursor: Option<String>,
 }
 
+/// Where a page begins.
+enum Cursor {
+    /// After so many of one's own rooms.
+    Own(usize),
+    /// After this public name.
+    Public(String),
+}
+
 impl Rooms {
-    /// Lists one's own rooms and then the public ones, those whose name holds `query`.
+    /// Lists one's own rooms and then the public ones, those whose name holds `query`. A page may be shorter than `limit`,
+    /// or empty, and yet have a cursor: the work for it has a bound.
     ///
     /// # Errors
     /// `bad_request` for a cursor that none of these made.
@@ -33,60 +42,93 @@ impl Rooms {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Listed, Refusal> {
-        let user = &*actor.user;
         let query = query.trim().to_lowercase();
-        let mut rooms = Vec::new();
-        let own = self.of_user(&user.id).await?;
-        let is_own = |room: &RoomId| room.is_lobby() || own.iter().any(|(id, _)| id == room);
-        let (mut skip, mut after) = match cursor {
-            None => (0, None),
-            Some(cursor) => parse_cursor(cursor)?,
+        let limit = limit.min(ROOMS_AT_ONCE);
+        let (mut found, mut cursor) = match cursor.map_or(Ok(Cursor::Own(0)), Cursor::parse)? {
+            Cursor::Own(skip) => self.list_own(actor, &query, skip, limit).await?,
+            Cursor::Public(after) => (Vec::new(), Cursor::Public(after)),
         };
-        if after.is_none() {
-            let lobby = (RoomId::lobby(), Access::lobby(user));
-            let matching = std::iter::once(&lobby)
-                .chain(&own)
-                .filter(|(_, access)| access.info.name_for(&user.id).to_lowercase().contains(&query));
-            for (room, _) in matching.skip(skip) {
-                if rooms.len() == limit {
-                    return Ok(Listed { rooms, cursor: Some(format!("own:{skip}")) });
-                }
-                if let Some(access) = self.try_access(user, room).await? {
-                    rooms.push(self.view(&user.id, room, &access).await?);
-                }
-                skip += 1;
-            }
+        let mut next = Some(cursor.to_string());
+        if let Cursor::Public(after) = &mut cursor
+            && found.len() < limit
+        {
+            next = self.list_public(actor, &query, after, limit, &mut found).await?;
         }
-        let mut looked_at = 0;
-        loop {
-            let page = self.public_names(after.as_deref(), CHUNK).await?;
-            if page.is_empty() {
-                return Ok(Listed { rooms, cursor: None });
-            }
-            for (name, room) in page {
-                if rooms.len() == limit || looked_at == LISTED_AT_ONCE {
-                    let cursor = format!("all:{}", after.unwrap_or_default());
-                    return Ok(Listed { rooms, cursor: Some(cursor) });
-                }
-                looked_at += 1;
-                let found = name.contains(&query);
-                let after = after.insert(name);
-                let Some(room) = room.filter(|room| found && !is_own(room)) else { continue };
-                // One that was renamed may still have its former name for a moment.
-                let access = self.try_access(user, &room).await?;
-                if let Some(access) = access.filter(|access| is_called(&access.info, after)) {
-                    rooms.push(self.view(&user.id, &room, &access).await?);
-                }
-            }
+        Ok(Listed { rooms: self.views(&actor.user.id, &found).await?, cursor: next })
+    }
+
+    /// Some of one's own rooms, and where to go on.
+    async fn list_own(
+        &self,
+        actor: &Actor,
+        query: &str,
+        skip: usize,
+        limit: usize,
+    ) -> Result<(Vec<(RoomId, Access)>, Cursor), Refusal> {
+        let user = &actor.user;
+        let called = |access: &Access| access.info.name_for(&user.id).to_lowercase().contains(query);
+        let (mut found, lobby) = (Vec::new(), Access::lobby(user));
+        if skip == 0 && called(&lobby) {
+            found.push((RoomId::lobby(), lobby));
+        }
+        // The lobby is looked at first, and belongs to nobody's list.
+        let own = self.indexed(&user.id).await?;
+        let from = skip.saturating_sub(1).min(own.len());
+        let to = own.len().min(from + limit - found.len().min(limit));
+        for (room, access) in own[from..to].iter().zip(self.accesses(&user.id, &own[from..to]).await?) {
+            let access = access.filter(|access| access.member.is_some() && called(access));
+            found.extend(access.map(|access| (room.clone(), access)));
+        }
+        let next = if to == own.len() { Cursor::Public(String::new()) } else { Cursor::Own(1 + to) };
+        Ok((found, next))
+    }
+
+    /// Adds public rooms that one is not in, after the name `after`. Answers where to go on, if there is more.
+    async fn list_public(
+        &self,
+        actor: &Actor,
+        query: &str,
+        after: &str,
+        limit: usize,
+        found: &mut Vec<(RoomId, Access)>,
+    ) -> Result<Option<String>, Refusal> {
+        let names = self.public_names(Some(after).filter(|after| !after.is_empty()), NAMES_AT_ONCE).await?;
+        let mut more = names.len() == NAMES_AT_ONCE;
+        let last = names.last().map(|(name, _)| name.clone());
+        let matching = names.into_iter().filter(|(name, _)| name.contains(query));
+        let mut matching = matching.filter_map(|(name, room)| Some((name, room?)));
+        let candidates: Vec<(String, RoomId)> = matching.by_ref().take(limit - found.len()).collect();
+        let mut upto = last;
+        if matching.next().is_some() {
+            more = true;
+            upto = candidates.last().map(|(name, _)| name.clone());
+        }
+        let rooms: Vec<RoomId> = candidates.iter().map(|(_, room)| room.clone()).collect();
+        for ((name, room), access) in candidates.into_iter().zip(self.accesses(&actor.user.id, &rooms).await?) {
+            // One's own were listed before. One that was renamed may still have its former name for a moment.
+            let access = access.filter(|access| access.member.is_none() && is_called(&access.info, &name));
+            found.extend(access.map(|access| (room, access)));
+        }
+        Ok(upto.filter(|_| more).map(|name| Cursor::Public(name).to_string()))
+    }
+}
+
+impl Cursor {
+    fn parse(cursor: &str) -> Result<Self, Refusal> {
+        let unknown = || Refusal::new(Code::BadRequest, "not a cursor of room:list");
+        match cursor.split_once(':').ok_or_else(unknown)? {
+            ("own", skip) => Ok(Self::Own(skip.parse().map_err(|_| unknown())?)),
+            ("all", after) => Ok(Self::Public(after.to_owned())),
+            _ => Err(unknown()),
         }
     }
 }
 
-fn parse_cursor(cursor: &str) -> Result<(usize, Option<String>), Refusal> {
-    let unknown = || Refusal::new(Code::BadRequest, "not a cursor of room:list");
-    match cursor.split_once(':').ok_or_else(unknown)? {
-        ("own", skip) => Ok((skip.parse().map_err(|_| unknown())?, None)),
-        ("all", after) => Ok((0, Some(after.to_owned()))),
-        _ => Err(unknown()),
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Own(skip) => write!(f, "own:{skip}"),
+            Self::Public(after) => write!(f, "all:{after}"),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Rooms;
 use super::fields::{BLOCKED, INVITES, from_json};
-use super::user_index::KNOWN_BY;
+use super::user_index::{KNOWN_BY, all_fields};
 use crate::domain::error::Refusal;
 use crate::domain::id::UserId;
 use crate::domain::permission::takes_nothing_from_you;
@@ -30,8 +30,7 @@ pub(super) fn blocked_field(user: &UserId) -> String {
 impl Rooms {
     /// What `of` lets `other` do.
     pub(super) async fn relation(&self, of: &UserId, other: &UserId) -> Result<Relation, StoreError> {
-        let names = [blocked_field(other), INVITES.to_owned()];
-        let mut values = self.fields.fields(&Topic::User(of.clone()), &names).await?.values.into_iter();
+        let mut values = self.values_of(of, &[blocked_field(other), INVITES.to_owned()]).await?.into_iter();
         let (blocked, invites) = (values.next().flatten().is_some(), values.next().flatten());
         let invites = invites.as_deref().map(from_json).transpose()?.unwrap_or_default();
         Ok(Relation { blocked, invites })
@@ -40,7 +39,16 @@ impl Rooms {
     /// Whether a person knows another: they share a room other than the lobby, which may be a direct message that the
     /// person opened or answered.
     pub(super) async fn knows(&self, person: &UserId, other: &UserId) -> Result<bool, StoreError> {
-        let (own, others) = (self.indexed_by(person, &KNOWN_BY).await?, self.indexed(other).await?);
-        Ok(own.iter().any(|room| others.binary_search(room).is_ok()))
+        let rooms = self.indexed_by(person, &KNOWN_BY).await?;
+        if rooms.is_empty() {
+            return Ok(false);
+        }
+        let shared: Vec<String> = rooms.iter().flat_map(all_fields).collect();
+        Ok(self.values_of(other, &shared).await?.iter().any(Option::is_some))
+    }
+
+    /// Fields of a person's topic.
+    pub(super) async fn values_of(&self, user: &UserId, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        Ok(self.fields.values(&[Topic::User(user.clone())], names).await?.pop().unwrap_or_default())
     }
 }

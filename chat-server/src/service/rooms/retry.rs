@@ -30,11 +30,13 @@ impl Attempts {
 }
 
 impl Rooms {
-    /// Commits what `change` makes of the room as it stands. `None` from `change`: there is nothing to do.
+    /// Commits what `change` makes of the room as it stands; as `known` says, if that still holds. `None` from `change`:
+    /// there is nothing to do.
     pub(super) async fn change<F>(
         &self,
         user: &User,
         room: &RoomId,
+        mut known: Option<Access>,
         change: F,
     ) -> Result<(Access, Option<Position>), Refusal>
     where
@@ -43,13 +45,16 @@ impl Rooms {
         let mut attempts = Attempts::default();
         loop {
             attempts.another()?;
-            let access = self.access(user, room).await?;
+            let access = match known.take() {
+                Some(access) => access,
+                None => self.access(user, room).await?,
+            };
             let Some(mut commit) = change(&access)? else { return Ok((access, None)) };
             commit.expect.extend(access.unchanged(room, &user.id));
             match self.log.commit(&Topic::room(room), commit).await? {
                 Committed::Done { entry } => return Ok((access, entry.map(|(position, _)| position))),
                 Committed::Repeated(entry) => return Ok((access, Some(entry.position()))),
-                Committed::Refused(_) => {}
+                Committed::Refused(_) | Committed::Full => {}
             }
         }
     }

@@ -32,7 +32,7 @@ impl Rooms {
             self.claim_name(name, room).await?;
         }
         let changed = self
-            .change(by, room, |access| {
+            .change(by, room, Some(access), |access| {
                 access.standing(room).may_update()?;
                 let info = updated(&access.info, &update);
                 if info == access.info {

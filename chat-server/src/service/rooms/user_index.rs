@@ -7,10 +7,11 @@
 use super::Rooms;
 use super::fields::{ADDED, REQUEST, ROOM};
 use super::oldest::oldest;
+use super::retry::Attempts;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::{Limit, MAX_REQUESTS, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
-use crate::store::{Commit, StoreError, Topic};
+use crate::store::{Commit, Committed, FieldBound, StoreError, Topic};
 
 /// Whose doing a membership is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,11 @@ fn field(doing: Doing, room: &RoomId) -> String {
     format!("{}{room}", doing.prefix())
 }
 
+/// The fields that may name a room.
+pub(super) fn all_fields(room: &RoomId) -> [String; 3] {
+    ALL.map(|doing| field(doing, room))
+}
+
 impl Rooms {
     /// The rooms that the list names. It may name one too many, never one too few: the room itself decides.
     pub(super) async fn indexed(&self, user: &UserId) -> Result<Vec<RoomId>, StoreError> {
@@ -84,8 +90,7 @@ impl Rooms {
 
     /// Whether the list names a room.
     pub(super) async fn is_indexed(&self, user: &UserId, room: &RoomId) -> Result<bool, StoreError> {
-        let found = self.fields.fields(&Topic::User(user.clone()), &ALL.map(|doing| field(doing, room))).await?;
-        Ok(found.values.iter().any(Option::is_some))
+        Ok(self.values_of(user, &all_fields(room)).await?.iter().any(Option::is_some))
     }
 
     /// Notes that the person is about to be in a room, by whose doing it may be. It counts for that part from then on.
@@ -94,30 +99,30 @@ impl Rooms {
     /// `forbidden` over the number of rooms that a person can be in by it. Of what strangers do, the oldest makes room.
     pub(super) async fn index(&self, user: &UserId, room: &RoomId, doing: Doing) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
-        let name = field(doing, room);
-        let known = self.fields.fields(&topic, std::slice::from_ref(&name)).await?;
-        if known.values.iter().any(Option::is_some) {
-            return Ok(());
-        }
-        let mut set = Vec::new();
-        if self.fields.count(&topic, doing.prefix()).await? >= doing.most() as u64 {
+        let value = match doing {
+            Doing::Own | Doing::Others => String::new(),
+            Doing::Stranger => self.fields.fields(&topic, &[]).await?.now.to_string(),
+        };
+        let bound = FieldBound { prefix: doing.prefix(), most: doing.most() };
+        let others = ALL.into_iter().filter(|other| *other != doing).map(|other| (field(other, room), None));
+        let set: Vec<_> = others.chain([(field(doing, room), Some(value))]).collect();
+        let mut attempts = Attempts::default();
+        loop {
+            attempts.another()?;
+            let commit = Commit { set: set.clone(), bound: Some(bound), ..Commit::default() };
+            let Committed::Full = self.log.commit(&topic, commit).await? else { return Ok(()) };
             if let Some(refusal) = doing.refusal() {
                 return Err(refusal);
             }
             let listed = self.fields.list(&topic, doing.prefix(), None, doing.most()).await?;
-            set.extend(oldest(listed, |at| at.parse().ok()).map(|field| (field, None)));
+            let set = oldest(listed, |at| at.parse().ok()).map(|field| (field, None)).into_iter().collect();
+            self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
         }
-        let others = ALL.into_iter().filter(|other| *other != doing);
-        set.extend(others.map(|other| (field(other, room), None)));
-        let value = if doing == Doing::Stranger { known.now.to_string() } else { String::new() };
-        set.push((name, Some(value)));
-        self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
-        Ok(())
     }
 
     /// Notes that the person is no longer in a room.
     pub(super) async fn unindex(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
-        let set = ALL.map(|doing| (field(doing, room), None)).into();
+        let set = all_fields(room).map(|field| (field, None)).into();
         self.log.commit(&Topic::User(user.clone()), Commit { set, ..Commit::default() }).await?;
         Ok(())
     }

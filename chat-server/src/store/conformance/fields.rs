@@ -13,6 +13,9 @@ on_all!(
     a_touch_renews_the_ttl_of_a_topic,
     a_topic_without_a_ttl_does_not_expire,
     any_text_is_stored_unchanged,
+    values_of_many_topics_are_read_at_once,
+    a_bound_of_fields_holds_under_many_writers,
+    fields_that_are_set_later_expire_with_their_topic,
 );
 
 async fn values(node: &Node, topic: &Topic, names: &[&str]) -> Vec<Option<String>> {
@@ -149,8 +152,8 @@ async fn a_topic_expires_after_its_ttl(stage: Stage) {
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
     assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
     assert_eq!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap(), None);
-    assert_eq!(node.store.mark_read(&topic, &user("v"), 0).await.unwrap(), 0);
-    assert_eq!(node.store.unread(std::slice::from_ref(&topic), &user("v")).await.unwrap(), [0]);
+    assert_eq!(node.store.mark_read(&topic, &user("v"), 0).await.unwrap().unread, 0);
+    assert_eq!(node.unread(std::slice::from_ref(&topic), "v").await, [0]);
     let slice = node.all(&topic).await;
     assert_eq!((slice.lineage.epoch.as_str(), slice.top, slice.first, slice.entries.len()), ("", 0, 1, 0));
     assert!(!node.store.touch(&topic, 1_000).await.unwrap());
@@ -169,7 +172,7 @@ async fn a_key_created_later_expires_with_the_topic(stage: Stage) {
     assert_eq!(values(&node, &topic, &["a"]).await, [None]);
     assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
     assert_eq!(node.append(&topic, nonced("u", "2", "n")).await.0, 1);
-    assert_eq!(node.store.unread(&[topic], &user("v")).await.unwrap(), [0]);
+    assert_eq!(node.unread(&[topic], "v").await, [0]);
     if let Stage::Redis(server) = &stage {
         assert_eq!(server.ask("DBSIZE"), ":3", "fields, log and nonces of the new topic");
     }
@@ -217,4 +220,49 @@ async fn any_text_is_stored_unchanged(stage: Stage) {
     assert_eq!(node.receive().await, BusEvent::Signal(topic, text.to_owned()));
     node.store.set_presence(&super::node("n"), &user("u"), Some(text)).await.unwrap();
     assert_eq!(node.store.presence(&[user("u")]).await.unwrap(), [Some(text.to_owned())]);
+}
+
+async fn values_of_many_topics_are_read_at_once(stage: Stage) {
+    let node = stage.node().await;
+    for (id, value) in [("a", "1"), ("b", "2")] {
+        node.store.commit(&room(id), setting(&[("x", Some(value)), (value, Some("y"))])).await.unwrap();
+    }
+    let names = ["x", "1"].map(str::to_owned);
+    let value = |text: &str| Some(text.to_owned());
+    let found = node.store.values(&[room("b"), room("none"), room("a")], &names).await.unwrap();
+    assert_eq!(found, [vec![value("2"), None], vec![None, None], vec![value("1"), value("y")]]);
+    assert_eq!(node.store.values(&[], &names).await.unwrap(), [[]; 0]);
+    assert_eq!(node.store.values(&[room("a")], &[]).await.unwrap(), [[]]);
+}
+
+async fn a_bound_of_fields_holds_under_many_writers(stage: Stage) {
+    let (node, topic) = (stage.node().await, Topic::User(user("u")));
+    let bounded = |name: String| {
+        let bound = Some(FieldBound { prefix: "r:", most: 5 });
+        Commit { set: vec![(name, Some("1".to_owned()))], bound, ..Commit::default() }
+    };
+    node.store.commit(&topic, setting(&[("q", Some("1")), ("s:9", Some("1"))])).await.unwrap();
+    let writers = (0..20).map(|i| node.store.commit(&topic, bounded(format!("r:{i:02}"))));
+    let done = futures_util::future::try_join_all(writers).await.unwrap();
+    assert_eq!(done.iter().filter(|done| matches!(done, Committed::Done { .. })).count(), 5);
+    assert_eq!(done.iter().filter(|done| **done == Committed::Full).count(), 15);
+    assert_eq!(node.store.count(&topic, "r:").await.unwrap(), 5);
+    // One that is there already may be set again; others are not counted.
+    let (there, _) = node.store.list(&topic, "r:", None, 1).await.unwrap().remove(0);
+    for name in [there, "s:1".to_owned()] {
+        assert!(matches!(node.store.commit(&topic, bounded(name)).await.unwrap(), Committed::Done { .. }));
+    }
+    assert_eq!(node.store.commit(&topic, bounded("r:more".to_owned())).await.unwrap(), Committed::Full);
+}
+
+async fn fields_that_are_set_later_expire_with_their_topic(stage: Stage) {
+    let (node, topic) = (stage.node().await, Topic::User(user("u")));
+    node.store.commit(&topic, Commit { ttl_ms: Some(600), ..setting(&[("a", Some("1"))]) }).await.unwrap();
+    // The index of names goes with its last name, and comes anew.
+    node.store.commit(&topic, setting(&[("a", None)])).await.unwrap();
+    node.store.commit(&topic, setting(&[("b", Some("1"))])).await.unwrap();
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 1);
+    pause(800).await;
+    assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
+    assert_eq!(node.store.list(&topic, "", None, 10).await.unwrap(), []);
 }

@@ -13,6 +13,8 @@ on_all!(
     an_entry_past_its_maximum_age_frees_its_nonce,
     a_range_is_bounded_at_both_ends,
     counted_entries_are_found_among_many_others,
+    counted_entries_after_an_offset_are_found_among_many_others,
+    heads_tell_where_logs_end,
     logs_are_independent,
     the_last_positions_of_many_logs_are_returned,
 );
@@ -274,4 +276,51 @@ async fn the_last_positions_of_many_logs_are_returned(stage: Stage) {
     assert_eq!(tops.iter().map(|top| top.as_ref().unwrap().offset).collect::<Vec<_>>(), [1, 0, 2]);
     assert_eq!(tops[2].as_ref().unwrap().epoch, node.all(&room("a")).await.lineage.epoch);
     assert_eq!(tops[1].as_ref().unwrap().epoch.as_str(), "");
+}
+
+async fn counted_entries_after_an_offset_are_found_among_many_others(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    let mut silent = message("u", "");
+    silent.append.as_mut().unwrap().counted = false;
+    let counted = [3, 4, 250, 500, 501, 502, 503, 504, 790];
+    for offset in 1..=800 {
+        node.append(&topic, if counted.contains(&offset) { message("u", "") } else { silent.clone() }).await;
+    }
+    for after in [0, 3, 4, 249, 250, 499, 504, 789, 790, 800, 900] {
+        for (limit, before) in [(1, None), (3, None), (100, None), (100, Some(501)), (100, Some(791))] {
+            // A page may be short, if it says so; it goes on.
+            let (mut found, mut from) = (Vec::new(), after);
+            loop {
+                let page = node.read(&topic, from, before, limit - found.len(), Keep::OldestCounted).await;
+                found.extend(offsets(&page));
+                from = found.last().copied().unwrap_or(from);
+                if !page.more {
+                    break;
+                }
+                assert!(!page.entries.is_empty(), "a page that goes on holds something: {after}, {limit}");
+            }
+            let within = |offset: &u64| *offset > after && before.is_none_or(|before| *offset < before);
+            let expected: Vec<u64> = counted.into_iter().filter(within).take(limit).collect();
+            assert_eq!(found, expected, "after {after}, {limit} at most, before {before:?}");
+        }
+    }
+    assert_eq!(node.read(&room("none"), 0, None, 10, Keep::OldestCounted).await.entries, []);
+}
+
+async fn heads_tell_where_logs_end(stage: Stage) {
+    let node = stage.node().await;
+    let topics: Vec<Topic> = (0..150).map(|number| room(&format!("r{number}"))).collect();
+    for topic in &topics[..3] {
+        node.append(topic, message("u", "")).await;
+        node.append(topic, message("u", "")).await;
+    }
+    node.store.commit(&topics[3], setting(&[("a", Some("1"))])).await.unwrap();
+    let heads = node.store.heads(&topics).await.unwrap();
+    assert_eq!(heads.len(), topics.len());
+    for (place, (topic, head)) in topics.iter().zip(&heads).enumerate() {
+        let slice = node.all(topic).await;
+        assert_eq!((&head.lineage, head.top), (&slice.lineage, slice.top), "{place}");
+        assert_eq!(head.top, if place < 3 { 2 } else { 0 });
+    }
+    assert_eq!(node.store.heads(&[]).await.unwrap(), []);
 }

@@ -9,19 +9,22 @@ on_all!(
     unread_is_exact_whatever_the_order,
     a_mark_far_back_counts_all_entries_after_it,
     removed_entries_stay_unread_for_old_marks,
+    a_mark_far_from_both_ends_counts_in_proportion,
+    readers_of_a_commit_have_read_up_to_its_entry,
+    fields_are_read_with_what_is_unread,
 );
 
 async fn mark(node: &Node, topic: &Topic, by: &str, offset: Offset) -> u64 {
-    node.store.mark_read(topic, &user(by), offset).await.unwrap()
+    node.store.mark_read(topic, &user(by), offset).await.unwrap().unread
 }
 
 async fn unread(node: &Node, topic: &Topic, by: &str) -> u64 {
-    node.store.unread(std::slice::from_ref(topic), &user(by)).await.unwrap()[0]
+    node.unread(std::slice::from_ref(topic), by).await[0]
 }
 
 async fn nothing_is_unread_before_the_first_mark(stage: Stage) {
     let (node, topic) = (stage.node().await, room("a"));
-    assert_eq!(node.store.unread(&[], &user("v")).await.unwrap(), [0; 0]);
+    assert_eq!(node.unread(&[], "v").await, [0; 0]);
     assert_eq!(mark(&node, &topic, "v", Offset::MAX).await, 0);
     assert_eq!(node.all(&topic).await.lineage.epoch.as_str(), "", "a mark makes no topic");
     node.append(&topic, message("u", "")).await;
@@ -32,7 +35,7 @@ async fn nothing_is_unread_before_the_first_mark(stage: Stage) {
     assert_eq!(mark(&node, &other, "v", 5).await, 0);
     node.append(&other, message("u", "")).await;
     node.append(&other, message("u", "")).await;
-    let both = node.store.unread(&[other, room("none"), topic], &user("v")).await.unwrap();
+    let both = node.unread(&[other, room("none"), topic], "v").await;
     assert_eq!(both, [2, 0, 1]);
 }
 
@@ -86,7 +89,7 @@ async fn unread_is_exact_whatever_the_order(stage: Stage) {
     let mut log: Vec<(&str, bool)> = Vec::new();
     let mut marks = [None::<u64>; 3];
     node.store.commit(&topic, setting(&[("a", Some("1"))])).await.unwrap();
-    for step in 0..600 {
+    for step in 0..550 {
         let who = dice.below(3) as usize;
         if dice.below(3) > 0 {
             let counted = dice.below(4) > 0;
@@ -132,4 +135,46 @@ async fn removed_entries_stay_unread_for_old_marks(stage: Stage) {
     // Of those after a new mark only what is kept can be counted.
     assert_eq!(mark(&node, &topic, "v", 2).await, 5);
     assert_eq!(mark(&node, &topic, "v", 18).await, 3);
+}
+
+async fn a_mark_far_from_both_ends_counts_in_proportion(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    for i in 0..1_000 {
+        node.append(&topic, message(if i % 4 == 0 { "v" } else { "u" }, "")).await;
+    }
+    assert_eq!(mark(&node, &topic, "v", 0).await, 750);
+    let half = mark(&node, &topic, "v", 500).await;
+    assert!((300..=450).contains(&half), "{half}");
+    assert_eq!(unread(&node, &topic, "v").await, half);
+    // Near the end it is exact again, and stays so.
+    assert_eq!(mark(&node, &topic, "v", 900).await, 75);
+    assert_eq!(mark(&node, &topic, "v", 1_000).await, 0);
+    node.append(&topic, message("u", "")).await;
+    assert_eq!(unread(&node, &topic, "v").await, 1);
+}
+
+async fn readers_of_a_commit_have_read_up_to_its_entry(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    node.append(&topic, message("u", "")).await;
+    let commit = Commit { read_by: vec![user("v"), user("w"), user("u")], ..message("v", "") };
+    node.append(&topic, commit).await;
+    for (by, expected) in [("u", 0), ("v", 0), ("w", 0), ("x", 0)] {
+        assert_eq!(unread(&node, &topic, by).await, expected, "{by}");
+    }
+    node.append(&topic, message("u", "")).await;
+    for (by, expected) in [("u", 0), ("v", 1), ("w", 1), ("x", 0)] {
+        assert_eq!(unread(&node, &topic, by).await, expected, "{by}");
+    }
+}
+
+async fn fields_are_read_with_what_is_unread(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    node.store.commit(&topic, setting(&[("a", Some("1")), ("b", Some("é"))])).await.unwrap();
+    mark(&node, &topic, "v", 0).await;
+    node.append(&topic, message("u", "")).await;
+    let names = ["b", "none", "a"].map(str::to_owned);
+    let seen = node.store.seen(&[topic, room("none")], &user("v"), &names).await.unwrap();
+    let value = |text: &str| Some(text.to_owned());
+    let expected = [(1, vec![value("é"), None, value("1")]), (0, vec![None; 3])];
+    assert_eq!(seen, expected.map(|(unread, values)| Seen { unread, values }));
 }

@@ -1,14 +1,41 @@
 //! [`FieldStore`] and [`ReadMarks`] on Redis.
 
 use async_trait::async_trait;
+use fred::types::Value;
+use futures_util::future::try_join_all;
 
 use super::keys::TopicKeys;
 use super::replies::{number, optional};
 use super::store::{RedisStore, ttl};
+use super::topic_head;
 use super::{MAX_LIMIT, MAX_OFFSET};
 use crate::domain::id::UserId;
 use crate::domain::position::Offset;
-use crate::store::{FieldStore, Fields, ReadMarks, StoreError, Topic};
+use crate::store::{FieldStore, Fields, Marked, ReadMarks, Seen, StoreError, Topic};
+
+/// Topics that are read in one write.
+const TOPICS_AT_ONCE: usize = 1_000;
+
+impl RedisStore {
+    /// Reads the same fields of many topics. Each is one command, and they go in one write: fred combines those that are
+    /// queued.
+    pub(super) async fn read_fields(
+        &self,
+        topics: &[Topic],
+        names: &[Value],
+    ) -> Result<Vec<Vec<Option<Value>>>, StoreError> {
+        let mut all = Vec::with_capacity(topics.len());
+        for some in topics.chunks(TOPICS_AT_ONCE) {
+            let each = some.iter().map(|topic| self.query("HMGET", self.keyspace.keys(topic).fields, names.to_vec()));
+            all.extend(try_join_all(each).await?);
+        }
+        Ok(all)
+    }
+}
+
+fn texts(values: impl IntoIterator<Item = Option<Value>>) -> Vec<Option<String>> {
+    values.into_iter().map(|value| value.and_then(Value::into_string)).collect()
+}
 
 #[async_trait]
 impl FieldStore for RedisStore {
@@ -18,6 +45,14 @@ impl FieldStore for RedisStore {
         let mut reply = reply.into_iter();
         let now = number(&reply.next().unwrap_or_default())?;
         Ok(Fields { now, values: reply.map(|value| optional(&value)).collect() })
+    }
+
+    async fn values(&self, topics: &[Topic], names: &[String]) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        if names.is_empty() {
+            return Ok(vec![Vec::new(); topics.len()]);
+        }
+        let names: Vec<Value> = names.iter().map(|name| name.as_str().into()).collect();
+        Ok(self.read_fields(topics, &names).await?.into_iter().map(texts).collect())
     }
 
     async fn list(
@@ -37,9 +72,10 @@ impl FieldStore for RedisStore {
     }
 
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError> {
-        let TopicKeys { fields, index, .. } = self.keyspace.keys(topic);
-        let args = vec![prefix.to_owned(), format!("[{prefix}"), "count".to_owned()];
-        self.run(&self.scripts.list_fields, vec![fields, index], args).await
+        // No byte of UTF-8 is 255: everything that starts with the prefix comes before.
+        let end = if prefix.is_empty() { b"+".to_vec() } else { [b"(", prefix.as_bytes(), &[255]].concat() };
+        let bounds = vec![format!("[{prefix}").into(), Value::Bytes(end.into())];
+        self.query("ZLEXCOUNT", self.keyspace.keys(topic).index, bounds).await
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
@@ -50,17 +86,22 @@ impl FieldStore for RedisStore {
 
 #[async_trait]
 impl ReadMarks for RedisStore {
-    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<u64, StoreError> {
+    async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError> {
         let TopicKeys { fields, log, .. } = self.keyspace.keys(topic);
         let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
-        self.run(&self.scripts.mark_read, vec![fields, log], args).await
+        let (offset, unread) = self.run(&self.scripts.mark_read, vec![fields, log], args).await?;
+        Ok(Marked { offset, unread })
     }
 
-    async fn unread(&self, topics: &[Topic], user: &UserId) -> Result<Vec<u64>, StoreError> {
-        // In one write: fred combines the commands that are queued.
-        let each = topics.iter().map(|topic| {
-            self.run(&self.scripts.unread, vec![self.keyspace.keys(topic).fields], vec![user.to_string()])
+    async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
+        let asked: Vec<Value> =
+            topic_head::marks_of(user).into_iter().chain(names.iter().map(|name| name.as_str().into())).collect();
+        let found = self.read_fields(topics, &asked).await?;
+        let seen = found.into_iter().map(|values| {
+            let mut values = values.into_iter();
+            let unread = topic_head::unread(std::array::from_fn(|_| values.next().flatten()))?;
+            Ok(Seen { unread, values: texts(values) })
         });
-        futures_util::future::try_join_all(each).await
+        seen.collect()
     }
 }

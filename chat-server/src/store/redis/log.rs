@@ -1,20 +1,25 @@
 //! [`LogStore`] on Redis.
 
 use async_trait::async_trait;
+use fred::types::Value;
+use futures_util::future::try_join_all;
 
 use super::append::coalescer::{self, Wakeup};
 use super::keys::TopicKeys;
 use super::replies::{RawEntry, ends, entry, number};
 use super::store::RedisStore;
+use super::topic_head;
 use super::{MAX_LIMIT, MAX_OFFSET};
 use crate::domain::id::UserId;
 use crate::domain::position::{Epoch, Lineage, Position};
-use crate::store::{Commit, Committed, Entry, Keep, LogStore, Range, Slice, StoreError, Topic, new_epoch};
+use crate::store::{Commit, Committed, Entry, Head, Keep, LogStore, Range, Slice, StoreError, Topic, new_epoch};
 
 mod commit;
 
 /// Logs that are asked for their last positions in one write.
 const TOPICS_AT_ONCE: usize = 1_000;
+/// Logs whose heads one script reads: Redis does nothing else meanwhile.
+const HEADS_AT_ONCE: usize = 100;
 
 #[async_trait]
 impl LogStore for RedisStore {
@@ -46,6 +51,7 @@ impl LogStore for RedisStore {
         let keep = match range.keep {
             Keep::Oldest => "oldest",
             Keep::NewestCounted => "counted",
+            Keep::OldestCounted => "oldest counted",
         };
         let args = vec![
             range.after.min(MAX_OFFSET).to_string(),
@@ -55,11 +61,11 @@ impl LogStore for RedisStore {
             self.max_age(),
             new_epoch()?.as_str().to_owned(),
         ];
-        let (epoch, ended, top, first, entries): (String, String, String, String, Vec<RawEntry>) =
+        let (epoch, ended, top, first, entries, more): (String, String, String, String, Vec<RawEntry>, u64) =
             self.run(&self.scripts.read_log, vec![fields, log], args).await?;
         let entries = entries.into_iter().map(entry).collect::<Result<_, _>>()?;
         let lineage = Lineage { epoch: Epoch::new(&epoch), ended: ends(&ended)? };
-        Ok(Slice { lineage, top: number(&top)?, first: number(&first)?, entries })
+        Ok(Slice { lineage, top: number(&top)?, first: number(&first)?, entries, more: more == 1 })
     }
 
     async fn tops(&self, topics: &[Topic]) -> Result<Vec<Option<Position>>, StoreError> {
@@ -67,9 +73,9 @@ impl LogStore for RedisStore {
         for some in topics.chunks(TOPICS_AT_ONCE) {
             // In one write: fred combines the commands that are queued.
             let each = some.iter().map(|topic| async {
-                let (epoch, top): (String, String) =
-                    self.run(&self.scripts.last_position, vec![self.keyspace.keys(topic).fields], Vec::new()).await?;
-                Ok::<_, StoreError>(Position { epoch: Epoch::new(&epoch), offset: number(&top)? })
+                let key = self.keyspace.keys(topic).fields;
+                let head: Option<Value> = self.query("HGET", key, vec![topic_head::head()]).await?;
+                topic_head::position(head.as_ref())
             });
             tops.extend(futures_util::future::join_all(each).await);
         }
@@ -77,5 +83,21 @@ impl LogStore for RedisStore {
             Some(error) if tops.iter().all(Result::is_err) => Err(error.clone()),
             _ => Ok(tops.into_iter().map(Result::ok).collect()),
         }
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Head>, StoreError> {
+        // In a Redis Cluster each topic has a call of its own: their keys are in different slots.
+        let at_once = if self.router.is_sharded() { 1 } else { HEADS_AT_ONCE };
+        let each = topics.chunks(at_once).map(|some| async {
+            let keys = some.iter().map(|topic| self.keyspace.keys(topic).fields).collect();
+            let epochs = some.iter().map(|_| Ok(new_epoch()?.as_str().to_owned()));
+            let found: Vec<(String, String, String)> =
+                self.run(&self.scripts.read_heads, keys, epochs.collect::<Result<_, StoreError>>()?).await?;
+            let heads = found.into_iter().map(|(epoch, ended, top)| {
+                Ok(Head { lineage: Lineage { epoch: Epoch::new(&epoch), ended: ends(&ended)? }, top: number(&top)? })
+            });
+            heads.collect::<Result<Vec<Head>, StoreError>>()
+        });
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 }

@@ -14,7 +14,7 @@ use crate::store::{PresenceStore, StoreError};
 const FIRST_TTL_MS: Millis = 15_000;
 
 impl RedisStore {
-    async fn run_presence<R: FromValue>(&self, args: Vec<String>) -> Result<R, StoreError> {
+    async fn run_presence<R: FromValue + Send>(&self, args: Vec<String>) -> Result<R, StoreError> {
         self.run(&self.scripts.presence, self.keyspace.presence(), args).await
     }
 }

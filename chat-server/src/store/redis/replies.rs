@@ -40,6 +40,7 @@ pub(super) fn committed(reply: Vec<String>) -> Result<Committed, StoreError> {
             let mut next = || reply.next().unwrap_or_default();
             entry((next(), next(), next(), next(), next(), next())).map(Committed::Repeated)
         }
+        (Some("full"), 0) => Ok(Committed::Full),
         (Some("refused"), _) => Ok(Committed::Refused(reply.map(|value| optional(&value)).collect())),
         _ => Err(StoreError::Corrupt("the reply of the commit script can't be read".into())),
     }

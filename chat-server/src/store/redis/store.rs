@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use fred::types::FromValue;
 use fred::types::scripts::Script;
+use fred::types::{FromValue, Value};
 use tokio::sync::mpsc;
 
 use super::append::batcher::Batcher;
 use super::append::coalescer::Coalescer;
 use super::cluster::router::Router;
-use super::cluster::shard::Call;
+use super::cluster::shard::{Call, Query};
 use super::connect::client::ClientFactory;
 use super::connect::config::RedisConfig;
 use super::connect::url::Topology;
@@ -49,7 +49,7 @@ impl RedisStore {
     }
 
     /// Runs a script.
-    pub(super) async fn run<R: FromValue>(
+    pub(super) async fn run<R: FromValue + Send>(
         &self,
         script: &Script,
         keys: Vec<String>,
@@ -59,13 +59,23 @@ impl RedisStore {
     }
 
     /// Runs a script whose writes count only once they are as durable as configured.
-    pub(super) async fn run_durably<R: FromValue>(
+    pub(super) async fn run_durably<R: FromValue + Send>(
         &self,
         script: &Script,
         keys: Vec<String>,
         args: Vec<String>,
     ) -> Result<R, StoreError> {
         self.router.run(Call { script, keys, args, durable: true }).await
+    }
+
+    /// Reads one key by a command.
+    pub(super) async fn query<R: FromValue + Send>(
+        &self,
+        command: &'static str,
+        key: String,
+        args: Vec<Value>,
+    ) -> Result<R, StoreError> {
+        self.router.run(Query { command, key, args }).await
     }
 
     /// The maximum age of an entry, as the scripts take it.

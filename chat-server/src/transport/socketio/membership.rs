@@ -159,9 +159,7 @@ async fn membership(
     position: &Position,
 ) -> Result<Option<Membership>, StoreError> {
     let user = &client.identity.user;
-    let access = context.rooms.try_access(user, room).await?.filter(|access| access.member.is_some());
-    let Some(access) = access else { return Ok(None) };
-    let unread = context.messages.unread(&user.id, std::slice::from_ref(room)).await?;
-    let unread = unread.first().copied().unwrap_or_default();
+    let found = context.rooms.membership(user, std::slice::from_ref(room)).await?.pop().flatten();
+    let Some((access, unread)) = found else { return Ok(None) };
     Ok(Some(access.membership(&user.id, room, position.clone(), unread)))
 }

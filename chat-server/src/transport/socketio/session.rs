@@ -111,16 +111,19 @@ pub(super) async fn open(
     resume: &str,
 ) -> Result<(), StoreError> {
     let user = &client.identity.user;
-    let mut rooms: Vec<RoomId> = context.rooms.of_user(&user.id).await?.into_iter().map(|(room, _)| room).collect();
-    rooms.insert(0, RoomId::lobby());
-    let unread = context.messages.unread(&user.id, &rooms).await?;
+    let rooms = context.rooms.candidates(&user.id).await?;
 
     // A session that is not the one that the positions were given to has no claim to them.
     let continued = positions.as_ref().filter(|_| client.identity.resumed);
-    let openings = stream::iter(rooms.into_iter().zip(unread)).map(|(room, unread)| {
-        let since = continued.and_then(|positions| positions.get(room.as_str())).cloned();
-        open_room(context, client, room, unread, since)
-    });
+    let since = |room: &RoomId| continued.and_then(|positions| positions.get(room.as_str())).cloned();
+    let to_attach: Vec<_> = rooms.iter().map(|room| (room.clone(), since(room))).collect();
+    let attached = context.hub.attach_all(client, &to_attach).await?;
+    // Asked after attaching: who was removed before does not receive the room, who is removed after learns it from the
+    // log.
+    let memberships = context.rooms.membership(user, &rooms).await?;
+    let each = to_attach.into_iter().zip(attached).zip(memberships);
+    let openings = stream::iter(each)
+        .map(|(((room, since), attached), membership)| open_room(context, client, room, since, attached, membership));
     let openings: Vec<Option<Opening>> = openings.buffered(AT_ONCE).try_collect().await?;
     let openings: Vec<Opening> = openings.into_iter().flatten().collect();
 
@@ -179,14 +182,11 @@ async fn open_room(
     context: &Context,
     client: &Arc<Client>,
     room: RoomId,
-    unread: u64,
     since: Option<Position>,
+    Attached { mut head, kept }: Attached,
+    membership: Option<(Access, u64)>,
 ) -> Result<Option<Opening>, StoreError> {
-    let Attached { mut head, kept } = context.hub.attach_since(client, &room, since.as_ref()).await?;
-    // Asked after attaching: who was removed before does not receive the room, who is removed after learns it from the
-    // log.
-    let access = context.rooms.try_access(&client.identity.user, &room).await?;
-    let Some(access) = access.filter(|access| access.member.is_some()) else {
+    let Some((access, unread)) = membership else {
         context.hub.detach(client, &room).await;
         return Ok(None);
     };

@@ -216,7 +216,7 @@ export interface Requests {
       room: RoomId;
     };
   };
-  /** Lists the user's own rooms first, then public ones by name; those whose name holds `query`. */
+  /** Lists the user's own rooms first, then public ones by name; those whose name holds `query`. A page may be short, or empty, and have a `cursor` all the same: go on until there is none. */
   "room:list": {
     payload: {
       cursor?: string;
@@ -427,7 +427,7 @@ export interface Requests {
       recovered?: boolean;
     };
   };
-  /** Marks a room as read up to an offset. Never moves back, and not beyond the newest entry. A new member has read everything. */
+  /** Marks a room as read up to an offset. Never moves back, and not beyond the newest entry. A new member has read everything. `unread` is exact if at most 200 entries come after the mark or since the former one, else about right. */
   "read:mark": {
     payload: {
       room: RoomId;

@@ -99,7 +99,8 @@ impl Drop for InFlight {
 /// Whether a commit only appends a message under a nonce, so that it can be coalesced.
 pub(crate) fn can_coalesce(commit: &Commit) -> bool {
     let message = |append: &Append| append.counted && append.nonce.is_some();
-    commit.set.is_empty() && commit.ttl_ms.is_none() && commit.append.as_ref().is_some_and(message)
+    let plain = commit.set.is_empty() && commit.ttl_ms.is_none() && commit.read_by.is_empty();
+    plain && commit.append.as_ref().is_some_and(message)
 }
 
 /// Takes from the queue the commits that can go in one call with the first: no two have the same nonce, and no two

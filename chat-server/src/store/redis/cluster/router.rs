@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::shard::{Call, Shard};
+use super::shard::{Ask, Shard};
 use super::slot_table::SlotTable;
 use crate::domain::id::NodeId;
 use crate::store::redis::connect::client::ClientFactory;
@@ -74,11 +74,11 @@ impl Router {
         Ok(())
     }
 
-    /// Runs a script on the shard of its keys, and follows redirections.
-    pub(crate) async fn run<R: FromValue>(&self, call: Call<'_>) -> Result<R, StoreError> {
-        let Some(slot) = self.slot(call.keys.first().map_or("", String::as_str)) else {
+    /// Asks the shard of a key, and follows redirections.
+    pub(crate) async fn run<R: FromValue + Send>(&self, call: impl Ask) -> Result<R, StoreError> {
+        let Some(slot) = self.slot(call.key()) else {
             let shard = self.table.owner(0)?;
-            let done = shard.run(&call, false).await;
+            let done = call.ask(&shard, false).await;
             if done.as_ref().err().is_some_and(is_replica) {
                 // The former primary is a replica now. A new connection may lead to the new primary.
                 shard.commands.renew().await;
@@ -97,7 +97,7 @@ impl Router {
                 Some(shard) => (shard, true),
                 None => (self.table.owner(slot)?, false),
             };
-            match shard.run(&call, asking).await {
+            match call.ask(&shard, asking).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => asked = self.redirected(error, &shard, slot, deadline).await?,
             }

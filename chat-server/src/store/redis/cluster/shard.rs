@@ -6,7 +6,7 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
-use fred::types::{CustomCommand, FromValue};
+use fred::types::{CustomCommand, FromValue, Value};
 
 use crate::store::StoreError;
 use crate::store::redis::connect::client::ClientFactory;
@@ -35,6 +35,57 @@ pub(crate) struct Call<'a> {
     pub(crate) durable: bool,
 }
 
+/// A command that reads one key: it costs less than a script does.
+pub(crate) struct Query {
+    pub(crate) command: &'static str,
+    pub(crate) key: String,
+    pub(crate) args: Vec<Value>,
+}
+
+/// What a shard can be asked for.
+pub(crate) trait Ask {
+    /// A key: its shard is asked.
+    fn key(&self) -> &str;
+
+    /// Asks. `asking`: its keys are being moved to this server.
+    fn ask<R: FromValue + Send>(&self, shard: &Shard, asking: bool) -> impl Future<Output = Result<R, Error>> + Send;
+}
+
+impl Ask for Call<'_> {
+    fn key(&self) -> &str {
+        self.keys.first().map_or("", String::as_str)
+    }
+
+    async fn ask<R: FromValue + Send>(&self, shard: &Shard, asking: bool) -> Result<R, Error> {
+        let Self { script, keys, args, durable } = self;
+        let (keys, args) = (keys.clone(), args.clone());
+        match &shard.durable {
+            Some(writer) if *durable => writer.write(Write { script: (*script).clone(), keys, args, asking }).await,
+            _ if asking => ask(script, shard.client()?, &keys, &args).await,
+            _ => script.evalsha_with_reload(shard.client()?, keys, args).await,
+        }
+    }
+}
+
+impl Ask for Query {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    async fn ask<R: FromValue + Send>(&self, shard: &Shard, asking: bool) -> Result<R, Error> {
+        let client = shard.client()?;
+        let command = CustomCommand::new_static(self.command, None, false);
+        let all: Vec<Value> = std::iter::once(self.key.as_str().into()).chain(self.args.iter().cloned()).collect();
+        if !asking {
+            return client.custom(command, all).await;
+        }
+        let pipeline = client.pipeline();
+        let () = pipeline.custom(CustomCommand::new_static("ASKING", None, false), Vec::<String>::new()).await?;
+        let () = pipeline.custom(command, all).await?;
+        pipeline.last().await
+    }
+}
+
 impl Shard {
     /// Starts to connect.
     pub(super) fn start(
@@ -57,17 +108,6 @@ impl Shard {
         };
         let commands = connection("commands")?;
         Ok(Self { at, number, commands, durable, subscriber })
-    }
-
-    /// Runs a script. `asking`: its keys are being moved to this server.
-    pub(super) async fn run<R: FromValue>(&self, call: &Call<'_>, asking: bool) -> Result<R, Error> {
-        let Call { script, keys, args, durable } = call;
-        let (keys, args) = (keys.clone(), args.clone());
-        match &self.durable {
-            Some(writer) if *durable => writer.write(Write { script: (*script).clone(), keys, args, asking }).await,
-            _ if asking => ask(script, self.client()?, &keys, &args).await,
-            _ => script.evalsha_with_reload(self.client()?, keys, args).await,
-        }
     }
 
     pub(super) fn client(&self) -> Result<&Client, Error> {

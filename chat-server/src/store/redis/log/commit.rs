@@ -12,7 +12,7 @@ use crate::store::{Append, Commit, Committed, StoreError, Topic, new_epoch};
 
 impl RedisStore {
     pub(super) async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError> {
-        let Commit { expect, set, append, ttl_ms } = commit;
+        let Commit { expect, set, append, ttl_ms, read_by, bound } = commit;
         let appends = append.is_some();
         let mut args = vec![
             new_epoch()?.as_str().to_owned(),
@@ -27,10 +27,14 @@ impl RedisStore {
             Some(Append { event, by, payload, nonce, counted, trace }) => {
                 let nonce = nonce.map(|nonce| format!("={nonce}")).unwrap_or_default();
                 args.extend([event.to_owned(), by.to_string(), payload.into_string(), nonce, flag(counted)]);
-                args.extend(trace.map(|trace| trace.as_str().to_owned()));
+                args.push(trace.map(|trace| trace.as_str().to_owned()).unwrap_or_default());
             }
-            None => args.extend(std::iter::repeat_n(String::new(), 5)),
+            None => args.extend(std::iter::repeat_n(String::new(), 6)),
         }
+        args.push(read_by.len().to_string());
+        args.extend(read_by.iter().map(ToString::to_string));
+        let (prefix, most) = bound.map(|bound| (bound.prefix, bound.most.to_string())).unwrap_or_default();
+        args.extend([prefix.to_owned(), most]);
         let keys = self.keyspace.keys(topic).all();
         let reply = if appends {
             self.run_durably(&self.scripts.commit, keys, args).await?

@@ -21,6 +21,26 @@ local card = function(user)
   end
 end
 
+-- The cards of many users: by asking each node that lives for each user, unless that is too much at once.
+local cards_of = function(users)
+  local alive = redis.call('ZRANGEBYSCORE', nodes, '(' .. string.format('%d', now), '+inf')
+  local found = {}
+  if #alive * #users > 2000 then
+    for i, user in ipairs(users) do found[i] = card(user) or false end
+    return found
+  end
+  if #alive == 0 or #users == 0 then return found end
+  local names = {}
+  for _, user in ipairs(users) do
+    for _, node in ipairs(alive) do names[#names + 1] = user .. ' ' .. node end
+  end
+  local values = redis.call('HMGET', cards, unpack(names))
+  for i = 1, #users do
+    for j = 1, #alive do found[i] = found[i] or values[(i - 1) * #alive + j] end
+  end
+  return found
+end
+
 -- Whether this was the user's last entry.
 local remove = function(node, user)
   local member = user .. ' ' .. node
@@ -56,11 +76,10 @@ elseif verb == 'set' then
   end
   return {was and 1 or 0, is and 1 or 0}
 elseif verb == 'get' then
-  local found = {}
-  for i = 2, #ARGV do
-    local one = card(ARGV[i])
-    found[i - 1] = one and '1' .. one or '0'
-  end
+  local users, found = {}, {}
+  for i = 2, #ARGV do users[i - 1] = ARGV[i] end
+  local there = cards_of(users)
+  for i = 1, #users do found[i] = there[i] and '1' .. there[i] or '0' end
   return found
 elseif verb == 'list' then
   -- the lower bound as ZRANGEBYLEX takes it; limit
@@ -68,11 +87,11 @@ elseif verb == 'list' then
   while #listed < limit * 2 do
     local page = redis.call('ZRANGEBYLEX', online, from, '+', 'LIMIT', 0, math.min(limit, 1000))
     if #page == 0 then break end
-    for _, user in ipairs(page) do
-      local one = #listed < limit * 2 and card(user)
-      if one then
+    local there = cards_of(page)
+    for i, user in ipairs(page) do
+      if #listed < limit * 2 and there[i] then
         listed[#listed + 1] = user
-        listed[#listed + 1] = one
+        listed[#listed + 1] = there[i]
       end
     end
     from = '(' .. page[#page]

@@ -1,10 +1,13 @@
 -- Reads a part of a log, and which offsets the log holds.
 -- KEYS: fields, log
--- ARGV: after, before or '', limit, 'oldest' or 'counted' (the newest of these), oldest age in ms (0: any),
---       an epoch, in case a new one begins
-local top, _, _, _, _, _, _, _, epoch = open_log(KEYS[1], redis.call('HGET', KEYS[1], HEAD), ARGV[6])
-local ended = redis.call('HGET', KEYS[1], ENDED) or ''
-if not epoch then epoch, top = '', 0 end
+-- ARGV: after, before or '', limit, 'oldest', 'counted' (the newest of these) or 'oldest counted', oldest age in ms
+--       (0: any), an epoch, in case a new one begins
+-- Replies the epoch, where earlier ones ended, the last offset and the first, the entries, and 1 if counted entries of
+-- the range are left although the limit was not met, else 0.
+local known = redis.call('HMGET', KEYS[1], HEAD, ENDED)
+local top, _, last_counted, _, _, _, _, _, epoch = open_log(KEYS[1], known[1], ARGV[6])
+local ended = epoch == ARGV[6] and redis.call('HGET', KEYS[1], ENDED) or known[2] or ''
+if not epoch then epoch, top, last_counted = '', 0, 0 end
 local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local text = function(number) return string.format('%d', number) end
 local at = function(offset)
@@ -33,7 +36,7 @@ end
 
 local from, to = math.max(after + 1, first), top
 if ARGV[2] ~= '' then to = math.min(top, tonumber(ARGV[2]) - 1) end
-local entries = {}
+local entries, more = {}, 0
 local add = function(entry)
   local values = entry[2]
   entries[#entries + 1] = {values[14], string.match(entry[1], '^%d+'), values[4], values[2], values[6], values[12]}
@@ -43,6 +46,33 @@ if ARGV[4] == 'oldest' then
     local page = redis.call('XRANGE', KEYS[2], text(from) .. '-0', text(to) .. '-0', 'COUNT', limit)
     for _, entry in ipairs(page) do add(entry) end
   end
+elseif ARGV[4] == 'oldest counted' then
+  to = math.min(to, last_counted)
+  local asked = 0
+  -- The first counted entry from an offset on. Each entry names the last counted one before it, so this halves.
+  local next_counted = function(offset)
+    local low, high = offset + 1, to + 1
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      local entry = at(middle)
+      local before = entry and tonumber(entry[2][16])
+      asked = asked + 1
+      if before and before < offset then low = middle + 1 else high = middle end
+    end
+    return low - 1
+  end
+  -- A few that are far from each other are enough: who wants more asks again.
+  while from <= to and #entries < limit and (#entries == 0 or asked < 16) do
+    local page = redis.call('XRANGE', KEYS[2], text(from) .. '-0', text(to) .. '-0', 'COUNT', limit - #entries)
+    asked = asked + 1
+    local last = page[#page]
+    for _, entry in ipairs(page) do
+      if entry[2][10] == '1' then add(entry) end
+    end
+    from = last and string.match(last[1], '^%d+') + 1 or to + 1
+    if last and last[2][10] ~= '1' and from < to then from = next_counted(from) end
+  end
+  if from <= to and #entries < limit then more = 1 end
 else
   -- Each entry names the last counted one before it, so each page begins at one.
   local many = limit
@@ -61,4 +91,4 @@ else
     entries[i], entries[#entries + 1 - i] = entries[#entries + 1 - i], entries[i]
   end
 end
-return {epoch, ended, text(top), text(first), entries}
+return {epoch, ended, text(top), text(first), entries, more}

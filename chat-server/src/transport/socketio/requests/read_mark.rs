@@ -8,7 +8,7 @@ use crate::domain::id::RoomId;
 use crate::domain::position::Offset;
 
 /// Marks a room as read up to an offset. Never moves back, and not beyond the newest entry. A new member has read
-/// everything.
+/// everything. `unread` is exact if at most 200 entries come after the mark or since the former one, else about right.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ReadMark {

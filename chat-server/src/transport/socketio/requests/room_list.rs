@@ -7,7 +7,8 @@ use crate::domain::error::Refusal;
 use crate::domain::limits::page;
 use crate::domain::room::View;
 
-/// Lists the user's own rooms first, then public ones by name; those whose name holds `query`.
+/// Lists the user's own rooms first, then public ones by name; those whose name holds `query`. A page may be short, or
+/// empty, and have a `cursor` all the same: go on until there is none.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RoomList {
