@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Plan, until};
+use crate::harness::{Bus, Client, Plan, until};
 
 async fn make(client: &Client, name: &str, kind: &str) -> String {
     let made = client.ok("room:create", json!({"name": name, "kind": kind})).await;
@@ -280,5 +280,54 @@ on_both! {
             (ids.len() == MANY + 1 && members.len() == MANY + 1).then_some(())
         })
         .await;
+    }
+}
+
+on_both! {
+    /// A Cyrillic o, a one for an l: what looks like a public name is taken with it, the lobby's as well.
+    async fn no_two_public_rooms_look_alike(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let eve = Client::guest(cluster.node(1), "Eve").await;
+        let room = ann.create("Kitchen", "public").await;
+        for name in ["Kitc\u{4bb}en", "kit\u{441}hen", "L\u{43e}bby", "L0bby"] {
+            eve.refused("room:create", json!({"name": name, "kind": "public"}), "conflict").await;
+        }
+        let own = eve.create("Pantry", "public").await;
+        eve.refused("room:update", json!({"room": own, "name": "\u{39a}itchen"}), "conflict").await;
+        // Private names are nobody's; and a room may change how it writes its own name.
+        eve.create("kit\u{441}hen", "private").await;
+        ann.ok("room:update", json!({"room": room, "name": "KIT\u{421}HEN"})).await;
+        eve.refused("room:create", json!({"name": "Kitchen", "kind": "public"}), "conflict").await;
+        // What it is no longer called is free, and so is what that looks like.
+        ann.ok("room:update", json!({"room": room, "name": "Bathroom"})).await;
+        eve.create("kit\u{441}hen", "public").await;
+        ann.refused("room:update", json!({"room": room, "name": "Kitchen"}), "conflict").await;
+    }
+}
+
+scenario! {
+    /// An earlier version claimed names, and not what they look like.
+    async fn public_names_of_an_earlier_version_are_held_after_an_upgrade() {
+        let mut cluster = Plan::on(Bus::Redis).nodes(1).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        ann.create("Kitchen", "public").await;
+        let look = "\u{10ffff}kitchen";
+        assert_eq!(cluster.redis().ask(&["HDEL", "chat:{directory}:f", look]).await, ["1"]);
+        assert_eq!(cluster.redis().ask(&["ZREM", "chat:{directory}:x", look]).await, ["1"]);
+        ann.create("kit\u{441}hen", "public").await;
+        assert_eq!(cluster.redis().ask(&["HDEL", "chat:{directory}:f", look]).await, ["1"]);
+        assert_eq!(cluster.redis().ask(&["ZREM", "chat:{directory}:x", look]).await, ["1"]);
+        cluster.node(0).terminate();
+        assert!(cluster.node_mut(0).ended().await.success());
+        cluster.node_mut(0).restart().await;
+        let redis = cluster.redis().asked();
+        crate::harness::until("the look is claimed", || async {
+            let found = redis.ask(&["HGET", "chat:{directory}:f", look]).await;
+            found.first().filter(|claim| !claim.is_empty()).map(drop)
+        })
+        .await;
+        let eve = Client::guest(cluster.node(0), "Eve").await;
+        eve.refused("room:create", json!({"name": "Kit\u{441}h\u{435}n", "kind": "public"}), "conflict").await;
     }
 }

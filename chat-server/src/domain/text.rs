@@ -2,6 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeEmoji, UnicodeGeneralCategory};
+use unicode_security::confusable_detection::skeleton;
 
 /// Why a text is not an identifier or a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +65,15 @@ pub fn visible(name: &str) -> Result<String, InvalidText> {
     }
 }
 
+/// What a name looks like in small letters, and as it is: two names that have a look in common are taken for each other
+/// (UTS 39, in any case). For comparing only.
+///
+/// A capital `I` looks like a small `l`, so that `MAIL` has the looks of `mail` and of `MAlL`.
+#[must_use]
+pub fn looks(name: &str) -> [String; 2] {
+    [name.to_lowercase().as_str(), name].map(|name| skeleton(name).collect::<String>().to_lowercase())
+}
+
 fn is_mark(character: char) -> bool {
     character.general_category_group() == GeneralCategoryGroup::Mark && !is_invisible(character)
 }
@@ -79,9 +89,11 @@ fn is_emoji_part(character: char) -> bool {
 }
 
 /// The characters that Unicode calls Default_Ignorable_Code_Point, with the controls of direction among them, and those
-/// that are drawn as nothing: DerivedCoreProperties.txt of Unicode 17.
+/// that are drawn as nothing: DerivedCoreProperties.txt of Unicode 17. And those that are none and never will be.
 fn is_invisible(character: char) -> bool {
-    matches!(character,
+    let is_none = u32::from(character) & 0xfffe == 0xfffe || matches!(character, '\u{fdd0}'..='\u{fdef}');
+    is_none
+        || matches!(character,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
@@ -103,13 +115,45 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_refused() {
-        for name in ["a\u{202e}b", "Ad\u{200b}a", "\u{3164}", "Ada\u{2800}", "a\u{200d}b", "Ada\u{fe0f}", "\u{e0041}x"]
-        {
+        for name in [
+            "a\u{202e}b",
+            "Ad\u{200b}a",
+            "\u{3164}",
+            "Ada\u{2800}",
+            "a\u{200d}b",
+            "Ada\u{fe0f}",
+            "\u{e0041}x",
+            "a\u{10ffff}",
+        ] {
             assert_eq!(visible(name), Err(InvalidText::Invisible), "{name:?}");
         }
         assert_eq!(visible(&format!("a{}", "\u{300}".repeat(60))), Err(InvalidText::Marks(MAX_MARKS)));
         for name in ["-", "...", "#", " \u{301} "] {
             assert_eq!(visible(name), Err(InvalidText::NothingToRead), "{name:?}");
+        }
+    }
+
+    fn alike(one: &str, other: &str) -> bool {
+        looks(one).iter().any(|look| looks(other).contains(look))
+    }
+
+    #[test]
+    fn names_that_look_alike_have_a_look_in_common() {
+        for (one, other) in [
+            ("Lobby", "L\u{43e}bby"),
+            ("lobby", "LОBBY"),
+            ("Вoard", "Board"),
+            ("Team 1", "Team l"),
+            ("Ｋitchen", "Kitchen"),
+            ("paypal", "раураl"),
+            ("Kitchen", "KITСHEN"),
+            ("Team I", "Team l"),
+        ] {
+            assert!(alike(one, other), "{one} {other}");
+        }
+        for (one, other) in [("Ann", "Anna"), ("Room 1", "Room 2"), ("Zoë", "Zoe"), ("李雷", "李磊"), ("Mail", "Mall")]
+        {
+            assert!(!alike(one, other), "{one} {other}");
         }
     }
 

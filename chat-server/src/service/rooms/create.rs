@@ -23,7 +23,7 @@ impl Rooms {
         }
         let room = new_room_id()?;
         if draft.kind == Kind::Public {
-            self.claim_name(&draft.name, &room).await?;
+            self.claim_name(&draft.name, &room, None).await?;
         }
         let owner = &*actor.user;
         let info = Info {

@@ -2,14 +2,12 @@
 
 use super::Rooms;
 use super::access::Access;
-use super::names::is_called;
+use super::names::{NamePage, is_called};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::domain::room::View;
 use crate::service::actor::Actor;
 
-/// Public names that one request looks at before it hands out a cursor.
-const NAMES_AT_ONCE: usize = 500;
 /// Rooms of one's own that one request looks at, and rooms that it may show: each costs the store a command or two.
 const ROOMS_AT_ONCE: usize = 100;
 
@@ -92,8 +90,7 @@ impl Rooms {
         limit: usize,
         found: &mut Vec<(RoomId, Access)>,
     ) -> Result<Option<String>, Refusal> {
-        let names = self.public_names(Some(after).filter(|after| !after.is_empty()), NAMES_AT_ONCE).await?;
-        let mut more = names.len() == NAMES_AT_ONCE;
+        let NamePage { names, mut more } = self.public_names(Some(after).filter(|after| !after.is_empty())).await?;
         let last = names.last().map(|(name, _)| name.clone());
         let matching = names.into_iter().filter(|(name, _)| name.contains(query));
         let mut matching = matching.filter_map(|(name, room)| Some((name, room?)));

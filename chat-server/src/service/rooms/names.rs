@@ -1,4 +1,4 @@
-//! The names of public rooms: each belongs to one room.
+//! The names of public rooms: each belongs to one room, and so does what it looks like.
 
 use super::Rooms;
 use super::fields::{INFO, from_json};
@@ -7,68 +7,162 @@ use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{Name, RoomId, fold};
 use crate::domain::position::Millis;
 use crate::domain::room::{Info, Kind};
+use crate::domain::text::looks;
 use crate::store::{Commit, Committed, StoreError, Topic};
 
 /// How long a public name waits for its room.
 const CLAIM_MS: Millis = 30_000;
+/// Of the directory, before the look of a name: the room that it belongs to. No name has this character, and all names
+/// come before it.
+const LOOK: &str = "\u{10ffff}";
+/// Names that are read at a time.
+const NAMES_AT_ONCE: usize = 500;
+
+/// What a room has of the directory: fields and their values.
+pub(super) type Claims = Vec<(String, String)>;
+
+/// Public names in their order.
+pub(super) struct NamePage {
+    /// Each with its room.
+    pub names: Vec<(String, Option<RoomId>)>,
+    /// There may be others after these.
+    pub more: bool,
+}
 
 impl Rooms {
-    /// A name belongs to the first room that claims it. A claim whose room never came to be, or is called otherwise
-    /// (its node died in between), is taken over after [`CLAIM_MS`].
+    /// A name and its look belong to the first room that claims them. A claim whose room never came to be, or is called
+    /// otherwise (its node died in between), is taken over after [`CLAIM_MS`]. Answers with what is new
+    /// to the room, and with what it has by its `former` name and no more needs.
     ///
     /// # Errors
-    /// `conflict`: it belongs to another.
-    pub(super) async fn claim_name(&self, name: &Name, room: &RoomId) -> Result<(), Refusal> {
-        let taken = || Refusal::new(Code::Conflict, "a public room has that name");
-        let field = name.folded();
-        if field == fold(&Info::lobby().name) {
+    /// `conflict`: one of them belongs to another.
+    pub(super) async fn claim_name(
+        &self,
+        name: &Name,
+        room: &RoomId,
+        former: Option<&str>,
+    ) -> Result<(Claims, Claims), Refusal> {
+        let fields = fields_of(name.as_str());
+        if fields_of(&Info::lobby().name).iter().any(|field| fields.contains(field)) {
             return Err(taken());
         }
-        let now = self.fields.fields(&Topic::Directory, &[]).await?.now;
-        let (mut holder, mut attempts) = (None, Attempts::default());
+        let known: Vec<String> = former.map(fields_of).into_iter().flatten().collect();
+        let former: Vec<String> = known.iter().filter(|field| !fields.contains(field)).cloned().collect();
+        let asked: Vec<String> = fields.iter().chain(&former).cloned().collect();
+        let found = self.fields.fields(&Topic::Directory, &asked).await?;
+        let (now, mut holders) = (found.now, found.values);
+        let held = former.into_iter().zip(holders.split_off(fields.len()));
+        let former = held.filter_map(|(field, value)| Some((field, value?))).filter(|(_, value)| is_of(value, room));
+        let former = former.collect();
+
+        let claimed: Claims = fields.into_iter().map(|field| (field, format!("{room} {now}"))).collect();
+        let mut attempts = Attempts::default();
         loop {
             attempts.another()?;
-            let claim = Commit {
-                expect: vec![(field.clone(), holder)],
-                set: vec![(field.clone(), Some(format!("{room} {now}")))],
-                ..Commit::default()
-            };
-            let Committed::Refused(found) = self.log.commit(&Topic::Directory, claim).await? else {
-                return Ok(());
-            };
-            holder = found.into_iter().next().flatten();
-            if let Some((other, since)) = holder.as_deref().and_then(claim_of) {
-                let found = self.fields.fields(&Topic::room(&other), &[INFO.to_owned()]).await?;
-                let info = found.values.into_iter().flatten().next();
-                let info = info.map(|text| from_json::<Info>(&text)).transpose()?;
-                if found.now < since + CLAIM_MS || info.is_some_and(|info| is_called(&info, &field)) {
+            for ((field, _), holder) in claimed.iter().zip(&holders) {
+                if self.is_held(field, holder.as_deref(), room, now).await? {
                     return Err(taken());
+                }
+            }
+            let expect = claimed.iter().map(|(field, _)| field.clone()).zip(holders).collect();
+            let set = claimed.iter().cloned().map(|(field, value)| (field, Some(value))).collect();
+            let claim = Commit { expect, set, ..Commit::default() };
+            match self.log.commit(&Topic::Directory, claim).await? {
+                Committed::Refused(found) => holders = found,
+                _ => {
+                    let is_new = |(field, _): &(String, String)| !known.contains(field);
+                    return Ok((claimed.into_iter().filter(is_new).collect(), former));
                 }
             }
         }
     }
 
-    /// Lets go of a name, if it is the room's.
-    pub(super) async fn release_name(&self, folded: String, room: &RoomId) -> Result<(), StoreError> {
-        let found = self.fields.fields(&Topic::Directory, std::slice::from_ref(&folded)).await?;
-        let Some(claim) = found.values.into_iter().flatten().next() else { return Ok(()) };
-        if claim_of(&claim).is_some_and(|(holder, _)| holder == *room) {
-            let commit =
-                Commit { expect: vec![(folded.clone(), Some(claim))], set: vec![(folded, None)], ..Commit::default() };
-            self.log.commit(&Topic::Directory, commit).await?;
+    /// Whether a room other than `room` holds a field of the directory.
+    async fn is_held(&self, field: &str, value: Option<&str>, room: &RoomId, now: Millis) -> Result<bool, StoreError> {
+        let Some((other, since)) = value.and_then(claim_of).filter(|(other, _)| other != room) else {
+            return Ok(false);
+        };
+        if now < since + CLAIM_MS {
+            return Ok(true);
+        }
+        let found = self.fields.values(&[Topic::room(&other)], &[INFO.to_owned()]).await?;
+        let info = found.into_iter().flatten().flatten().next();
+        let info = info.map(|text| from_json::<Info>(&text)).transpose()?;
+        Ok(info.is_some_and(|info| info.kind == Kind::Public && fields_of(&info.name).iter().any(|own| own == field)))
+    }
+
+    /// Lets go of what a room has of the directory.
+    pub(super) async fn release_name(&self, claims: Claims) -> Result<(), StoreError> {
+        let release = |claims: &[(String, String)]| Commit {
+            expect: claims.iter().map(|(field, value)| (field.clone(), Some(value.clone()))).collect(),
+            set: claims.iter().map(|(field, _)| (field.clone(), None)).collect(),
+            ..Commit::default()
+        };
+        if claims.is_empty() {
+            return Ok(());
+        }
+        if let Committed::Refused(_) = self.log.commit(&Topic::Directory, release(&claims)).await? {
+            // One was taken over; the others are not kept for it.
+            for claim in claims {
+                self.log.commit(&Topic::Directory, release(&[claim])).await?;
+            }
         }
         Ok(())
     }
 
     /// Some public names and their rooms, in the order of the names, those after `after` only.
-    pub(super) async fn public_names(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Option<RoomId>)>, StoreError> {
-        let page = self.fields.list(&Topic::Directory, "", after, limit).await?;
-        Ok(page.into_iter().map(|(name, claim)| (name, claim_of(&claim).map(|(room, _)| room))).collect())
+    pub(super) async fn public_names(&self, after: Option<&str>) -> Result<NamePage, StoreError> {
+        let page = self.fields.list(&Topic::Directory, "", after, NAMES_AT_ONCE).await?;
+        let full = page.len() == NAMES_AT_ONCE;
+        let is_name = |(name, _): &(String, String)| !name.starts_with(LOOK);
+        let names: Vec<_> = page.into_iter().take_while(is_name).collect();
+        let more = full && names.len() == NAMES_AT_ONCE;
+        let names = names.into_iter().map(|(name, claim)| (name, claim_of(&claim).map(|(room, _)| room))).collect();
+        Ok(NamePage { names, more })
     }
+
+    /// Claims the looks of all public names that have none: those of rooms that an earlier version made.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn claim_looks(&self) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.fields.list(&Topic::Directory, "", after.as_deref(), NAMES_AT_ONCE).await?;
+            let names: Vec<_> = page.into_iter().take_while(|(name, _)| !name.starts_with(LOOK)).collect();
+            // The directory has names in small letters.
+            let looks: Vec<String> = names.iter().map(|(name, _)| look_field(&looks(name)[0])).collect();
+            let known = self.fields.values(&[Topic::Directory], &looks).await?.into_iter().flatten();
+            for ((look, (_, claim)), _) in looks.iter().zip(&names).zip(known).filter(|(_, known)| known.is_none()) {
+                let claim = Commit {
+                    expect: vec![(look.clone(), None)],
+                    set: vec![(look.clone(), Some(claim.clone()))],
+                    ..Commit::default()
+                };
+                self.log.commit(&Topic::Directory, claim).await?;
+            }
+            if names.len() < NAMES_AT_ONCE {
+                return Ok(());
+            }
+            after = names.into_iter().next_back().map(|(name, _)| name);
+        }
+    }
+}
+
+fn taken() -> Refusal {
+    Refusal::new(Code::Conflict, "a public room has that name, or one that looks like it")
+}
+
+/// The fields of the directory that belong to the room of a name.
+fn fields_of(name: &str) -> Vec<String> {
+    let mut fields = vec![fold(name)];
+    fields.extend(looks(name).iter().map(|look| look_field(look)));
+    fields.dedup();
+    fields
+}
+
+fn look_field(look: &str) -> String {
+    format!("{LOOK}{look}")
 }
 
 /// Whether a room is called by a public name, as the directory has it.
@@ -80,4 +174,8 @@ pub(super) fn is_called(info: &Info, folded: &str) -> bool {
 fn claim_of(value: &str) -> Option<(RoomId, Millis)> {
     let (room, since) = value.split_once(' ')?;
     Some((RoomId::parse(room).ok()?, since.parse().ok()?))
+}
+
+fn is_of(value: &str, room: &RoomId) -> bool {
+    claim_of(value).is_some_and(|(holder, _)| holder == *room)
 }

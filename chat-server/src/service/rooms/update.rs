@@ -4,7 +4,7 @@ use super::Rooms;
 use super::events::room_updated;
 use super::fields::{INFO, to_json};
 use crate::domain::error::{Code, Refusal};
-use crate::domain::id::{RoomId, fold};
+use crate::domain::id::RoomId;
 use crate::domain::room::{Info, Kind, Update, topic_problem};
 use crate::service::actor::Actor;
 use crate::store::Commit;
@@ -26,11 +26,13 @@ impl Rooms {
         let access = self.access(by, room).await?;
         access.standing(room).may_update()?;
         let is_public = access.info.kind == Kind::Public;
-        let renamed = update.name.as_ref().filter(|name| is_public && name.folded() != fold(&access.info.name));
+        let former = access.info.name.clone();
+        let renamed = update.name.as_ref().filter(|name| is_public && name.as_str() != former);
         // Claimed first: of two rooms that want a name, one is refused before it has changed.
-        if let Some(name) = renamed {
-            self.claim_name(name, room).await?;
-        }
+        let claims = match renamed {
+            Some(name) => Some(self.claim_name(name, room, Some(&former)).await?),
+            None => None,
+        };
         let changed = self
             .change(by, room, Some(access), |access| {
                 access.standing(room).may_update()?;
@@ -45,19 +47,14 @@ impl Rooms {
                 }))
             })
             .await;
-        let Some(name) = renamed.map(|name| name.folded()) else { return changed.map(drop) };
+        let Some((claimed, released)) = claims else { return changed.map(drop) };
         match changed {
-            Ok((before, _)) => {
-                let former = fold(&before.info.name);
-                if former != name {
-                    self.release_name(former, room).await?;
-                }
-                Ok(())
-            }
+            // What it was called if somebody else renamed it meanwhile is taken over in time.
+            Ok(_) => Ok(self.release_name(released).await?),
             // Perhaps the room has the name now: a claim that is not the room's name is taken over in time.
             Err(refusal) if refusal.code == Code::Unavailable => Err(refusal),
             Err(refusal) => {
-                self.release_name(name, room).await?;
+                self.release_name(claimed).await?;
                 Err(refusal)
             }
         }

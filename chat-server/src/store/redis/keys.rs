@@ -21,6 +21,9 @@
 //! `SEEN` counts the counted entries by others up to `OFFSET`. The number of unread entries is the number of
 //! counted entries less `a:USER` less `SEEN`: the log is not read for it.
 //!
+//! A public name is a field of `chat:{directory}`, and so is what it looks like, after U+10FFFF, with the same value: the
+//! room, and since when.
+//!
 //! All keys of a topic expire together, with one exception: where retention has a maximum age, log and nonces
 //! expire at most a minute after the last entry passes that age.
 //!

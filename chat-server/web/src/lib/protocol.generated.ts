@@ -205,7 +205,7 @@ export interface View {
 
 /** What each request says, and what answers it beside `ok`. */
 export interface Requests {
-  /** Creates a room whose owner is the user. A public name that is in use, in any case, is `conflict`; `kind` is `public` or `private`. */
+  /** Creates a room whose owner is the user. A public name that is in use, or looks like one in use, is `conflict`; `kind` is `public` or `private`. */
   "room:create": {
     payload: {
       name: Name;
@@ -265,7 +265,7 @@ export interface Requests {
     };
     answer: Record<string, never>;
   };
-  /** Renames a room, changes its topic, archives it or takes it back; at least one of these. For its owners and moderators. A public name in use, in any case, is `conflict`. An archived room takes no messages. */
+  /** Renames a room, changes its topic, archives it or takes it back; at least one of these. For its owners and moderators. A public name in use, or that looks like one, is `conflict`. An archived room takes no messages. */
   "room:update": {
     payload: {
       room: RoomId;

@@ -7,7 +7,7 @@ use crate::domain::error::Refusal;
 use crate::domain::id::{Name, RoomId};
 use crate::domain::room::{Draft, Kind};
 
-/// Creates a room whose owner is the user. A public name that is in use, in any case, is `conflict`; `kind` is
+/// Creates a room whose owner is the user. A public name that is in use, or looks like one in use, is `conflict`; `kind` is
 /// `public` or `private`.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

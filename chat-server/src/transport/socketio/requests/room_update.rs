@@ -8,7 +8,7 @@ use crate::domain::id::{Name, RoomId};
 use crate::domain::room::Update;
 
 /// Renames a room, changes its topic, archives it or takes it back; at least one of these. For its owners and moderators.
-/// A public name in use, in any case, is `conflict`. An archived room takes no messages.
+/// A public name in use, or that looks like one, is `conflict`. An archived room takes no messages.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RoomUpdate {
