@@ -1,4 +1,5 @@
-//! Which pages may connect: over polling and over WebSocket alike, since browsers let any page open a WebSocket.
+//! Which pages may connect: over polling and over WebSocket alike, since browsers let any page open a WebSocket. And by
+//! which names the server may be asked, so that no name that was made to lead here makes another page its own.
 
 use crate::harness::{Bus, Cluster, Connect, Plan, Refusal};
 
@@ -78,5 +79,31 @@ scenario! {
         // Anybody else could write that header.
         let cluster = Plan::on(Bus::Embedded).start().await;
         assert_eq!(told(&cluster, "/", "https").await, None);
+    }
+}
+
+async fn is_served(cluster: &Cluster, path: &str, host: &str) -> bool {
+    let request = reqwest::Client::new().get(format!("{}{path}", cluster.node(0).url())).header("host", host);
+    request.send().await.expect("an answer").status().as_u16() != 421
+}
+
+scenario! {
+    async fn a_name_that_was_made_to_lead_here_is_misdirected() {
+        let alone = Plan::on(Bus::Embedded).start().await;
+        let named = Plan::on(Bus::Embedded).flag("--allowed-hosts", "Chat.example,[::1]").start().await;
+        for path in ["/", "/socket.io/?EIO=4&transport=polling"] {
+            for (host, on_loopback, on_list) in [
+                ("localhost:3000", true, false),
+                ("127.0.0.1", true, false),
+                ("[::1]:80", true, true),
+                ("chat.example", false, true),
+                ("CHAT.example:8443", false, true),
+                ("chat.example.evil.example", false, false),
+                ("rebound.example:3000", false, false),
+            ] {
+                assert_eq!(is_served(&alone, path, host).await, on_loopback, "{path} of {host} on loopback");
+                assert_eq!(is_served(&named, path, host).await, on_list, "{path} of {host} by the list");
+            }
+        }
     }
 }

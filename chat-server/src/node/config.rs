@@ -116,6 +116,13 @@ pub struct Config {
     #[arg(long, env = "CHAT_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
     pub allowed_origins: Vec<String>,
 
+    /// Names by which clients may reach the public port, comma-separated, without scheme and port, such
+    /// as chat.example.com; `*` allows all. Other requests are answered with 421, so that no other
+    /// site can make its own name lead here. If empty: all, or on a loopback address only localhost,
+    /// 127.0.0.1 and [::1]
+    #[arg(long, env = "CHAT_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = crate::transport::http::hosts::parse)]
+    pub allowed_hosts: Vec<String>,
+
     /// Networks of trusted proxies, comma-separated, such as 10.0.0.0/8. Only their
     /// X-Forwarded-Proto header is used. If empty, no proxy is trusted
     #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]

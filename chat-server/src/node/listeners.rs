@@ -17,7 +17,7 @@ use super::config::Config;
 use super::files;
 use crate::transport::http::admin_token::AdminToken;
 use crate::transport::http::serve::{Port, whole_body};
-use crate::transport::http::{analytics, api, gate, health, web};
+use crate::transport::http::{analytics, api, gate, health, hosts, web};
 use crate::transport::socketio::connection::listener::Connections;
 use crate::transport::socketio::polling::{self, Polling};
 use crate::transport::socketio::upgrade::{self, SocketService};
@@ -97,6 +97,7 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
                 .layer(CompressionLayer::new()),
         )
         .layer(from_fn_with_state(context.limits.max_payload, whole_body))
+        .layer(from_fn_with_state(Arc::new(hosts::Hosts::new(&config.allowed_hosts, config.listen)), hosts::check))
         .layer(CatchPanicLayer::new())
         .layer(map_response(async |mut response: Response| {
             response.headers_mut().remove(header::SERVER);

@@ -6,5 +6,6 @@ pub mod analytics;
 pub mod api;
 pub mod gate;
 pub mod health;
+pub mod hosts;
 pub mod serve;
 pub mod web;
