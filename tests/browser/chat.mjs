@@ -54,6 +54,9 @@ async function main(browser) {
   const link = new URL(await ada.at("invite-link").inputValue());
   await ada.page.keyboard.press("Escape");
   await bob.page.goto(`${bob.url}/${link.hash}`);
+  await bob.at("invitation-accept").waitFor();
+  if (await bob.page.getByText("Only for who is in here").count()) throw new Error("a link joined without a question");
+  await bob.at("invitation-accept").click();
   await bob.sees("Only for who is in here");
   await bob.say("I was invited");
   await ada.sees("I was invited");

@@ -51,7 +51,7 @@ export class Chat {
     typing: ({ room, user, on }) => {
       const id = userId(user);
       if (id === this.me?.id) return;
-      this.typing.heard(room, id, isUser(user) ? user.name : (this.people.name(id) ?? "Someone"), on);
+      this.typing.heard(room, id, isUser(user) ? this.people.label(user) : (this.people.name(id) ?? "Someone"), on);
     },
     presence: ({ user, status }) => this.people.presence(userId(user), status),
     readMarked: ({ room, offset, unread }) => this.rooms.get(room)?.marked(offset, unread),

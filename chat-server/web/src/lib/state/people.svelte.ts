@@ -1,5 +1,6 @@
 import { SvelteMap } from "svelte/reactivity";
-import type { LogEvent, Member, Request, Status } from "../protocol";
+import { look, tag } from "../look";
+import type { LogEvent, Member, Request, Status, User } from "../protocol";
 import { isUser, userId } from "../protocol";
 
 export interface MemberList {
@@ -14,6 +15,8 @@ export class People {
   /** Pushed presence; newer than what a list said. */
   readonly #presence = new SvelteMap<string, Status>();
   readonly #names = new SvelteMap<string, string>();
+  /** Who is known by names of one look. */
+  readonly #alike = new SvelteMap<string, readonly string[]>();
 
   #pageSize = 0;
 
@@ -24,7 +27,19 @@ export class People {
   }
 
   know(user: unknown): void {
-    if (isUser(user) && this.#names.get(user.id) !== user.name) this.#names.set(user.id, user.name);
+    if (!isUser(user)) return;
+    const { id, name } = user;
+    const before = this.#names.get(id);
+    if (before === name) return;
+    this.#names.set(id, name);
+    if (before !== undefined) this.#alike.set(look(before), (this.#alike.get(look(before)) ?? []).filter((one) => one !== id));
+    this.#alike.set(look(name), [...(this.#alike.get(look(name)) ?? []), id]);
+  }
+
+  /** The name, with a tag where somebody else's looks like it. */
+  label({ id, name }: Pick<User, "id" | "name">): string {
+    const alike = this.#alike.get(look(name)) ?? [];
+    return alike.some((one) => one !== id) ? `${name} ·${tag(id)}` : name;
   }
 
   status(member: Member): Status {
@@ -85,6 +100,7 @@ export class People {
     this.lists.clear();
     this.#presence.clear();
     this.#names.clear();
+    this.#alike.clear();
   }
 }
 
