@@ -64,7 +64,12 @@ async fn until_readiness_is(node: &Node, wanted: (u16, &str)) {
 }
 
 const CORDONED: (u16, &str) = (503, "cordoned\n");
-const READY: (u16, &str) = (200, "ok\n");
+
+/// It may say more, such as that Redis holds the signing key.
+async fn is_ready(node: &Node) -> bool {
+    let (status, text) = readiness(node).await;
+    status == 200 && text.starts_with("ok")
+}
 
 /// The state that a node says it is in, and the only one.
 async fn state(node: &Node) -> &'static str {
@@ -125,7 +130,7 @@ on_both! {
 
         for _ in 0..2 {
             granted(node, "/uncordon").await;
-            assert_eq!(readiness(node).await, (READY.0, READY.1.to_owned()));
+            assert!(is_ready(node).await);
             assert_eq!(state(node).await, "serving");
             Client::guest(node, "Newcomer").await.fence("lobby", &[&ann]).await;
         }
@@ -148,7 +153,7 @@ scenario! {
         granted(node, "/cordon").await;
         refuses_newcomers(node).await;
         events.extend(polly.poll_until(|name, _| name == "server:draining").await.0);
-        assert_eq!(readiness(node).await, (READY.0, READY.1.to_owned()), "it is told two seconds before it goes");
+        assert!(is_ready(node).await, "it is told two seconds before it goes");
         bob.say("lobby", "meanwhile").await;
         // From here on nothing more comes: the last poll waits when the session is handed over.
         let unready = async {

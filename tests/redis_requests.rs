@@ -127,6 +127,17 @@ impl Scene {
         answer
     }
 
+    /// The same of the request that ends its socket.
+    async fn sign_out(&mut self, who: Client) {
+        settled(&who).await;
+        self.monitor.since_last().await;
+        who.ask("session:revoke", &json!({"session": who.session["session"]})).answer_if_any().await;
+        who.ended().await;
+        let executed = self.monitor.asked().await;
+        self.asked.insert("session:revoke".to_owned());
+        self.note("`session:revoke`", &executed, MOST + END);
+    }
+
     fn note(&mut self, what: &str, executed: &[Executed], most: usize) {
         if std::env::var_os("CHATCLUSTER_SHOW_COMMANDS").is_some() {
             println!("{what}: {}", count(executed));
@@ -190,12 +201,27 @@ scenario! {
             scene.ask(&ann, "room:members", json!({"room": "lobby"}), " of the lobby", MOST).await;
             let added = json!({"room": private, "user": guest_id});
             guest.close().await;
-            scene.ask(&ann, "room:invite", added, ", a person", MOST).await;
+            scene.ask(&ann, "room:invite", added, ", a person", MOST + CONSENT).await;
             let made = scene.ask(&ann, "room:invite", json!({"room": private}), ", a link", MOST).await;
             let invite = made["invite"].as_str().unwrap().to_owned();
             scene.ask(&bob, "room:accept", json!({"invite": invite}), "", MOST + PAGE).await;
-            scene.ask(&ann, "dm:open", json!({"user": guest_id}), "", MOST + NEW_ROOM).await;
+            scene.ask(&ann, "dm:open", json!({"user": guest_id}), "", MOST + NEW_ROOM + CONSENT).await;
             scene.ask(&ann, "dm:open", json!({"user": guest_id}), ", once more", MOST).await;
+            let stranger = scene.guest("Stranger").await;
+            let dm = scene.ask(&ann, "dm:open", json!({"user": stranger.id()}), ", a stranger", MOST + NEW_ROOM + CONSENT).await;
+            scene.ask(&ann, "dm:close", json!({"room": dm["room"]}), "", MOST).await;
+            scene.ask(&stranger, "room:accept", json!({"room": dm["room"]}), ", a request", MOST + PAGE).await;
+            scene.ask(&stranger, "profile:set", json!({"invites": "none"}), "", MOST).await;
+            let asked_in = json!({"room": private, "user": stranger.id()});
+            scene.ask(&ann, "room:invite", asked_in, ", who is asked", MOST + CONSENT).await;
+            scene.ask(&stranger, "room:accept", json!({"room": private}), ", an invitation", MOST + PAGE + CONSENT).await;
+            scene.ask(&stranger, "user:block", json!({"user": ann.id(), "on": true}), "", MOST).await;
+            ann.ok("room:invite", json!({"room": private})).await;
+            let links = scene.ask(&ann, "room:invites", json!({"room": private}), "", MOST).await;
+            let link = json!({"room": private, "invite": links["invites"][0]["invite"]});
+            scene.ask(&ann, "room:revoke", link, "", MOST).await;
+            scene.ask(&ann, "session:list", json!({}), "", MOST).await;
+            scene.sign_out(stranger).await;
             let said = json!({"room": room, "nonce": nonce(), "text": "Hello"});
             scene.ask(&ann, "message:send", said.clone(), ", first of a socket", MOST).await;
             let position = scene.ask(&ann, "message:send", said, ", again", MOST).await["position"].clone();
@@ -252,6 +278,10 @@ scenario! {
 const MOST: usize = 20;
 /// What a page of log costs beside it, where a request answers with one.
 const PAGE: usize = 10;
+/// What it costs to ask what another person lets one do.
+const CONSENT: usize = 10;
+/// What the end of a socket costs.
+const END: usize = 10;
 /// What a session costs beside its rooms.
 const CONNECT: usize = 60;
 /// What a new room costs beside it: its own name, log and subscription.

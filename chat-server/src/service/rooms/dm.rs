@@ -125,7 +125,7 @@ impl Rooms {
     /// # Errors
     /// As for writing there.
     pub(crate) async fn accept_request(&self, actor: &Actor, room: &RoomId) -> Result<(), Refusal> {
-        match self.index(&actor.user.id, room, Doing::Own).await {
+        match self.index_accepted(&actor.user.id, room).await {
             // It stays among the requests, where it may have to make room.
             Err(refusal) if refusal.code == Code::Forbidden => {}
             indexed => indexed?,
@@ -148,7 +148,8 @@ impl Rooms {
 
     /// Notes in a direct message whether the other one takes messages of `user`; nothing if there is none.
     pub(super) async fn set_blocked(&self, user: &User, room: &RoomId, on: bool) -> Result<(), Refusal> {
-        match self.change(user, room, None, |access| changed(access, &|member: &mut Member| member.blocked = on)).await {
+        match self.change(user, room, None, |access| changed(access, &|member: &mut Member| member.blocked = on)).await
+        {
             Err(refusal) if refusal.code == Code::NotFound => Ok(()),
             done => done.map(drop),
         }

@@ -11,6 +11,7 @@ use super::retry::Attempts;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::{Limit, MAX_REQUESTS, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
+use crate::service::actor::now;
 use crate::store::{Commit, Committed, FieldBound, StoreError, Topic};
 
 /// Whose doing a membership is.
@@ -93,19 +94,37 @@ impl Rooms {
         Ok(self.values_of(user, &all_fields(room)).await?.iter().any(Option::is_some))
     }
 
-    /// Notes that the person is about to be in a room, by whose doing it may be. It counts for that part from then on.
+    /// Notes that the person is about to be in a room, by whose doing it may be.
     ///
     /// # Errors
     /// `forbidden` over the number of rooms that a person can be in by it. Of what strangers do, the oldest makes room.
     pub(super) async fn index(&self, user: &UserId, room: &RoomId, doing: Doing) -> Result<(), Refusal> {
+        self.index_with(user, room, doing, Vec::new()).await
+    }
+
+    /// Notes that a stranger's request is one of the person's own rooms now.
+    ///
+    /// # Errors
+    /// As [`Rooms::index`].
+    pub(super) async fn index_accepted(&self, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
+        self.index_with(user, room, Doing::Own, vec![(field(Doing::Stranger, room), None)]).await
+    }
+
+    async fn index_with(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        doing: Doing,
+        mut set: Vec<(String, Option<String>)>,
+    ) -> Result<(), Refusal> {
         let topic = Topic::User(user.clone());
         let value = match doing {
             Doing::Own | Doing::Others => String::new(),
-            Doing::Stranger => self.fields.fields(&topic, &[]).await?.now.to_string(),
+            // It only says which is the oldest.
+            Doing::Stranger => now().to_string(),
         };
+        set.push((field(doing, room), Some(value)));
         let bound = FieldBound { prefix: doing.prefix(), most: doing.most() };
-        let others = ALL.into_iter().filter(|other| *other != doing).map(|other| (field(other, room), None));
-        let set: Vec<_> = others.chain([(field(doing, room), Some(value))]).collect();
         let mut attempts = Attempts::default();
         loop {
             attempts.another()?;
