@@ -24,6 +24,7 @@ mod chat_people;
 mod chat_polling;
 mod chat_private;
 mod chat_recovery;
+mod chat_retention;
 mod chat_room_update;
 mod chat_rooms;
 mod chat_sessions;

@@ -8,7 +8,8 @@
 //! # Guarantees
 //! - **Atomicity.** A [`Commit`] takes effect completely and once, or not at all. After `Ok`, its entry is stored (as
 //!   durably as the store is configured) and published.
-//! - **Order.** The offsets of a log rise by one without a hole. All nodes see one order.
+//! - **Order.** The offsets of a log rise by one without a hole. All nodes see one order. Only retention makes holes, and
+//!   [`Slice::first`] tells where the last of them ends.
 //! - **Epochs.** A position (epoch and offset) never names two entries. When a store may have lost entries, the log
 //!   begins a new epoch, and the [`Lineage`] of the log says up to which offset each earlier epoch is still valid.
 //! - **One way of delivery.** Each subscribed node receives an entry from the bus, the publisher's node included, and
@@ -89,8 +90,9 @@ impl Topic {
 pub struct Retention {
     /// Entries older than this, by the store's clock, are not returned, and are removed gradually. 0: no limit.
     pub max_age_ms: u64,
-    /// The maximum number of entries of a log. 0: no limit. A log may hold up to a hundredth less, 15 entries at most:
-    /// to remove several together costs a fraction of removing one with each append.
+    /// The maximum number of counted entries of a log. 0: no limit. A log may hold up to a hundredth less, 15 entries at
+    /// most: to remove several together costs a fraction of removing one with each append. Entries that are not counted
+    /// are kept as long as they are among the newest so many, and a few more: they take no counted entry's place.
     pub max_entries: u64,
 }
 

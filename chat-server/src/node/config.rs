@@ -175,8 +175,8 @@ pub struct Config {
     #[arg(long, env = "CHAT_RETENTION_SECONDS", value_name = "SECONDS", default_value_t = 2_592_000)]
     pub retention_seconds: u64,
 
-    /// Maximum number of log entries (messages, joins, leaves, room changes) kept per room; 0: no
-    /// limit
+    /// Maximum number of messages kept per room; 0: no limit. Joins, leaves and room changes take no
+    /// message's place: they are kept as long as they are among the newest N entries of the room
     #[arg(long, env = "CHAT_RETENTION_MESSAGES", value_name = "N", default_value_t = 100_000)]
     pub retention_messages: u64,
 

@@ -92,7 +92,7 @@ impl Recovery {
         if !slice.lineage.holds(head) {
             return Ok(Step::Refused);
         }
-        let contiguous = slice.entries.first().is_some_and(|entry| entry.offset == has + 1);
+        let contiguous = slice.first <= has + 1 && !slice.entries.is_empty();
         if !contiguous || head.offset - has > RECOVERY_LIMIT { Ok(Step::Gap) } else { Ok(Step::Entries(slice.entries)) }
     }
 }

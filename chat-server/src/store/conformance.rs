@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::json::Members;
-use crate::domain::position::{Millis, Offset};
+use crate::domain::position::{Millis, Offset, Position};
 
 mod activity;
 mod batching;
@@ -30,6 +30,7 @@ mod log;
 mod log_head;
 mod outage;
 mod presence;
+mod retention;
 mod server;
 mod speed;
 mod topologies;

@@ -50,7 +50,7 @@ pub struct Append {
     pub payload: Members,
     /// Makes the append idempotent: see [`Committed::Repeated`].
     pub nonce: Option<String>,
-    /// Whether it counts for [`ReadMarks::unread`].
+    /// Whether it counts: for [`ReadMarks::unread`], and for [`Retention::max_entries`](super::Retention::max_entries).
     pub counted: bool,
     /// The trace of a traced entry. It is published with the entry and not stored.
     pub trace: Option<Traceparent>,
@@ -151,7 +151,7 @@ pub struct Slice {
     pub lineage: Lineage,
     /// The last offset that was assigned; 0 if none.
     pub top: Offset,
-    /// The offset of the oldest entry within retention; `top + 1` if there is none.
+    /// From this offset on the log holds every entry, before it only counted ones; `top + 1` if it holds none.
     pub first: Offset,
     /// The entries, in the order of their offsets.
     pub entries: Vec<Entry>,

@@ -1,6 +1,7 @@
 //! The embedded store: in the memory of one process, lost when it ends.
 
 mod activity;
+mod entries;
 mod fields;
 mod presence;
 mod topic;
@@ -16,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use self::activity::Activities;
+use self::entries::Logged;
 use self::presence::Presence;
-use self::topic::{Logged, TopicData, oldest};
+use self::topic::{TopicData, oldest};
 use super::{
     ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldBound, FieldStore, Fields, Head, Health,
     Keep, LogStore, Marked, PresenceStore, Range, ReadMarks, Retention, Seen, Slice, StoreError, Topic,
@@ -205,7 +207,7 @@ impl LogStore for MemoryStore {
             let log = data.log_mut();
             log.top += 1;
             // The clock of the system may go back; times in a log never do.
-            let at = now.max(log.entries.back().map_or(0, |logged| logged.entry.at));
+            let at = now.max(log.entries.last().map_or(0, |logged| logged.entry.at));
             let entry = Entry {
                 epoch,
                 offset: log.top,
@@ -224,7 +226,7 @@ impl LogStore for MemoryStore {
             if let Some(nonce) = &nonce {
                 log.nonces.insert((append.by, nonce.clone()), log.top);
             }
-            log.entries.push_back(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
+            log.entries.push(Logged { entry: entry.clone(), nonce, counted: append.counted, counted_before });
             log.trim(self.retention, oldest);
             for user in &commit.read_by {
                 log.mark(user, entry.offset, oldest);
@@ -256,19 +258,21 @@ impl LogStore for MemoryStore {
         let Some(log) = data.log() else {
             return Ok(Slice { lineage, top: 0, first: 1, entries: Vec::new(), more: false });
         };
-        let expired = log.entries.partition_point(|logged| logged.entry.at < oldest);
-        let first = log.entries.get(expired).map_or(log.top + 1, |logged| logged.entry.offset);
-        let begin = log.entries.partition_point(|logged| logged.entry.offset <= range.after).max(expired);
-        let end =
-            range.before.map_or(log.entries.len(), |before| log.entries.partition_point(|l| l.entry.offset < before));
+        let entries = &log.entries;
+        let expired = entries.place_of_time(oldest);
+        let oldest = entries.get(expired).map(|logged| logged.entry.offset);
+        let first = oldest.max(entries.complete_from().filter(|_| oldest.is_some())).unwrap_or(log.top + 1);
+        let begin = entries.place(range.after.saturating_add(1)).max(expired);
+        let end = range.before.map_or(entries.len(), |before| entries.place(before));
         let entries = match range.keep {
             _ if begin >= end => Vec::new(),
             Keep::Oldest => {
-                log.entries.range(begin..end).take(range.limit).map(|logged| logged.entry.clone()).collect()
+                let places = (begin..end).take(range.limit);
+                places.filter_map(|place| Some(entries.get(place)?.entry.clone())).collect()
             }
-            Keep::NewestCounted => log.newest_counted(begin..end, range.limit),
+            Keep::NewestCounted => entries.newest_counted(begin..end, range.limit),
             Keep::OldestCounted => {
-                let counted = log.entries.range(begin..end).filter(|logged| logged.counted);
+                let counted = (begin..end).filter_map(|place| entries.get(place)).filter(|logged| logged.counted);
                 counted.take(range.limit).map(|logged| logged.entry.clone()).collect()
             }
         };

@@ -293,8 +293,9 @@ pub struct Retention {
     /// Maximum age of a message, in seconds. 0 keeps messages forever.
     #[schemars(range(min = 0))]
     pub max_age_seconds: i64,
-    /// Maximum number of log entries (messages, joins, leaves, room changes) kept per room. 0
-    /// keeps all.
+    /// Maximum number of messages kept per room. Joins, leaves and room changes take no message's
+    /// place: they are kept as long as they are among the newest entries of this number. 0 keeps
+    /// all.
     #[schemars(range(min = 0))]
     pub max_messages_per_room: i64,
 }

@@ -1,9 +1,10 @@
 //! The data of one topic.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::{Entry, Retention};
+use super::entries::{Entries, Logged};
 use super::fields::Fields;
 use crate::domain::id::UserId;
 use crate::domain::position::{Epoch, Millis, Offset};
@@ -22,21 +23,13 @@ pub(super) struct TopicData {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) top: Offset,
-    pub(super) entries: VecDeque<Logged>,
+    pub(super) entries: Entries,
     pub(super) nonces: HashMap<(UserId, Arc<str>), Offset>,
     /// Counted entries, in all and by author.
     pub(super) counted: u64,
     pub(super) counted_by: HashMap<UserId, u64>,
     pub(super) last_counted: Offset,
     marks: HashMap<UserId, Mark>,
-}
-
-pub(super) struct Logged {
-    pub(super) entry: Entry,
-    pub(super) nonce: Option<Arc<str>>,
-    pub(super) counted: bool,
-    /// The last counted entry before it; 0 if there is none.
-    pub(super) counted_before: Offset,
 }
 
 #[derive(Clone, Copy)]
@@ -78,39 +71,11 @@ impl TopicData {
 impl Log {
     pub(super) fn find_nonce(&self, by: &UserId, nonce: &str, oldest: Millis) -> Option<&Entry> {
         let offset = *self.nonces.get(&(by.clone(), nonce.into()))?;
-        self.at(offset).map(|logged| &logged.entry).filter(|entry| entry.at >= oldest)
-    }
-
-    fn at(&self, offset: Offset) -> Option<&Logged> {
-        self.entries.get(self.place(offset)?)
-    }
-
-    fn place(&self, offset: Offset) -> Option<usize> {
-        usize::try_from(offset.checked_sub(self.entries.front()?.entry.offset)?).ok()
-    }
-
-    /// The last counted entries within these places of the log, at most `limit`.
-    pub(super) fn newest_counted(&self, places: std::ops::Range<usize>, limit: usize) -> Vec<Entry> {
-        let mut found = Vec::new();
-        let mut end = places.end;
-        while found.len() < limit && end > places.start {
-            let Some(logged) = self.entries.get(end - 1) else { break };
-            if logged.counted {
-                found.push(logged.entry.clone());
-            }
-            end = self.place(logged.counted_before).map_or(0, |place| place + 1);
-        }
-        found.reverse();
-        found
+        self.entries.at(offset).map(|logged| &logged.entry).filter(|entry| entry.at >= oldest)
     }
 
     pub(super) fn trim(&mut self, retention: Retention, oldest: Millis) {
-        let over = |log: &Self| {
-            let long = retention.max_entries > 0 && log.entries.len() as u64 > retention.max_entries;
-            long || log.entries.front().is_some_and(|logged| logged.entry.at < oldest)
-        };
-        while over(self) {
-            let Some(Logged { entry, nonce, .. }) = self.entries.pop_front() else { return };
+        while let Some(Logged { entry, nonce, .. }) = self.entries.trim(retention, oldest) {
             if let Some(nonce) = nonce {
                 let key = (entry.by, nonce);
                 if self.nonces.get(&key) == Some(&entry.offset) {
@@ -128,7 +93,7 @@ impl Log {
         let offset = offset.min(self.top);
         if self.marks.get(user).is_none_or(|mark| mark.offset < offset) {
             let after = |logged: &&Logged| logged.entry.offset > offset && logged.entry.at >= oldest;
-            let unread = self.entries.iter().rev().take_while(after);
+            let unread = self.entries.newest_first().take_while(after);
             let unread = unread.filter(|logged| logged.counted && logged.entry.by != *user).count() as u64;
             let others = self.counted_of_others(user).saturating_sub(unread);
             self.marks.insert(user.clone(), Mark { offset, others });

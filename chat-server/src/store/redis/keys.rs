@@ -8,7 +8,7 @@
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `chat:{room:ID}:f` | hash | the fields; and, each after the byte 255, which no field's name holds: `h`, the head of the log; `e`, where its earlier epochs ended (see `epoch.lua`); `a:USER`, the number of counted entries by an author; `m:USER`, a read mark |
+//! | `chat:{room:ID}:f` | hash | the fields; and, each after the byte 255, which no field's name holds: `h`, the head of the log; `e`, where its earlier epochs ended (see `epoch.lua`); `t`, what retention removed; `a:USER`, the number of counted entries by an author; `m:USER`, a read mark |
 //! | `chat:{room:ID}:x` | sorted set | the names of the fields, all with score 0: their order |
 //! | `chat:{room:ID}:l` | stream | the log; the offset is the id: `OFFSET-0` |
 //! | `chat:{room:ID}:n` | hash | author and nonce → offset |
@@ -17,7 +17,8 @@
 //! A field is written together with its name in the index; an entry together with the head, and with `a:AUTHOR`
 //! if it is counted. An entry holds, always in this order: `e` event, `t` time, `b` author, `n` `=` and nonce (or
 //! nothing), `c` `1` if counted, `p` payload, `l` the epoch in which it was stored, `s` the offset of the last
-//! counted entry before it, or a later one. A name in `:n` is `AUTHOR=NONCE`. A read mark is `OFFSET:SEEN`, where
+//! counted entry before it, or a later one, `k` how many counted entries there were before it (older versions wrote
+//! none). A name in `:n` is `AUTHOR=NONCE`. A read mark is `OFFSET:SEEN`, where
 //! `SEEN` counts the counted entries by others up to `OFFSET`. The number of unread entries is the number of
 //! counted entries less `a:USER` less `SEEN`: the log is not read for it.
 //!
@@ -32,6 +33,9 @@
 //! later one; the number of counted entries; the offset and the time of the first entry when the log was last examined
 //! (the log begins there or later); when log and nonces expire (0: with the topic); whether there are nonces whose
 //! expiry is set (1 or 0); the epoch; the server (see `epoch.lua`).
+//!
+//! What retention removed is two numbers of eight bytes, written when something is removed: an offset before which only
+//! counted entries are left, and how many counted entries there were before the first one that was left.
 //!
 //! Presence has one tag of its own:
 //!

@@ -15,7 +15,8 @@ local on_keys = {
   {'HGET', key, 'f'}, {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v'}, {'HSETNX', key, 'f', 'v'}, {'HDEL', key, 'f'},
   {'HINCRBY', key, 'f', '1'},
   {'XADD', key, '1-0', 'f', 'v'}, {'XRANGE', key, '-', '+'}, {'XREVRANGE', key, '+', '-'},
-  {'XTRIM', key, 'MINID', '0'}, {'ZADD', key, '0', 'm'}, {'ZREM', key, 'm'}, {'ZCARD', key}, {'ZSCORE', key, 'm'},
+  {'XTRIM', key, 'MINID', '0'}, {'XDEL', key, '1-0'},
+  {'ZADD', key, '0', 'm'}, {'ZREM', key, 'm'}, {'ZCARD', key}, {'ZSCORE', key, 'm'},
   {'ZLEXCOUNT', key, '-', '+'}, {'ZRANGEBYLEX', key, '-', '+'}, {'ZRANGEBYSCORE', key, '0', '1'}, {'DEL', key},
   {'PERSIST', key}, {'PTTL', key}, {'PEXPIRE', key, '1'}, {'PEXPIREAT', key, '1'},
 }

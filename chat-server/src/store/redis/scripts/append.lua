@@ -24,6 +24,7 @@ local append = function(fields, log, nonces, begin, expected, many)
     end
     by[author] = (by[author] or 0) + 1
   end
+  asked[2 + expected + #authors] = TRIMMED
   local values = redis.call('HMGET', fields, unpack(asked))
   if not holds(expected, begin + 5, values, 2) then return end
   for _, known in ipairs(many > 1 and redis.call('HMGET', nonces, unpack(named)) or {}) do
@@ -42,18 +43,21 @@ local append = function(fields, log, nonces, begin, expected, many)
     local place = entries - 4 + i * 4
     local event, author, payload, nonce = ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3]
     local offset = text(top + i)
-    add(log, offset, event, time, author, nonce, '1', payload, epoch, before)
+    add(log, offset, event, time, author, nonce, '1', payload, epoch, before, text(count + i - 1))
     before = offset
     offsets[i * 2 - 1], offsets[i * 2] = named[i], offset
     frames[i] = frame_of(epoch, offset, time, author, event, payload, traces[i])
   end
   if many > 1 then redis.call('HSET', nonces, unpack(offsets)) end
-  first, since = trim_as_needed(log, nonces, first, since, top + many, now, max_age, max_entries, 15 + many)
   top, count = top + many, count + many
+  local trimmed, _ = values[2 + expected + #authors]
+  first, since, _, trimmed =
+    trim_as_needed(log, nonces, first, since, top, count, trimmed, now, max_age, max_entries, 15 + many)
   local changed = {HEAD, struct.pack(HEAD_FORM, top, at, top, count, first, since, expires, nonced, epoch, server)}
   for i, author in ipairs(authors) do
     changed[i * 2 + 1], changed[i * 2 + 2] = BY .. author, text((values[1 + expected + i] or 0) + by[author])
   end
+  if trimmed then changed[#changed + 1], changed[#changed + 2] = TRIMMED, trimmed end
   redis.call('HSET', fields, unpack(changed))
   local news = frames[1]
   if many > 1 then

@@ -32,16 +32,16 @@ local repeated = function(offset)
   return {'repeated', found[2][14], offset, found[2][4], found[2][2], found[2][6], found[2][12]}
 end
 
-local names = {HEAD, BY .. author}
-for i = 1, expected do names[i + 2] = ARGV[4 + i * 3] end
-for i = 1, readers do names[2 + expected + i] = BY .. ARGV[append_at + 6 + i] end
+local names = {HEAD, BY .. author, TRIMMED}
+for i = 1, expected do names[i + 3] = ARGV[4 + i * 3] end
+for i = 1, readers do names[3 + expected + i] = BY .. ARGV[append_at + 6 + i] end
 local prefix, added_from = ARGV[bounded], #names
 for i = sets_at + 1, sets_at + sets * 3, 3 do
   local counts = prefix ~= '' and ARGV[i + 1] == '1' and string.sub(ARGV[i], 1, #prefix) == prefix
   if counts then names[#names + 1] = ARGV[i] end
 end
 local values = redis.call('HMGET', fields, unpack(names))
-local as_expected = holds(expected, 7, values, 3)
+local as_expected = holds(expected, 7, values, 4)
 if named and not (as_expected and values[1]) then
   local offset = redis.call('HGET', nonces, named)
   local before = offset and repeated(offset)
@@ -49,7 +49,7 @@ if named and not (as_expected and values[1]) then
 end
 if not as_expected then
   local answer = {'refused'}
-  for i = 1, expected do answer[i + 1] = values[i + 2] and '1' .. values[i + 2] or '0' end
+  for i = 1, expected do answer[i + 1] = values[i + 3] and '1' .. values[i + 3] or '0' end
   return answer
 end
 
@@ -119,19 +119,21 @@ if appends then
   at, top = math.max(now, at), top + 1
   time = text(at)
   -- No counted entry lies between `last_counted` and this one.
-  add(log, offset, event, time, author, nonce, counted, payload, epoch, text(last_counted))
-  local nonces_went
-  first, since, nonces_went = trim_as_needed(log, nonces, first, since, top, now, max_age, max_entries, 16)
-  -- All nonces may have been removed.
-  if named then nonced = 1 elseif nonces_went or set_expiry and not fresh then nonced = 0 end
-  if set_expiry then expires = ends end
+  add(log, offset, event, time, author, nonce, counted, payload, epoch, text(last_counted), text(count))
   if counted == '1' then
     last_counted, count = top, count + 1
     changed[#changed + 1], changed[#changed + 2] = BY .. author, text((values[2] or 0) + 1)
   end
+  local nonces_went, trimmed
+  first, since, nonces_went, trimmed =
+    trim_as_needed(log, nonces, first, since, top, count, values[3], now, max_age, max_entries, 16)
+  if trimmed then changed[#changed + 1], changed[#changed + 2] = TRIMMED, trimmed end
+  -- All nonces may have been removed.
+  if named then nonced = 1 elseif nonces_went or set_expiry and not fresh then nonced = 0 end
+  if set_expiry then expires = ends end
   for i = 1, readers do
     local reader = ARGV[append_at + 6 + i]
-    local own = (values[2 + expected + i] or 0) + (counted == '1' and reader == author and 1 or 0)
+    local own = (values[3 + expected + i] or 0) + (counted == '1' and reader == author and 1 or 0)
     changed[#changed + 1], changed[#changed + 2] = MARK .. reader, offset .. ':' .. text(count - own)
   end
 end

@@ -1,11 +1,12 @@
--- Reads a part of a log, and which offsets the log holds.
+-- Reads a part of a log, and from which offset on the log holds all entries: before it only counted ones are left.
 -- KEYS: fields, log
 -- ARGV: after, before or '', limit, 'oldest', 'counted' (the newest of these) or 'oldest counted', oldest age in ms
 --       (0: any), an epoch, in case a new one begins
 -- Replies the epoch, where earlier ones ended, the last offset and the first, the entries, and 1 if counted entries of
 -- the range are left although the limit was not met, else 0.
-local known = redis.call('HMGET', KEYS[1], HEAD, ENDED)
+local known = redis.call('HMGET', KEYS[1], HEAD, ENDED, TRIMMED)
 local top, _, last_counted, _, _, _, _, _, epoch = open_log(KEYS[1], known[1], ARGV[6])
+local trimmed = known[3]
 local ended = epoch == ARGV[6] and redis.call('HGET', KEYS[1], ENDED) or known[2] or ''
 if not epoch then epoch, top, last_counted = '', 0, 0 end
 local after, limit, max_age = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[5])
@@ -91,4 +92,5 @@ else
     entries[i], entries[#entries + 1 - i] = entries[#entries + 1 - i], entries[i]
   end
 end
+if trimmed then first = math.max(first, math.min(struct.unpack(TRIMMED_FORM, trimmed), top + 1)) end
 return {epoch, ended, text(top), text(first), entries, more}

@@ -4,9 +4,9 @@
 local text = function(number) return string.format('%d', number) end
 
 -- Always these names in this order: the stream stores them once a block, and readers use the place of a value.
-local add = function(log, offset, event, time, author, nonce, counted, payload, epoch, last_counted)
+local add = function(log, offset, event, time, author, nonce, counted, payload, epoch, last_counted, before)
   redis.call('XADD', log, offset .. '-0', 'e', event, 't', time, 'b', author, 'n', nonce, 'c', counted, 'p', payload,
-    'l', epoch, 's', last_counted)
+    'l', epoch, 's', last_counted, 'k', before)
 end
 
 -- A traced entry has a line with its traceparent before it.
