@@ -32,9 +32,8 @@ async fn history(client: &Client, room: &str) -> Vec<String> {
 /// Comes and goes as fast as the node takes it.
 async fn come_and_go(client: &Client, room: &str) {
     let request = json!({"room": room});
-    let pending: Vec<_> = (0..ROUNDS)
-        .flat_map(|_| [client.ask("room:join", &request), client.ask("room:leave", &request)])
-        .collect();
+    let pending: Vec<_> =
+        (0..ROUNDS).flat_map(|_| [client.ask("room:join", &request), client.ask("room:leave", &request)]).collect();
     for ack in pending {
         assert_eq!(ack.answer().await["ok"], true);
     }

@@ -29,6 +29,7 @@ mod chat_room_update;
 mod chat_rooms;
 mod chat_sessions;
 mod chat_stock_clients;
+mod chat_strangers;
 mod cluster_admin;
 mod cluster_analytics;
 mod cluster_cordon;

@@ -95,13 +95,16 @@ fn read(variables: &BTreeMap<String, String>) -> Config {
 fn the_server_reads_what_the_operator_writes() {
     let spec = "{redis: {managed: {}}, auth: {allowedOrigins: ['https://a.example', 'https://b.example']}, \
         limits: {maxConnectionsPerPod: 11, maxMessageBytes: 12, messagesPerSecondPerUser: 13, burst: 14, \
-        changesPerSecondPerUser: 19, queriesPerSecondPerUser: 20}, \
+        changesPerSecondPerUser: 19, queriesPerSecondPerUser: 20, handshakesPerSecondPerAddress: 21, \
+        newGuestsPerSecondPerAddress: 22}, \
         retention: {maxAgeSeconds: 15, maxMessagesPerRoom: 16}, drain: {timeoutSeconds: 17, connectionsPerSecond: 18}}";
     let config = read(&variables(&built(spec)));
     assert_eq!(config.allowed_origins, ["https://a.example", "https://b.example"]);
     assert_eq!((config.max_connections, config.max_message_bytes), (11, 12));
     assert_eq!((config.messages_per_second, config.message_burst), (13, 14));
     assert_eq!((config.changes_per_second, config.queries_per_second), (19, 20));
+    let by_address = (config.handshakes_per_second_per_address, config.new_guests_per_second_per_address);
+    assert_eq!(by_address, (21, 22));
     assert_eq!((config.retention_seconds, config.retention_messages), (15, 16));
     assert_eq!((config.drain_timeout_seconds, config.drain_connections_per_second), (17, 18));
     assert_eq!((config.listen.port(), config.admin_listen.port()), (3000, 9090));

@@ -1,6 +1,7 @@
 //! The words of the chat as types. Pure: nothing here knows of a network, a clock or a store.
 
 pub mod activity;
+pub mod address;
 pub mod code;
 pub mod content;
 pub mod error;

@@ -110,8 +110,14 @@ impl Stage {
                 command.args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()]);
                 command.args(["--node-id", &format!("node-{number}")]);
                 // As shipped but for this.
-                for flag in ["--messages-per-second", "--message-burst", "--changes-per-second", "--queries-per-second"]
-                {
+                for flag in [
+                    "--messages-per-second",
+                    "--message-burst",
+                    "--changes-per-second",
+                    "--queries-per-second",
+                    "--handshakes-per-second-per-address",
+                    "--new-guests-per-second-per-address",
+                ] {
                     command.args([flag, "0"]);
                 }
                 command.args(redis.iter().flat_map(|url| ["--redis-url", url]));

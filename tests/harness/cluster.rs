@@ -43,6 +43,8 @@ impl Plan {
             .flag("--message-burst", "0")
             .flag("--changes-per-second", "0")
             .flag("--queries-per-second", "0")
+            .flag("--handshakes-per-second-per-address", "0")
+            .flag("--new-guests-per-second-per-address", "0")
     }
 
     /// Three nodes over these.

@@ -213,7 +213,14 @@ impl Drop for Stage {
 
 fn args(number: usize) -> Vec<String> {
     let id = format!("node-{number}");
-    let unlimited = ["--messages-per-second", "--message-burst", "--changes-per-second", "--queries-per-second"];
+    let unlimited = [
+        "--messages-per-second",
+        "--message-burst",
+        "--changes-per-second",
+        "--queries-per-second",
+        "--handshakes-per-second-per-address",
+        "--new-guests-per-second-per-address",
+    ];
     let unlimited = unlimited.iter().flat_map(|flag| [*flag, "0"]);
     unlimited.chain(["--node-id", &id]).map(str::to_owned).collect()
 }

@@ -86,7 +86,7 @@ async fn stage(cluster: &Cluster, namespace: &str, prometheus: &mut Prometheus) 
         .apply(&chat_cluster(
             namespace,
             "chat",
-            "{redis: {managed: {}}, replicas: 3, limits: {messagesPerSecondPerUser: 0, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0}}",
+            "{redis: {managed: {}}, replicas: 3, limits: {messagesPerSecondPerUser: 0, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0, handshakesPerSecondPerAddress: 0, newGuestsPerSecondPerAddress: 0}}",
         ))
         .await;
     let nodes = nodes(cluster, namespace, "chat", 3).await;

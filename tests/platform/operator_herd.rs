@@ -157,7 +157,7 @@ fn clients_of_a_killed_node_reconnect_and_miss_nothing() {
     raise_the_limit_of_files();
     run_within(PATIENCE, async move |cluster| {
         let (herd, every) = size();
-        let limits = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0}";
+        let limits = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0, handshakesPerSecondPerAddress: 0, newGuestsPerSecondPerAddress: 0}";
         let chat = Chat::start(&cluster, "herd", NODES, limits).await;
         chat.found(NODES).await;
         let front = chat.front();

@@ -17,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// moved at so many a second.
 fn size() -> (u32, Duration, &'static str) {
     if is_full(FULL) {
-        let drain = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0}, \
+        let drain = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0, handshakesPerSecondPerAddress: 0, newGuestsPerSecondPerAddress: 0}, \
              drain: {timeoutSeconds: 120, connectionsPerSecond: 20, maxReconnectsPerSecond: 20}";
         (300, Duration::from_secs(4), drain)
     } else {
-        let drain = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0}, \
+        let drain = "limits: {messagesPerSecondPerUser: 0, burst: 1000000, changesPerSecondPerUser: 0, queriesPerSecondPerUser: 0, handshakesPerSecondPerAddress: 0, newGuestsPerSecondPerAddress: 0}, \
              drain: {timeoutSeconds: 60, connectionsPerSecond: 10, maxReconnectsPerSecond: 10}";
         (60, Duration::from_millis(1_500), drain)
     }

@@ -126,6 +126,11 @@ limits! {
         [] => Answer::Other("one `gap` replaces what the socket missed");
     Connections = "connections": "clients, from the handshake on", "node", "",
         ["max-connections"] => Answer::Http(503);
+    Handshakes = "handshakes": "handshakes of strangers", "address on a node", "60 s of the rate at once",
+        ["handshakes-per-second-per-address"] => Answer::Http(503);
+    NewGuests = "new-guests": "new guests", "address on a node", "300 s of the rate at once",
+        ["new-guests-per-second-per-address"]
+            => Answer::Other("it waits its turn; after 10 s the connection is closed, and clients try again");
     OpenFiles = "open-files": "TCP connections", "node", "two a client and 1,000, as the limit of open files allows",
         ["max-connections"] => Answer::Other("the oldest one whose request is not complete is closed, or 503");
     RequestHead = "request-head": "the head of an HTTP request", "connection", "10 s, 32 KiB",

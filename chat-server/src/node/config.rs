@@ -18,6 +18,7 @@ use crate::service::identity::token::SigningKey;
 use crate::store::Retention;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisConfig;
+use crate::transport::socketio::Strangers;
 use crate::transport::socketio::handover::Pace;
 
 #[cfg(feature = "redis")]
@@ -33,6 +34,9 @@ pub mod telemetry;
 const CHANGE_BURST_SECONDS: u32 = 60;
 /// The same of queries.
 const QUERY_BURST_SECONDS: u32 = 10;
+/// The same of handshakes, and of new guests, by address: a school whose people all come at once is let in.
+const HANDSHAKE_BURST_SECONDS: u32 = 60;
+const GUEST_BURST_SECONDS: u32 = 300;
 /// Advice for nodes over Redis without `--session-keys`.
 const KEY_IN_REDIS: &str = "the key that signs session tokens is in Redis, for all nodes of this chat, and whoever reads \
                             it there can connect as anyone: set --session-keys, the same for all nodes";
@@ -123,8 +127,9 @@ pub struct Config {
     #[arg(long, env = "CHAT_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = crate::transport::http::hosts::parse)]
     pub allowed_hosts: Vec<String>,
 
-    /// Networks of trusted proxies, comma-separated, such as 10.0.0.0/8. Only their
-    /// X-Forwarded-Proto header is used. If empty, no proxy is trusted
+    /// Networks of trusted proxies, comma-separated, such as 10.0.0.0/8. Only their headers
+    /// X-Forwarded-Proto and X-Forwarded-For are used. If empty, no proxy is trusted, and limits by
+    /// address apply to clients of public addresses only
     #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     pub trusted_proxies: Vec<IpNet>,
 
@@ -145,6 +150,17 @@ pub struct Config {
     /// members, and to mark as read. 10 s of them at once; 0: no limit
     #[arg(long, env = "CHAT_QUERIES_PER_SECOND", value_name = "N", default_value_t = 50)]
     pub queries_per_second: u32,
+
+    /// Maximum rate of handshakes per client address on this node, per second; further ones are
+    /// refused with 503. 60 s of them at once, as an address may be a school; 0: no limit. IPv6
+    /// counts by /64
+    #[arg(long, env = "CHAT_HANDSHAKES_PER_SECOND_PER_ADDRESS", value_name = "N", default_value_t = 50)]
+    pub handshakes_per_second_per_address: u32,
+
+    /// Maximum rate of new guests per client address on this node, per second; further ones wait a
+    /// few seconds for their turn, or are closed to try again. 300 s of them at once; 0: no limit
+    #[arg(long, env = "CHAT_NEW_GUESTS_PER_SECOND_PER_ADDRESS", value_name = "N", default_value_t = 5)]
+    pub new_guests_per_second_per_address: u32,
 
     /// Maximum size of a message text, in bytes of UTF-8
     #[arg(long, env = "CHAT_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
@@ -222,12 +238,18 @@ impl Config {
     /// How often one user may act.
     #[must_use]
     pub fn rates(&self) -> Rates {
-        let rate = |per_second: u32, seconds: u32| Rate { per_second, burst: per_second.saturating_mul(seconds) };
         Rates {
             message: Rate { per_second: self.messages_per_second, burst: self.message_burst },
             change: rate(self.changes_per_second, CHANGE_BURST_SECONDS),
             query: rate(self.queries_per_second, QUERY_BURST_SECONDS),
         }
+    }
+
+    /// How often strangers of one address may begin something.
+    #[must_use]
+    pub fn strangers(&self) -> Strangers {
+        let handshakes = rate(self.handshakes_per_second_per_address, HANDSHAKE_BURST_SECONDS);
+        Strangers::new(handshakes, rate(self.new_guests_per_second_per_address, GUEST_BURST_SECONDS))
     }
 
     /// How fast sockets are handed over to other nodes: so many a second, within so long.
@@ -249,6 +271,11 @@ impl Config {
     pub fn max_payload(&self) -> usize {
         (self.max_message_bytes as usize).saturating_mul(4).max(65_536)
     }
+}
+
+/// A rate of which so many seconds can be saved up.
+fn rate(per_second: u32, seconds: u32) -> Rate {
+    Rate { per_second, burst: per_second.saturating_mul(seconds) }
 }
 
 /// Takes any text: clap would print a value that its parser refuses. [`Config::check`] judges it.

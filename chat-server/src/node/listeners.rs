@@ -16,6 +16,7 @@ use tower_http::compression::CompressionLayer;
 use super::config::Config;
 use super::files;
 use crate::transport::http::admin_token::AdminToken;
+use crate::transport::http::forwarded::Proxies;
 use crate::transport::http::serve::{Port, whole_body};
 use crate::transport::http::{analytics, api, gate, health, hosts, web};
 use crate::transport::socketio::connection::listener::Connections;
@@ -72,12 +73,15 @@ fn public_connections(max_clients: usize, files: Option<usize>) -> usize {
 }
 
 fn public_routes(config: &Config, context: &Context, service: SocketService) -> Router {
-    let origins = Arc::new(gate::Origins::new(config.allowed_origins.clone(), config.trusted_proxies.clone()));
+    let proxies = Proxies::new(config.trusted_proxies.clone());
+    let origins = Arc::new(gate::Origins::new(config.allowed_origins.clone(), proxies.clone()));
     let gate = gate::Gate {
         lifecycle: context.lifecycle.clone(),
         health: context.stores.health.clone(),
         metrics: context.metrics.clone(),
         origins: origins.clone(),
+        proxies,
+        strangers: context.strangers.clone(),
         clients: context.clients.clone(),
         max_connections: config.max_connections,
     };

@@ -69,6 +69,7 @@ pub(super) fn build(parts: Parts<'_>) -> Context {
         recovery: Recovery::new(&stores),
         analytics,
         arrivals: Arrivals::default(),
+        strangers: config.strangers(),
         outboxes: Outboxes::default(),
         lifecycle: Arc::new(Lifecycle::default()),
         batching,

@@ -123,22 +123,39 @@ impl Sessions {
 
     /// Continues the session of a valid token, or begins one for a new guest.
     ///
-    /// A token that is unknown, forged or expired counts as absent.
-    ///
     /// # Errors
     /// See [`SessionError`]. A revoked session is refused, whatever else the client gives.
     pub async fn authenticate(&self, credentials: Credentials) -> Result<Identity, SessionError> {
+        match self.resumed(&credentials).await? {
+            Some(identity) => Ok(identity),
+            None => self.new_guest(credentials).await,
+        }
+    }
+
+    /// Continues the session of a valid token. A token that is unknown, forged or expired counts as absent.
+    ///
+    /// # Errors
+    /// The store's; [`SessionError::Revoked`].
+    pub async fn resumed(&self, credentials: &Credentials) -> Result<Option<Identity>, SessionError> {
         let keys = self.keys().await?;
-        let Credentials { name, resume, client, rotate } = credentials;
-        if let Some(token) = resume.and_then(|text| Token::verify(keys, &text))
-            && let Some((user, record)) = self.resume(&token, rotate).await?
+        if let Some(token) = credentials.resume.as_ref().and_then(|text| Token::verify(keys, text))
+            && let Some((user, record)) = self.resume(&token, credentials.rotate).await?
         {
             // Signed anew, so that a change of keys reaches those who come back.
             let resume = next_token(&token.session, &user.id, &record)?.sign(keys);
-            return Ok(Identity { user: Arc::new(user), resume, session: token.session, resumed: true });
+            return Ok(Some(Identity { user: Arc::new(user), resume, session: token.session, resumed: true }));
         }
+        Ok(None)
+    }
+
+    /// Begins a session for a new guest.
+    ///
+    /// # Errors
+    /// See [`SessionError`].
+    pub async fn new_guest(&self, credentials: Credentials) -> Result<Identity, SessionError> {
+        let Credentials { name, client, rotate, .. } = credentials;
         let name = name.ok_or(SessionError::Unauthenticated)?;
-        Ok(self.begin(keys, name, client, rotate).await?)
+        Ok(self.begin(self.keys().await?, name, client, rotate).await?)
     }
 
     /// One read and one commit, which fails if the session was revoked in between.

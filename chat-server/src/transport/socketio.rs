@@ -25,6 +25,7 @@ mod request;
 pub mod requests;
 mod revocation;
 mod session;
+mod strangers;
 pub mod upgrade;
 mod worker;
 
@@ -36,3 +37,4 @@ pub use event::encode;
 pub use handshake::{PING_INTERVAL, PING_TIMEOUT, build, keep_sessions};
 pub use notices::{notify, review_all};
 pub use revocation::end_revoked;
+pub use strangers::{Stranger, Strangers};

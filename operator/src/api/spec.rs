@@ -271,6 +271,15 @@ pub struct Limits {
     /// members, and to mark as read. A user may make 10 s of them at once. 0 disables the limit.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub queries_per_second_per_user: i32,
+    /// Sustained rate of handshakes per client address and node, per second. Further ones are
+    /// refused with 503 and try again. An address may make 60 s of them at once: it may be a
+    /// school. 0 disables the limit.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub handshakes_per_second_per_address: i32,
+    /// Sustained rate of new guests per client address and node, per second. Further ones wait for
+    /// their turn. An address may make 300 s of them at once. 0 disables the limit.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub new_guests_per_second_per_address: i32,
 }
 
 impl Default for Limits {
@@ -282,6 +291,8 @@ impl Default for Limits {
             burst: 30,
             changes_per_second_per_user: 1,
             queries_per_second_per_user: 50,
+            handshakes_per_second_per_address: 50,
+            new_guests_per_second_per_address: 5,
         }
     }
 }

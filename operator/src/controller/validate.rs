@@ -92,6 +92,8 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
         ("CHAT_MESSAGE_BURST", spec.limits.burst.to_string()),
         ("CHAT_CHANGES_PER_SECOND", spec.limits.changes_per_second_per_user.to_string()),
         ("CHAT_QUERIES_PER_SECOND", spec.limits.queries_per_second_per_user.to_string()),
+        ("CHAT_HANDSHAKES_PER_SECOND_PER_ADDRESS", spec.limits.handshakes_per_second_per_address.to_string()),
+        ("CHAT_NEW_GUESTS_PER_SECOND_PER_ADDRESS", spec.limits.new_guests_per_second_per_address.to_string()),
         ("CHAT_DURABILITY", spec.delivery.durability.as_option().to_owned()),
         ("CHAT_DURABILITY_REPLICAS", spec.delivery.replicas.to_string()),
         ("CHAT_RETENTION_SECONDS", spec.retention.max_age_seconds.to_string()),

@@ -66,7 +66,7 @@ macro_rules! label_values {
 }
 
 label_values! {
-    /// Why a handshake was refused before it began.
+    /// Why a handshake was refused before it began, or a new guest after it.
     HandshakeRefusal {
         /// The broker can't be reached.
         Unavailable => "unavailable",
@@ -78,6 +78,10 @@ label_values! {
         Full => "full",
         /// The page's origin is not allowed.
         Origin => "origin",
+        /// The client's address makes too many handshakes.
+        Address => "address",
+        /// The client's address makes too many new guests.
+        NewGuests => "new_guests",
     }
 
     /// Why the node ended a TCP connection outside of a request.

@@ -6,22 +6,23 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
 use crate::store::Health;
-use crate::transport::socketio::Clients;
+use crate::transport::http::forwarded::Proxies;
 use crate::transport::socketio::connection::Connection;
+use crate::transport::socketio::{Clients, Stranger, Strangers};
 
-const RETRY_AFTER_SECONDS: &str = "2";
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// A year. Subdomains may be others' services.
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
@@ -36,6 +37,10 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Whose pages may connect.
     pub origins: Arc<Origins>,
+    /// Who is believed to say whose request it is.
+    pub proxies: Proxies,
+    /// How often strangers may make handshakes.
+    pub strangers: Strangers,
     /// The sockets of the node.
     pub clients: Clients,
     /// How many may be; 0 is no limit.
@@ -43,14 +48,24 @@ pub struct Gate {
 }
 
 impl Gate {
-    fn refusal(&self, request: &Request) -> Option<HandshakeRefusal> {
-        if !self.origins.allow(request.headers(), address(request)) {
-            return Some(HandshakeRefusal::Origin);
+    /// Why a request does not pass, and how soon to try again. Notes whose it is if it begins a session.
+    fn refusal(&self, request: &mut Request) -> Option<(HandshakeRefusal, Duration)> {
+        let address = address(request);
+        if !self.origins.allow(request.headers(), address) {
+            return Some((HandshakeRefusal::Origin, RETRY_AFTER));
         }
         if has_session(request) || request.method() == Method::OPTIONS {
             return None;
         }
-        self.busy().or_else(|| (!self.clients.reserve(self.max_connections)).then_some(HandshakeRefusal::Full))
+        if let Some(refusal) = self.busy() {
+            return Some((refusal, RETRY_AFTER));
+        }
+        let stranger = Stranger(address.and_then(|address| self.proxies.stranger(address, request.headers())));
+        request.extensions_mut().insert(stranger);
+        if let Err(wait) = self.strangers.handshake(stranger) {
+            return Some((HandshakeRefusal::Address, wait.max(RETRY_AFTER)));
+        }
+        (!self.clients.reserve(self.max_connections)).then_some((HandshakeRefusal::Full, RETRY_AFTER))
     }
 
     /// Why the node takes no new sockets now.
@@ -75,15 +90,15 @@ fn has_session(request: &Request) -> bool {
 }
 
 /// Lets a request of Socket.IO pass, or refuses it.
-pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let Some(refusal) = gate.refusal(&request) else {
+pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let Some((refusal, wait)) = gate.refusal(&mut request) else {
         let polls = has_session(&request);
         let response = next.run(request).await;
         // A proxy that holds clients to nodes by their address sends a client that this node did not
         // take here all the same, with each poll. It gets to where it was taken in the same way as
         // with its handshake.
         if polls && response.status() == StatusCode::BAD_REQUEST && gate.busy().is_some() {
-            return unavailable("this session may be with another node: try there\n".to_owned());
+            return unavailable("this session may be with another node: try there\n".to_owned(), RETRY_AFTER);
         }
         return response;
     };
@@ -94,7 +109,10 @@ pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Re
         HandshakeRefusal::Unavailable
         | HandshakeRefusal::Cordoned
         | HandshakeRefusal::Draining
-        | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n")),
+        | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n"), wait),
+        HandshakeRefusal::Address | HandshakeRefusal::NewGuests => {
+            unavailable(format!("{word}: too many connections from your address; try again\n"), wait)
+        }
     }
 }
 
@@ -113,22 +131,23 @@ fn address(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<Connection>>().map(|ConnectInfo(connection)| connection.address().ip())
 }
 
-fn unavailable(text: String) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], text).into_response()
+fn unavailable(text: String, wait: Duration) -> Response {
+    let seconds = wait.as_millis().div_ceil(1000).to_string();
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds)], text).into_response()
 }
 
 /// Whose pages may connect.
 pub struct Origins {
     allowed: Vec<String>,
-    trusted_proxies: Vec<IpNet>,
+    proxies: Proxies,
 }
 
 impl Origins {
-    /// Pages of `allowed`, and those that this server's own address served. What a proxy says of
-    /// the scheme is believed only from `trusted_proxies`.
+    /// Pages of `allowed`, and those that this server's own address served. What is said of the
+    /// scheme is believed only from `proxies`.
     #[must_use]
-    pub fn new(allowed: Vec<String>, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { allowed, trusted_proxies }
+    pub fn new(allowed: Vec<String>, proxies: Proxies) -> Self {
+        Self { allowed, proxies }
     }
 
     fn allow(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
@@ -141,7 +160,7 @@ impl Origins {
 
     /// The scheme that the client used, where a trusted proxy tells it. Of a WebSocket, Traefik tells `ws` or `wss`.
     fn told_scheme(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<&'static str> {
-        let trusted = peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
+        let trusted = peer.is_some_and(|peer| self.proxies.trust(peer));
         let told = headers.get("x-forwarded-proto").filter(|_| trusted)?.to_str().ok()?;
         // Of several proxies, the client's own is the first.
         match told.split(',').next()?.trim().to_ascii_lowercase().as_str() {
@@ -182,8 +201,10 @@ mod tests {
     use super::*;
 
     fn allowed(allowed: &[&str], headers: &[(&'static str, &str)]) -> bool {
-        let origins =
-            Origins::new(allowed.iter().map(|&o| o.to_owned()).collect(), vec!["10.0.0.0/8".parse().unwrap()]);
+        let origins = Origins::new(
+            allowed.iter().map(|&o| o.to_owned()).collect(),
+            Proxies::new(vec!["10.0.0.0/8".parse().unwrap()]),
+        );
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
@@ -218,7 +239,7 @@ mod tests {
         assert!(allowed(&[], &ended_before));
         let websocket = [("origin", "https://chat"), ("host", "chat"), ("x-forwarded-proto", "wss")];
         assert!(allowed(&[], &websocket));
-        let origins = Origins::new(Vec::new(), vec!["10.0.0.0/8".parse().unwrap()]);
+        let origins = Origins::new(Vec::new(), Proxies::new(vec!["10.0.0.0/8".parse().unwrap()]));
         let told = |text: &'static str, peer: Option<[u8; 4]>| {
             let headers = HeaderMap::from_iter([(
                 header::HeaderName::from_static("x-forwarded-proto"),

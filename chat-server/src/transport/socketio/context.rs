@@ -6,6 +6,7 @@ use super::answers::Answers;
 use super::arrivals::Arrivals;
 use super::clients::Clients;
 use super::outbox::Outboxes;
+use super::strangers::Strangers;
 use crate::delivery::{Batching, Hub};
 use crate::domain::id::NodeId;
 use crate::domain::rate_limit::Rates;
@@ -59,6 +60,8 @@ pub struct Context {
     pub clients: Clients,
     /// The clients whose sessions are about to open.
     pub arrivals: Arrivals,
+    /// How often strangers may begin something.
+    pub strangers: Strangers,
     /// What waits to be sent to each client.
     pub outboxes: Outboxes,
     /// Usage analytics.

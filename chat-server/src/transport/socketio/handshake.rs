@@ -23,12 +23,13 @@ use super::connection::Connection;
 use super::context::Context;
 use super::polling::query;
 use super::protocol::Packet;
+use super::strangers::Stranger;
 use super::upgrade::{SocketService, UPGRADE_TIMEOUT};
 use super::{outbox, revocation, worker};
 use crate::delivery::Outlet;
 use crate::domain::error::Code;
 use crate::domain::id::ConnectionId;
-use crate::observability::metrics::Ended;
+use crate::observability::metrics::{Ended, HandshakeRefusal};
 use crate::service::identity::{Credentials, Identity, SessionError};
 
 /// How often a ping goes to each client. Both sides take each other for gone when nothing came for
@@ -99,7 +100,8 @@ impl std::fmt::Display for Word {
 async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -> Result<(), Word> {
     let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
     let id = ConnectionId::parse(socket.id.as_str()).ok_or(Word(Code::Unavailable))?;
-    let mut identity = identify(&context, credentials).await?;
+    let stranger = socket.req_parts().extensions.get().copied().unwrap_or(Stranger(None));
+    let mut identity = identify(&context, credentials, stranger).await?;
     let resume = std::mem::take(&mut identity.resume);
     let outbox = context.outboxes.of(id);
     if let Some(connection) = own_connection(&socket) {
@@ -125,13 +127,28 @@ fn own_connection(socket: &Socket) -> Option<Connection> {
     Some(connection.clone())
 }
 
-/// A refusal would stop a stock client for good, so an unavailable store is waited for. A
-/// connection that does not become a session in [`CONNECT_TIMEOUT`] is closed, which clients
-/// answer by trying again.
-async fn identify(context: &Context, credentials: Credentials) -> Result<Identity, Word> {
+/// A refusal would stop a stock client for good, so an unavailable store is waited for, and so is the turn of a new
+/// guest. A connection that does not become a session in [`CONNECT_TIMEOUT`] is closed, which clients answer by trying
+/// again.
+async fn identify(context: &Context, credentials: Credentials, from: Stranger) -> Result<Identity, Word> {
     let until = tokio::time::Instant::now() + CONNECT_TIMEOUT * 2;
+    let mut admitted = false;
     loop {
-        match context.sessions.authenticate(credentials.clone()).await {
+        let identified = match context.sessions.resumed(&credentials).await {
+            Ok(Some(identity)) => return Ok(identity),
+            Ok(None) if credentials.name.is_some() && !admitted => {
+                if !context.strangers.guest(from).await {
+                    context.metrics.handshake_refused(HandshakeRefusal::NewGuests);
+                    tokio::time::sleep_until(until).await;
+                    return Err(Word(Code::Unavailable));
+                }
+                admitted = true;
+                context.sessions.new_guest(credentials.clone()).await
+            }
+            Ok(None) => context.sessions.new_guest(credentials.clone()).await,
+            Err(error) => Err(error),
+        };
+        match identified {
             Ok(identity) => return Ok(identity),
             Err(SessionError::Unauthenticated | SessionError::Revoked(_)) => return Err(Word(Code::Unauthenticated)),
             Err(SessionError::Store(error)) if tokio::time::Instant::now() > until => {
@@ -237,6 +254,7 @@ mod tests {
     use crate::transport::socketio::context::Limits;
     use crate::transport::socketio::event;
     use crate::transport::socketio::outbox::Outboxes;
+    use crate::transport::socketio::strangers::Strangers;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -254,6 +272,7 @@ mod tests {
             encode: event::encode,
         });
         let analytics = Analytics::new(&stores, node.clone());
+        let unlimited = Rates::UNLIMITED.message;
         tokio::spawn(BusRouter::new(hub.clone(), Traces::default(), Ignore).run(bus));
         Arc::new(Context {
             limits: Limits { max_message_bytes: 100, max_payload: 1000, rates: Rates::UNLIMITED },
@@ -265,6 +284,7 @@ mod tests {
             answers: Answers::new(batching.clone()),
             clients: Clients::new(stores.bus.clone(), metrics.clone(), Rates::UNLIMITED),
             arrivals: Arrivals::default(),
+            strangers: Strangers::new(unlimited, unlimited),
             outboxes: Outboxes::default(),
             traces: Traces::default(),
             lifecycle: Arc::default(),

@@ -23,6 +23,7 @@ use super::connection::Connection;
 use super::connection::listener::Io;
 use super::connection::websocket_io::WebSocketIo;
 use super::polling::{ENGINE_CLOSE, query};
+use super::strangers::Stranger;
 
 /// What serves `/socket.io/`.
 pub type SocketService = SocketIoService<Router>;
@@ -113,6 +114,9 @@ fn slim<B>(request: &Request, uri: Uri, body: B) -> axum::http::Request<B> {
     *slim.uri_mut() = uri;
     if let Some(connection) = request.extensions().get::<ConnectInfo<Connection>>() {
         slim.extensions_mut().insert(connection.clone());
+    }
+    if let Some(stranger) = request.extensions().get::<Stranger>() {
+        slim.extensions_mut().insert(*stranger);
     }
     slim
 }
