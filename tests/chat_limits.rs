@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chat_server::domain::limits::{ALL, Answer};
+use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -372,6 +373,72 @@ on_both! {
                 }
             }
         }
+    }
+}
+
+scenario! {
+    /// Someone fills Redis as fast as the node takes it, with all rates lifted: what is said goes on.
+    async fn the_last_memory_of_redis_is_for_messages() {
+        const ROOM: u64 = 8 << 20;
+        let mut cluster = Plan::on(Bus::Redis).nodes(1).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(0), "Bob").await;
+        let used = |info: &[String]| -> u64 {
+            let line = info.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix("used_memory:"));
+            line.and_then(|bytes| bytes.trim().parse().ok()).expect("used_memory")
+        };
+        let most = used(&cluster.redis().ask(&["INFO", "memory"]).await) + ROOM;
+        cluster.redis().ask(&["CONFIG", "SET", "maxmemory", &most.to_string()]).await;
+        let eves = join_all((0..4).map(|_| Client::guest(cluster.node(0), "Eve"))).await;
+        let topic = "\u{10348}".repeat(250);
+        let fill = async |eve: &Client| {
+            for number in 0.. {
+                let name = format!("{}{number}", "\u{10348}".repeat(50));
+                let made = eve.request("room:create", json!({"name": name, "kind": "private", "topic": topic})).await;
+                if made["ok"] != true {
+                    return made["error"].clone();
+                }
+                let left = eve.request("room:leave", json!({"room": made["room"]})).await;
+                if left["ok"] != true {
+                    return left["error"].clone();
+                }
+            }
+            unreachable!("there is an end to it")
+        };
+        for refused in join_all(eves.iter().map(fill)).await {
+            assert_eq!((&refused["code"], &refused["limit"]), (&json!("unavailable"), &json!("store-memory")));
+            assert!(refused["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{refused}");
+        }
+        // They go on; and so do those who talk.
+        let (spoken, _) = tokio::join!(
+            async {
+                for number in 0..200 {
+                    ann.say("lobby", &format!("{number}")).await;
+                }
+                bob.hear_text("lobby", "199").await
+            },
+            join_all(eves.iter().map(async |eve| {
+                for _ in 0..200 {
+                    let made = eve.request("room:create", json!({"name": "one more", "kind": "private"})).await;
+                    assert_eq!(made["ok"], false, "{made}");
+                }
+            })),
+        );
+        assert_eq!(spoken["by"]["name"], "Ann");
+        let share = cluster.node(0).metric("chat_broker_memory_used_ratio").await;
+        assert!((0.9..1.0).contains(&share), "{share}");
+        let ready = reqwest::get(cluster.node(0).admin_url("/readyz")).await.expect("an answer");
+        assert_eq!(ready.status(), 200);
+        let words = ready.text().await.expect("words");
+        assert!(words.contains("almost full") && words.contains("only messages"), "{words}");
+        // A new guest waits, is closed and tries again; who was here comes back.
+        assert!(matches!(Connect::guest("Dan").try_to(cluster.node(0)).await, Err(Refusal::Transport(_))));
+        ann.again(cluster.node(0)).await.say("lobby", "back again").await;
+        cluster.redis().ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        until("there is memory again", async || {
+            (bob.request("room:create", json!({"name": "room", "kind": "private"})).await["ok"] == true).then_some(())
+        })
+        .await;
     }
 }
 

@@ -7,6 +7,7 @@ mod drain;
 mod files;
 mod listeners;
 mod probe;
+mod reserve;
 pub mod server;
 mod services;
 mod startup;

@@ -6,4 +6,5 @@ pub mod identity;
 pub mod messages;
 pub mod presence;
 pub mod recovery;
+pub mod reserve;
 pub mod rooms;

@@ -29,6 +29,8 @@ pub const QUEUED_REQUESTS: usize = 1024;
 pub const MAX_INVITES: usize = 1_000;
 /// Most people that one link lets in.
 pub const MAX_INVITE_USES: u32 = 100_000;
+/// The part of the store's memory that is for messages only, in percent.
+pub const STORE_RESERVE_PERCENT: u32 = 10;
 /// Longest life of a link, in seconds: a year.
 pub const MAX_INVITE_SECONDS: u64 = 365 * 86_400;
 
@@ -115,6 +117,8 @@ limits! {
         "100 uses, one week", [] => Answer::Refusal(Code::Forbidden);
     Sessions = "sessions": "sessions; revoked ones that are remembered", "user", "50, and 50",
         [] => Answer::Other("the session that was not used for the longest time is revoked");
+    StoreMemory = "store-memory": "changes and new guests, as memory of Redis is in use (`maxmemory`)", "cluster",
+        "90 %; the rest is for messages", [] => Answer::Refusal(Code::Unavailable);
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
         "100 entries, 256 KiB", [] => Answer::Other("the rest is for the next request");
     PacketBytes = "packet-bytes": "a packet, `maxPayload`", "socket", "four times the text, and at least 64 KiB",
@@ -156,6 +160,7 @@ mod tests {
             ("invites", format!("{},{:03}", MAX_INVITES / 1000, MAX_INVITES % 1000)),
             ("member-invites", format!("{MAX_MEMBER_INVITE_USES} uses, one week")),
             ("sessions", format!("{MAX_SESSIONS}, and {MAX_SESSIONS}")),
+            ("store-memory", format!("{} %; the rest is for messages", 100 - STORE_RESERVE_PERCENT)),
             ("page-bytes", format!("{HISTORY_LIMIT} entries, {} KiB", PAGE_BYTES / 1024)),
         ] {
             let told = ALL.iter().find(|bound| bound.name == name).map(|bound| bound.fixed);

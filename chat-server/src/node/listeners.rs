@@ -112,7 +112,8 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
 fn admin_routes(config: Config, context: &Context) -> Router {
     let advice = config.advice();
     let token = AdminToken::of(config.admin_token_file);
-    health::router(context.lifecycle.clone(), context.stores.health.clone(), context.metrics.clone(), advice)
+    let (health, reserve) = (context.stores.health.clone(), context.reserve.clone());
+    health::router(context.lifecycle.clone(), health, reserve, context.metrics.clone(), advice)
         .merge(api::router(context.lifecycle.clone(), token.clone()))
         .merge(analytics::router(context.analytics.clone(), token))
         .layer(from_fn_with_state(ADMIN_BODY, whole_body))

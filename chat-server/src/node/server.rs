@@ -13,6 +13,7 @@ use super::config::Config;
 use super::drain::{hand_over_on_drain, hand_over_polling_on_cordon, hand_over_while_bus_unhealthy};
 use super::listeners::Listeners;
 use super::probe::Probe;
+use super::reserve::watch_memory;
 use super::services::{self, Parts};
 use super::startup::take_sockets_once_ready;
 use crate::delivery::{Router, compare_tails};
@@ -131,6 +132,7 @@ fn start_tasks(
     tasks.spawn(Router::new(context.hub.clone(), context.traces.clone(), bus_events).run(bus));
     tasks.spawn(compare_tails(context.hub.clone()));
     tasks.spawn(follow_store_clock(node.clone(), stores.fields.clone(), clock, metrics.clone()));
+    tasks.spawn(watch_memory(stores.health.clone(), context.reserve.clone(), metrics.clone()));
     tasks.spawn(metrics.clone().watch_lag());
     tasks.spawn(context.analytics.clone().run({
         let clients = context.clients.clone();

@@ -16,6 +16,7 @@ use crate::service::identity::Sessions;
 use crate::service::messages::Messages;
 use crate::service::presence::Presence;
 use crate::service::recovery::Recovery;
+use crate::service::reserve::Reserve;
 use crate::service::rooms::Rooms;
 use crate::store::memory::MemoryStore;
 #[cfg(feature = "redis")]
@@ -69,6 +70,7 @@ pub(super) fn build(parts: Parts<'_>) -> Context {
         recovery: Recovery::new(&stores),
         analytics,
         arrivals: Arrivals::default(),
+        reserve: Reserve::default(),
         strangers: config.strangers(),
         outboxes: Outboxes::default(),
         lifecycle: Arc::new(Lifecycle::default()),

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub broker_failures: Each<BrokerFailure, IntCounter>,
     /// Calls without an answer yet.
     pub broker_waiting: IntGauge,
+    /// The share of its memory that the broker uses.
+    pub memory_used: Gauge,
     /// How far the broker's clock is ahead.
     pub clock_offset: Gauge,
     /// Spans that were to be told to the collector.
@@ -120,6 +122,7 @@ impl Metrics {
             broker_calls: make.histograms(catalogue::BROKER_CALL)?,
             broker_failures: make.counters(catalogue::BROKER_FAILURES)?,
             broker_waiting: make.gauge(catalogue::BROKER_WAITING)?,
+            memory_used: make.fine_gauge(catalogue::MEMORY_USED)?,
             clock_offset: make.fine_gauge(catalogue::CLOCK_OFFSET)?,
             trace_spans: make.counters(catalogue::TRACE_SPANS)?,
             acks: make.counters_by(catalogue::ACKS)?,

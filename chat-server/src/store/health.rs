@@ -32,6 +32,14 @@ pub trait Health: Send + Sync + 'static {
         Traffic::default()
     }
 
+    /// Asks how much of its memory the store uses, the fullest part of it: 1 is all that it may. `None` without a limit.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    async fn memory_used(&self) -> Result<Option<f64>, StoreError> {
+        Ok(None)
+    }
+
     /// Whether the store, or at least a part of it, answers right now.
     fn is_available(&self) -> bool {
         self.trouble().is_none()

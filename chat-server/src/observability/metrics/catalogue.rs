@@ -120,6 +120,8 @@ catalogue! {
         "Calls to the broker in flight: the queue to Redis.";
     BROKER_UP = "chat_broker_up", Kind::Gauge, "", [],
         "1 while the broker answers, else 0.";
+    MEMORY_USED = "chat_broker_memory_used_ratio", Kind::Gauge, "", [],
+        "Share of its memory limit (maxmemory) that the broker uses, of a Redis Cluster the fullest server. Above 0.9 only messages are taken. 0 without a limit.";
     REDIS_COMMANDS = "chat_redis_commands_total", Kind::Counter, "commands", [],
         "Commands sent to Redis; a script is one. 0 without Redis.";
     REDIS_CONNECTS = "chat_redis_connects_total", Kind::Counter, "connections", [],

@@ -19,6 +19,10 @@ impl Health for RedisStore {
         self.router.is_available()
     }
 
+    async fn memory_used(&self) -> Result<Option<f64>, StoreError> {
+        self.router.memory_used().await
+    }
+
     fn traffic(&self) -> Traffic {
         self.router.traffic()
     }

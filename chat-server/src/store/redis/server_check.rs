@@ -1,4 +1,5 @@
-//! Checks that a server of Redis is set up as the chat needs it: permissions, eviction policy, durability.
+//! Checks that a server of Redis is set up as the chat needs it: permissions, eviction policy, durability; and asks how
+//! full it is.
 
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
@@ -94,6 +95,24 @@ fn refused(error: Error) -> StoreError {
     }
 }
 
+/// How much of the memory that it may use a server uses; `None` without a limit.
+///
+/// # Errors
+/// It does not answer.
+pub(super) async fn memory_used(client: &Client) -> Result<Option<f64>, StoreError> {
+    let info: String = custom(client, "INFO", vec!["memory".to_owned()]).await.map_err(refused)?;
+    Ok(share_used(&info))
+}
+
+/// What Redis compares before it refuses a write.
+fn share_used(info: &str) -> Option<f64> {
+    let value = |name: &str| -> Option<f64> {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?.trim().parse().ok()
+    };
+    let most = value("maxmemory").filter(|most| *most > 0.0)?;
+    Some((value("used_memory")? - value("mem_not_counted_for_evict").unwrap_or(0.0)) / most)
+}
+
 /// The eviction policy, if Redis evicts keys when its memory is full.
 fn eviction_policy(info: &str) -> Option<&str> {
     let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
@@ -104,6 +123,19 @@ fn eviction_policy(info: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_used_up_where_redis_refuses_writes() {
+        let info = |most: u32| {
+            format!(
+                "# Memory\r\nused_memory:950\r\nused_memory_rss:7\r\nmaxmemory:{most}\r\nmem_not_counted_for_evict:50\r\n"
+            )
+        };
+        assert_eq!(share_used(&info(1_000)), Some(0.9));
+        assert_eq!(share_used(&info(0)), None);
+        assert_eq!(share_used("used_memory:5\r\nmaxmemory:10\r\n"), Some(0.5));
+        assert_eq!(share_used(""), None);
+    }
 
     #[test]
     fn redis_evicts_only_with_a_memory_limit_and_an_eviction_policy() {

@@ -10,12 +10,14 @@ use axum::routing::get;
 
 use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{Metrics, Now};
+use crate::service::reserve::Reserve;
 use crate::store::Health;
 
 #[derive(Clone)]
 struct Shared {
     lifecycle: Arc<Lifecycle>,
     health: Arc<dyn Health>,
+    reserve: Reserve,
     metrics: Metrics,
     advice: Option<&'static str>,
 }
@@ -24,6 +26,7 @@ struct Shared {
 pub fn router(
     lifecycle: Arc<Lifecycle>,
     health: Arc<dyn Health>,
+    reserve: Reserve,
     metrics: Metrics,
     advice: Option<&'static str>,
 ) -> Router {
@@ -31,7 +34,7 @@ pub fn router(
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Shared { lifecycle, health, metrics, advice })
+        .with_state(Shared { lifecycle, health, reserve, metrics, advice })
 }
 
 /// A store that becomes unavailable later does not make the node unready: it would take all nodes out at
@@ -47,9 +50,16 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     } else if !shared.lifecycle.is_bus_healthy() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
-        match shared.health.trouble().or(shared.advice) {
-            None => "ok\n".into_response(),
-            Some(why) => format!("ok, but {why}\n").into_response(),
+        match (shared.health.trouble(), shared.reserve.in_use()) {
+            (Some(why), _) => format!("ok, but {why}\n").into_response(),
+            (None, Some(percent)) => {
+                format!("ok, but Redis is almost full ({percent} % of maxmemory): only messages are taken\n")
+                    .into_response()
+            }
+            (None, None) => match shared.advice {
+                None => "ok\n".into_response(),
+                Some(why) => format!("ok, but {why}\n").into_response(),
+            },
         }
     } else {
         let why = shared.lifecycle.waiting_for();

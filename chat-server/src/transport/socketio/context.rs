@@ -18,6 +18,7 @@ use crate::service::identity::Sessions;
 use crate::service::messages::Messages;
 use crate::service::presence::Presence;
 use crate::service::recovery::Recovery;
+use crate::service::reserve::Reserve;
 use crate::service::rooms::Rooms;
 use crate::store::Stores;
 
@@ -48,6 +49,8 @@ pub struct Context {
     pub messages: Messages,
     /// What clients have missed.
     pub recovery: Recovery,
+    /// Whether there is memory for something other than messages.
+    pub reserve: Reserve,
     /// Who is online.
     pub presence: Presence,
     /// The feeds of rooms.

@@ -31,6 +31,7 @@ use crate::domain::error::Code;
 use crate::domain::id::ConnectionId;
 use crate::observability::metrics::{Ended, HandshakeRefusal};
 use crate::service::identity::{Credentials, Identity, SessionError};
+use crate::store::StoreError;
 
 /// How often a ping goes to each client. Both sides take each other for gone when nothing came for
 /// this and [`PING_TIMEOUT`].
@@ -134,8 +135,12 @@ async fn identify(context: &Context, credentials: Credentials, from: Stranger) -
     let until = tokio::time::Instant::now() + CONNECT_TIMEOUT * 2;
     let mut admitted = false;
     loop {
+        let full = context.reserve.in_use().is_some();
         let identified = match context.sessions.resumed(&credentials).await {
             Ok(Some(identity)) => return Ok(identity),
+            Ok(None) if credentials.name.is_some() && full => {
+                Err(SessionError::Store(StoreError::Unavailable("it is almost full".to_owned())))
+            }
             Ok(None) if credentials.name.is_some() && !admitted => {
                 if !context.strangers.guest(from).await {
                     context.metrics.handshake_refused(HandshakeRefusal::NewGuests);
@@ -245,6 +250,7 @@ mod tests {
     use crate::service::messages::Messages;
     use crate::service::presence::Presence;
     use crate::service::recovery::Recovery;
+    use crate::service::reserve::Reserve;
     use crate::service::rooms::Rooms;
     use crate::store::memory::MemoryStore;
     use crate::store::{Notice, Retention, Stores, Topic};
@@ -284,6 +290,7 @@ mod tests {
             answers: Answers::new(batching.clone()),
             clients: Clients::new(stores.bus.clone(), metrics.clone(), Rates::UNLIMITED),
             arrivals: Arrivals::default(),
+            reserve: Reserve::default(),
             strangers: Strangers::new(unlimited, unlimited),
             outboxes: Outboxes::default(),
             traces: Traces::default(),

@@ -23,6 +23,8 @@ pub(crate) trait Request: DeserializeOwned + Send {
     const RATE: RateClass;
     /// A well-formed payload, for tests and documents: JSON.
     const EXAMPLE: &'static str;
+    /// Whether it may use the last reserve of the store's memory, although it is a change: what protects people.
+    const PROTECTS: bool = false;
     /// What answers it beside `ok`.
     type Answer: Serialize;
 

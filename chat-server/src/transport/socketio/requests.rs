@@ -38,6 +38,9 @@ async fn serve<R: Request>(packet: Packet, call: Call<'_>) -> Result<Reply<Box<R
     if let Some(class) = R::RATE.taken_before() {
         call.actor.take_token(class)?;
     }
+    if R::RATE == RateClass::Change && !R::PROTECTS {
+        call.context.reserve.spare()?;
+    }
     let Reply { answer, then } = request.handle(call).await?;
     Ok(Reply { answer: ok(&answer)?, then })
 }

@@ -209,6 +209,15 @@ impl Router {
         join_all(checks).await.into_iter().collect()
     }
 
+    /// How much of its memory the fullest shard uses, of those that have a limit.
+    pub(crate) async fn memory_used(&self) -> Result<Option<f64>, StoreError> {
+        let shards = self.table.shards();
+        let ask = async |shard: &Shard| server_check::memory_used(shard.commands.client()?).await;
+        let answers = join_all(shards.iter().map(|shard| ask(shard))).await;
+        let all: Vec<Option<f64>> = answers.into_iter().collect::<Result<_, _>>()?;
+        Ok(all.into_iter().flatten().reduce(f64::max))
+    }
+
     /// Why not all shards can be used, if so.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let shards = self.table.shards();

@@ -17,6 +17,7 @@ pub(crate) struct RoomRevoke {
 impl Request for RoomRevoke {
     const NAME: &'static str = "room:revoke";
     const RATE: RateClass = RateClass::Change;
+    const PROTECTS: bool = true;
     const EXAMPLE: &'static str = r#"{"room":"lobby","invite":"dGhlIGlkIG9m"}"#;
     type Answer = Done;
 

@@ -18,6 +18,7 @@ pub(crate) struct SessionRevoke {
 impl Request for SessionRevoke {
     const NAME: &'static str = "session:revoke";
     const RATE: RateClass = RateClass::Change;
+    const PROTECTS: bool = true;
     const EXAMPLE: &'static str = r#"{"session":"s"}"#;
     type Answer = Done;
 

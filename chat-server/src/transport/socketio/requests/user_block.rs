@@ -17,6 +17,7 @@ pub(crate) struct UserBlock {
 impl Request for UserBlock {
     const NAME: &'static str = "user:block";
     const RATE: RateClass = RateClass::Change;
+    const PROTECTS: bool = true;
     const EXAMPLE: &'static str = r#"{"user":"uQ7b","on":true}"#;
     type Answer = Done;
 
