@@ -331,3 +331,43 @@ scenario! {
         eve.refused("room:create", json!({"name": "Kit\u{441}h\u{435}n", "kind": "public"}), "conflict").await;
     }
 }
+
+scenario! {
+    /// What is left of a room that nobody is in has an end; who enters it again keeps it.
+    async fn a_room_that_all_have_left_expires() {
+        const DAY: u64 = 24 * 3_600_000;
+        let mut cluster = Plan::on(Bus::Redis).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        for (kind, days) in [("public", 30), ("private", 1)] {
+            let room = make(&ann, "Tea", kind).await;
+            ann.say(&room, "what is kept meanwhile").await;
+            let invite = ann.ok("room:invite", json!({"room": room, "uses": 3})).await["invite"].clone();
+            let redis = cluster.redis().asked();
+            let left = async |key: &str| {
+                let ttl = redis.ask(&["PTTL", &format!("chat:{{room:{room}}}:{key}")]).await;
+                ttl[0].parse::<i64>().expect("a number")
+            };
+            assert_eq!(left("f").await, -1);
+            bob.ok("room:accept", json!({"invite": invite})).await;
+            ann.ok("room:leave", json!({"room": room})).await;
+            assert_eq!(left("f").await, -1, "Bob is in it");
+            bob.ok("room:leave", json!({"room": room})).await;
+            for key in ["f", "x", "l", "n"] {
+                let most = i64::try_from(days * DAY).unwrap();
+                assert!((most - 600_000..=most).contains(&left(key).await), "{kind} {key}: {}", left(key).await);
+            }
+            ann.ok("room:accept", json!({"invite": invite})).await;
+            assert_eq!(left("f").await, -1, "Ann is in it");
+            let history = ann.ok("history:get", json!({"room": room})).await;
+            assert_eq!(history["messages"][0]["text"], "what is kept meanwhile");
+            ann.ok("room:leave", json!({"room": room})).await;
+            // As if the time were over.
+            for key in ["f", "x", "l", "n"] {
+                redis.ask(&["DEL", &format!("chat:{{room:{room}}}:{key}")]).await;
+            }
+            bob.refused("room:join", json!({"room": room}), "not_found").await;
+            bob.refused("room:accept", json!({"invite": invite}), "not_found").await;
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub use bus::{BUS_CAPACITY, Bus, BusEvent};
 pub use health::{Health, Traffic};
 pub use log::{
     Append, Commit, Committed, Entry, FieldBound, FieldStore, Fields, Head, Keep, LogStore, Marked, Range, ReadMarks,
-    Seen, Slice,
+    Seen, Slice, TtlWhileEmpty,
 };
 pub use presence::PresenceStore;
 pub use signal::{Notice, Signal, SignalEvent};

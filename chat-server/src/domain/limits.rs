@@ -29,6 +29,10 @@ pub const QUEUED_REQUESTS: usize = 1024;
 pub const MAX_INVITES: usize = 1_000;
 /// Most people that one link lets in.
 pub const MAX_INVITE_USES: u32 = 100_000;
+/// How long a public room, and its name, is kept after its last member left.
+pub const EMPTY_PUBLIC_DAYS: u64 = 30;
+/// How long a private room is.
+pub const EMPTY_PRIVATE_DAYS: u64 = 1;
 /// The part of the store's memory that is for messages only, in percent.
 pub const STORE_RESERVE_PERCENT: u32 = 10;
 /// Longest life of a link, in seconds: a year.
@@ -117,6 +121,8 @@ limits! {
         "100 uses, one week", [] => Answer::Refusal(Code::Forbidden);
     Sessions = "sessions": "sessions; revoked ones that are remembered", "user", "50, and 50",
         [] => Answer::Other("the session that was not used for the longest time is revoked");
+    EmptyRooms = "empty-rooms": "time that a room is kept after its last member left, with its name and links", "room",
+        "30 days if it is public, else 1 day", [] => Answer::Other("`not_found`; the name is free");
     StoreMemory = "store-memory": "changes and new guests, as memory of Redis is in use (`maxmemory`)", "cluster",
         "90 %; the rest is for messages", [] => Answer::Refusal(Code::Unavailable);
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
@@ -160,6 +166,7 @@ mod tests {
             ("invites", format!("{},{:03}", MAX_INVITES / 1000, MAX_INVITES % 1000)),
             ("member-invites", format!("{MAX_MEMBER_INVITE_USES} uses, one week")),
             ("sessions", format!("{MAX_SESSIONS}, and {MAX_SESSIONS}")),
+            ("empty-rooms", format!("{EMPTY_PUBLIC_DAYS} days if it is public, else {EMPTY_PRIVATE_DAYS} day")),
             ("store-memory", format!("{} %; the rest is for messages", 100 - STORE_RESERVE_PERCENT)),
             ("page-bytes", format!("{HISTORY_LIMIT} entries, {} KiB", PAGE_BYTES / 1024)),
         ] {

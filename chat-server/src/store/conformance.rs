@@ -13,6 +13,7 @@ use super::memory::MemoryStore;
 use super::redis::{RedisConfig, RedisStore};
 use super::{
     Append, BusEvent, Commit, Committed, Entry, FieldBound, Keep, Range, Retention, Seen, Slice, Store, Topic,
+    TtlWhileEmpty,
 };
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
 use crate::domain::json::Members;

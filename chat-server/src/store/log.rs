@@ -24,10 +24,22 @@ pub struct Commit {
     /// The time to live of the whole topic, from now on. Each commit with a `ttl_ms` and each [`FieldStore::touch`]
     /// renews it. `None` leaves it unchanged; a topic that never had one does not expire.
     pub ttl_ms: Option<u64>,
+    /// Instead of `ttl_ms`, and with an entry: the topic expires while nothing of this kind is in it.
+    pub ttl_while_empty: Option<TtlWhileEmpty>,
     /// The users that have read everything up to the entry, see [`ReadMarks`].
     pub read_by: Vec<UserId>,
     /// How many fields there may be afterwards.
     pub bound: Option<FieldBound>,
+}
+
+/// How long a topic lives in which there is nothing of a kind. The commit decides that in the same step in which it sets
+/// its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TtlWhileEmpty {
+    /// What the names of such fields begin with.
+    pub prefix: &'static str,
+    /// The time to live of the topic while there is no such field. If there is one, the topic does not expire.
+    pub ttl_ms: u64,
 }
 
 /// The most fields of a kind that a topic may have.

@@ -22,7 +22,7 @@ use self::presence::Presence;
 use self::topic::{TopicData, oldest};
 use super::{
     ActivityStore, BUS_CAPACITY, Bus, BusEvent, Commit, Committed, Entry, FieldBound, FieldStore, Fields, Head, Health,
-    Keep, LogStore, Marked, PresenceStore, Range, ReadMarks, Retention, Seen, Slice, StoreError, Topic,
+    Keep, LogStore, Marked, PresenceStore, Range, ReadMarks, Retention, Seen, Slice, StoreError, Topic, TtlWhileEmpty,
 };
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
@@ -108,12 +108,12 @@ impl State {
         }
     }
 
-    fn set_expiry(&mut self, topic: &Topic, expires: Millis) {
+    fn set_expiry(&mut self, topic: &Topic, expires: Option<Millis>) {
         if let Some(data) = self.topics.get_mut(topic) {
-            if let Some(before) = data.expires.replace(expires) {
+            if let Some(before) = std::mem::replace(&mut data.expires, expires) {
                 self.expiries.remove(&(before, data.number));
             }
-            self.expiries.insert((expires, data.number));
+            self.expiries.extend(expires.map(|expires| (expires, data.number)));
         }
     }
 
@@ -234,8 +234,18 @@ impl LogStore for MemoryStore {
             stored = Some((Position { epoch: entry.epoch.clone(), offset: entry.offset }, at));
             state.publish(topic, BusEvent::Entry(topic.clone(), entry, append.trace));
         }
-        if let Some(ttl) = commit.ttl_ms {
-            state.set_expiry(topic, now.saturating_add(ttl));
+        match commit.ttl_while_empty {
+            Some(TtlWhileEmpty { prefix, ttl_ms }) => {
+                let data = state.topics.get(topic);
+                let is_empty =
+                    data.is_none_or(|data| data.fields.list(Bound::Included(prefix), prefix).next().is_none());
+                state.set_expiry(topic, is_empty.then(|| now.saturating_add(ttl_ms)));
+            }
+            None => {
+                if let Some(ttl) = commit.ttl_ms {
+                    state.set_expiry(topic, Some(now.saturating_add(ttl)));
+                }
+            }
         }
         Ok(Committed::Done { entry: stored })
     }
@@ -339,7 +349,7 @@ impl FieldStore for MemoryStore {
         let mut state = self.state();
         let exists = state.topic(topic, now).is_some();
         if exists {
-            state.set_expiry(topic, now.saturating_add(ttl_ms));
+            state.set_expiry(topic, Some(now.saturating_add(ttl_ms)));
         }
         Ok(exists)
     }

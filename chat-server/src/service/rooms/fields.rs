@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::UserId;
-use crate::store::StoreError;
+use crate::domain::limits::{EMPTY_PRIVATE_DAYS, EMPTY_PUBLIC_DAYS};
+use crate::domain::room::{Info, Kind};
+use crate::store::{StoreError, TtlWhileEmpty};
 
 /// Of a room: what it is, [`crate::domain::room::Info`].
 pub(crate) const INFO: &str = "info";
@@ -23,6 +25,17 @@ pub(crate) const INVITED: &str = "v:";
 pub(crate) const BLOCKED: &str = "b:";
 /// Of a person: whom they let add them to rooms, [`crate::domain::user::Invites`].
 pub(crate) const INVITES: &str = "invites";
+
+/// How long a public room is kept that nobody is in: its history can be read, and whoever joins keeps it.
+const EMPTY_PUBLIC_MS: u64 = EMPTY_PUBLIC_DAYS * 24 * 3_600_000;
+/// How long any other is kept: nobody can read it, and only a link leads there.
+const EMPTY_PRIVATE_MS: u64 = EMPTY_PRIVATE_DAYS * 24 * 3_600_000;
+
+/// The life of a room that its last member leaves, and that ends when somebody enters it again.
+pub(super) fn while_empty(info: &Info) -> TtlWhileEmpty {
+    let ttl_ms = if info.kind == Kind::Public { EMPTY_PUBLIC_MS } else { EMPTY_PRIVATE_MS };
+    TtlWhileEmpty { prefix: MEMBER, ttl_ms }
+}
 
 pub(crate) fn member_field(user: &UserId) -> String {
     format!("{MEMBER}{user}")

@@ -3,7 +3,7 @@
 use super::Rooms;
 use super::access::Access;
 use super::events::member_joined;
-use super::fields::{member_field, to_json};
+use super::fields::{member_field, to_json, while_empty};
 use super::user_index::Doing;
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
@@ -76,6 +76,13 @@ pub(super) fn admission(
     let member = Member::new(guest.clone(), Role::Member);
     set.push((member_field(&guest.id), Some(to_json(&member)?)));
     let append = member_joined(by, guest, Role::Member)?;
+    let ttl_while_empty = Some(while_empty(&there.info));
     // One joins having read everything.
-    Ok(Some(Commit { set, append: Some(append), read_by: vec![guest.id.clone()], ..Commit::default() }))
+    Ok(Some(Commit {
+        set,
+        append: Some(append),
+        read_by: vec![guest.id.clone()],
+        ttl_while_empty,
+        ..Commit::default()
+    }))
 }

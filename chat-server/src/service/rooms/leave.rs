@@ -2,7 +2,7 @@
 
 use super::Rooms;
 use super::events::member_left;
-use super::fields::member_field;
+use super::fields::{member_field, while_empty};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::service::actor::Actor;
@@ -26,6 +26,7 @@ impl Rooms {
             Ok(Some(Commit {
                 set: vec![(member_field(&user.id), None)],
                 append: Some(member_left(user)?),
+                ttl_while_empty: Some(while_empty(&access.info)),
                 ..Commit::default()
             }))
         })

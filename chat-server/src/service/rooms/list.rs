@@ -102,6 +102,9 @@ impl Rooms {
         }
         let rooms: Vec<RoomId> = candidates.iter().map(|(_, room)| room.clone()).collect();
         for ((name, room), access) in candidates.into_iter().zip(self.accesses(&actor.user.id, &rooms).await?) {
+            if access.is_none() {
+                self.release_dead_name(&name, &room).await?;
+            }
             // One's own were listed before. One that was renamed may still have its former name for a moment.
             let access = access.filter(|access| access.member.is_none() && is_called(&access.info, &name));
             found.extend(access.map(|access| (room, access)));

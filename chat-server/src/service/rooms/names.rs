@@ -110,6 +110,16 @@ impl Rooms {
         Ok(())
     }
 
+    /// Lets go of a name whose room has expired. Its room may also be about to be made: for that it is given time.
+    pub(super) async fn release_dead_name(&self, folded: &str, room: &RoomId) -> Result<(), StoreError> {
+        let asked = fields_of(folded);
+        let found = self.fields.fields(&Topic::Directory, &asked).await?;
+        let claims = asked.into_iter().zip(found.values).filter_map(|(field, value)| Some((field, value?)));
+        let claims: Claims = claims.filter(|(_, value)| is_of(value, room)).collect();
+        let is_old = |value: &str| claim_of(value).is_some_and(|(_, since)| found.now >= since + CLAIM_MS);
+        if claims.iter().all(|(_, value)| is_old(value)) { self.release_name(claims).await } else { Ok(()) }
+    }
+
     /// Some public names and their rooms, in the order of the names, those after `after` only.
     pub(super) async fn public_names(&self, after: Option<&str>) -> Result<NamePage, StoreError> {
         let page = self.fields.list(&Topic::Directory, "", after, NAMES_AT_ONCE).await?;
@@ -178,4 +188,39 @@ fn claim_of(value: &str) -> Option<(RoomId, Millis)> {
 
 fn is_of(value: &str, room: &RoomId) -> bool {
     claim_of(value).is_some_and(|(holder, _)| holder == *room)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::id::UserId;
+    use crate::domain::room::Draft;
+    use crate::domain::user::User;
+    use crate::service::actor::Actor;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Retention, Stores};
+
+    #[tokio::test]
+    async fn a_name_whose_room_has_expired_is_free() {
+        let stores = Stores::new(Arc::new(MemoryStore::new(Retention::default()).0));
+        let rooms = Rooms::new(&stores);
+        let user = User { id: UserId::parse("u1").unwrap(), name: Name::parse("Ann").unwrap(), guest: true };
+        let actor = Actor::unlimited(user);
+        let long_ago = |name: &str| (name.to_owned(), Some("rGone 5".to_owned()));
+        let commit = Commit { set: vec![long_ago("tea"), long_ago("cake")], ..Commit::default() };
+        stores.log.commit(&Topic::Directory, commit).await.unwrap();
+        let draft = Draft { name: Name::parse("Tea").unwrap(), kind: Kind::Public, topic: String::new() };
+        let (tea, _) = rooms.create(&actor, draft).await.unwrap();
+        assert_eq!(rooms.list(&actor, "", None, 9).await.unwrap().rooms.len(), 2, "the lobby, and Tea");
+        let left = rooms.public_names(None).await.unwrap().names;
+        assert_eq!(left, [("tea".to_owned(), Some(tea.clone()))]);
+        // The claim of a room that is about to be made stays.
+        let now = stores.fields.fields(&Topic::Directory, &[]).await.unwrap().now;
+        let commit = Commit { set: vec![("pie".to_owned(), Some(format!("rSoon {now}")))], ..Commit::default() };
+        stores.log.commit(&Topic::Directory, commit).await.unwrap();
+        rooms.list(&actor, "", None, 9).await.unwrap();
+        assert_eq!(rooms.public_names(None).await.unwrap().names.len(), 2);
+    }
 }

@@ -12,6 +12,8 @@ on_all!(
     a_key_created_later_expires_with_the_topic,
     a_touch_renews_the_ttl_of_a_topic,
     a_topic_without_a_ttl_does_not_expire,
+    a_topic_expires_while_nothing_of_a_kind_is_in_it,
+    a_log_with_a_maximum_age_keeps_its_expiry_when_the_topic_has_none,
     any_text_is_stored_unchanged,
     values_of_many_topics_are_read_at_once,
     a_bound_of_fields_holds_under_many_writers,
@@ -265,4 +267,50 @@ async fn fields_that_are_set_later_expire_with_their_topic(stage: Stage) {
     pause(800).await;
     assert_eq!(node.store.count(&topic, "").await.unwrap(), 0);
     assert_eq!(node.store.list(&topic, "", None, 10).await.unwrap(), []);
+}
+
+/// A commit with an entry that sets fields, of a topic that expires while no name begins with `m:`.
+fn members(set: &[(&str, Option<&str>)], ttl_ms: u64) -> Commit {
+    let ttl_while_empty = Some(TtlWhileEmpty { prefix: "m:", ttl_ms });
+    Commit { set: pairs(set), ttl_while_empty, ..message("u", "") }
+}
+
+async fn a_topic_expires_while_nothing_of_a_kind_is_in_it(stage: Stage) {
+    let (node, topic, long) = (stage.node().await, room("a"), 3_600_000);
+    let info = ("info", Some("1"));
+    node.append(&topic, members(&[info, ("m:u", Some("1")), ("n", Some("1")), ("m", Some("1"))], long)).await;
+    node.append(&topic, members(&[("m:v", Some("1"))], long)).await;
+    // One is left.
+    node.append(&topic, members(&[("m:u", None)], 100)).await;
+    pause(150).await;
+    assert_eq!(values(&node, &topic, &["info"]).await, [Some("1".to_owned())]);
+    // None is left, and then there is one in time: it does not expire.
+    node.append(&topic, members(&[("m:v", None)], 600)).await;
+    node.append(&topic, nonced("u", "", "n")).await;
+    node.append(&topic, members(&[("m:w", Some("1"))], 600)).await;
+    pause(700).await;
+    assert_eq!(node.all(&topic).await.entries.len(), 6);
+    assert!(node.store.find_nonce(&topic, &user("u"), "n").await.unwrap().is_some());
+    node.append(&topic, members(&[("m:w", None)], 100)).await;
+    pause(150).await;
+    assert_eq!(values(&node, &topic, &["info", "n"]).await, [None, None]);
+    assert_eq!(node.all(&topic).await.top, 0);
+    if let Stage::Redis(server) = &stage {
+        let keys = ["f", "x", "l", "n"].map(|key| format!("chat:{{room:a}}:{key}")).join(" ");
+        assert_eq!(server.ask(&format!("EXISTS {keys}")), ":0", "nothing is left of it");
+    }
+}
+
+async fn a_log_with_a_maximum_age_keeps_its_expiry_when_the_topic_has_none(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 5_000 }).await;
+    let topic = room("a");
+    node.append(&topic, members(&[("m:u", Some("1"))], 60_000)).await;
+    node.append(&topic, members(&[("m:u", None)], 60_000)).await;
+    node.append(&topic, members(&[("m:u", Some("1"))], 60_000)).await;
+    assert_eq!(values(&node, &topic, &["m:u"]).await, [Some("1".to_owned())]);
+    if let Stage::Redis(server) = &stage {
+        assert_eq!(server.ask("PTTL chat:{room:a}:f"), ":-1");
+        let log: i64 = server.ask("PTTL chat:{room:a}:l")[1..].parse().unwrap();
+        assert!((1..=11_100).contains(&log), "{log}");
+    }
 }

@@ -99,7 +99,8 @@ impl Drop for InFlight {
 /// Whether a commit only appends a message under a nonce, so that it can be coalesced.
 pub(crate) fn can_coalesce(commit: &Commit) -> bool {
     let message = |append: &Append| append.counted && append.nonce.is_some();
-    let plain = commit.set.is_empty() && commit.ttl_ms.is_none() && commit.read_by.is_empty();
+    let lives_on = commit.ttl_ms.is_none() && commit.ttl_while_empty.is_none();
+    let plain = commit.set.is_empty() && lives_on && commit.read_by.is_empty();
     plain && commit.append.as_ref().is_some_and(message)
 }
 

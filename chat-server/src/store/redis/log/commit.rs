@@ -8,16 +8,19 @@ use crate::store::redis::append::coalescer::{Leader, Queued};
 use crate::store::redis::keys::TopicKeys;
 use crate::store::redis::replies::committed;
 use crate::store::redis::store::{RedisStore, flag, ttl};
-use crate::store::{Append, Commit, Committed, StoreError, Topic, new_epoch};
+use crate::store::{Append, Commit, Committed, StoreError, Topic, TtlWhileEmpty, new_epoch};
 
 impl RedisStore {
     pub(super) async fn commit_alone(&self, topic: &Topic, commit: Commit) -> Result<Committed, StoreError> {
-        let Commit { expect, set, append, ttl_ms, read_by, bound } = commit;
+        let Commit { expect, set, append, ttl_ms, ttl_while_empty, read_by, bound } = commit;
         let appends = append.is_some();
         let mut args = vec![
             new_epoch()?.as_str().to_owned(),
             self.keyspace.channel(topic),
-            ttl_ms.map(ttl).unwrap_or_default(),
+            match ttl_while_empty {
+                Some(TtlWhileEmpty { prefix, ttl_ms }) => format!("{prefix} {}", ttl(ttl_ms)),
+                None => ttl_ms.map(ttl).unwrap_or_default(),
+            },
             self.max_age(),
             self.max_entries(),
         ];

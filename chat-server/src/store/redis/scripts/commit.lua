@@ -1,6 +1,7 @@
 -- Changes a topic in one step: checks the expected fields, sets fields, appends to the log, publishes.
 -- KEYS: fields, index, log, nonces
--- ARGV: an epoch, in case a new one begins, channel, ttl in ms or '', oldest age in ms (0: any), entries kept (0: all),
+-- ARGV: an epoch, in case a new one begins, channel, ttl in ms or '' or 'PREFIX TTL' (the topic expires while no field
+--       begins with PREFIX, and then does not expire), oldest age in ms (0: any), entries kept (0: all),
 --       n, then n × (name, '1' or '0', value) expected; m, then m × (name, '1' or '0', value) to set;
 --       event or '', author, payload, '=' and nonce or '', '1' if counted; a traceparent if it is traced, or ''; the
 --       users that have read up to the entry; a prefix, and how many fields may begin with it, or ''
@@ -106,13 +107,20 @@ end
 -- The index may have been created just now.
 local index_is_new = #scored > 0 and not indexed
 
+local life = ARGV[3]
+local kind, while_empty = string.match(life, '^(%S+) (%d+)$')
+if kind then
+  local is_empty = redis.call('ZLEXCOUNT', index, '[' .. kind, '(' .. kind .. '\255') == 0
+  life = is_empty and while_empty or redis.call('PTTL', fields) >= 0 and 'for ever' or ''
+end
+
 -- A key that was created just now expires with the other keys of the topic. But where retention has a
 -- maximum age, log and nonces expire with their last entry: nobody trims a log that goes quiet, so it
 -- expires as a whole. They get a minute more, so that not every commit sets their expiry. The head says
 -- when they expire (0: with the topic), and whether the nonces exist and have their expiry.
 local fresh, ends
 if appends then fresh, ends = is_fresh(expires, now, max_age) end
-local set_expiry = ARGV[3] ~= '' or index_is_new or appends and (not fresh or named and nonced == 0)
+local set_expiry = life ~= '' or index_is_new or appends and (not fresh or named and nonced == 0)
 local time
 if appends then
   -- The clock of the system may go back; times in a log never do.
@@ -149,14 +157,16 @@ end
 
 if set_expiry then
   -- What is new has no expiry.
-  local ttl = tonumber(ARGV[3] ~= '' and ARGV[3] or is_new and -1 or redis.call('PTTL', fields))
+  local ttl = tonumber(life) or (life ~= '' or is_new) and -1 or redis.call('PTTL', fields)
   if ttl >= 0 then
-    if ARGV[3] ~= '' then redis.call('PEXPIRE', fields, ttl) end
-    if ARGV[3] ~= '' or index_is_new then redis.call('PEXPIRE', index, ttl) end
+    if life ~= '' then redis.call('PEXPIRE', fields, ttl) end
+    if life ~= '' or index_is_new then redis.call('PEXPIRE', index, ttl) end
     if top > 0 then
       redis.call('PEXPIRE', log, ttl)
       redis.call('PEXPIRE', nonces, ttl)
     end
+  elseif life ~= '' then
+    for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
   end
   if appends and max_age > 0 and (ttl < 0 or now + ttl > ends) then
     redis.call('PEXPIREAT', log, text(ends))
