@@ -25,8 +25,9 @@ async fn connection(node: &Node, from: IpAddr) -> TcpStream {
 /// The status of a handshake over polling, and its `Retry-After`.
 async fn handshake(node: &Node, from: IpAddr, header: &str) -> (u16, Option<u64>) {
     let mut stream = connection(node, from).await;
-    let request =
-        format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n");
+    let request = format!(
+        "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.expect("to ask");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");

@@ -13,7 +13,7 @@ use operator::controller::dereference::{ExternalSecrets, OwnedSecret, References
 use operator::controller::validate::validate;
 
 /// What the server has options for and a ChatCluster has no field: logs are JSON where there is no terminal.
-const NOT_IN_A_SPEC: &[&str] = &["CHAT_LOG_FORMAT"];
+const NOT_IN_A_SPEC: &[&str] = &["CHAT_ALLOWED_HOSTS", "CHAT_LOG_FORMAT"];
 
 /// An external Redis with all that one can have.
 const SENTINELS: &str = "{redis: {external: {mode: Sentinel, endpoints: ['s1:26379', 's2:26379'], keyPrefix: 'other:', \
