@@ -23,7 +23,8 @@ pub(crate) trait Request: DeserializeOwned + Send {
     const RATE: RateClass;
     /// A well-formed payload, for tests and documents: JSON.
     const EXAMPLE: &'static str;
-    /// Whether it may use the last reserve of the store's memory, although it is a change: what protects people.
+    /// Whether it may use the last reserve of the store's memory, although it is a change: it protects people, or lets
+    /// something go.
     const PROTECTS: bool = false;
     /// What answers it beside `ok`.
     type Answer: Serialize;

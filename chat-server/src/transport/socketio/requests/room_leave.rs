@@ -16,6 +16,7 @@ pub(crate) struct RoomLeave {
 impl Request for RoomLeave {
     const NAME: &'static str = "room:leave";
     const RATE: RateClass = RateClass::Change;
+    const PROTECTS: bool = true;
     const EXAMPLE: &'static str = r#"{"room":"lobby"}"#;
     type Answer = Done;
 
