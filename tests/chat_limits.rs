@@ -207,6 +207,34 @@ on_both! {
 }
 
 on_both! {
+    /// Many who each keep their own rate do not do more to a person than one could.
+    async fn what_all_others_do_to_a_person_has_a_rate(bus) {
+        let cluster = Plan::on(bus).nodes(1).flag("--changes-per-second", "1").start().await;
+        let victim = Client::guest(cluster.node(0), "Victim").await;
+        let mut refused = Vec::new();
+        let mut done = 0;
+        for number in 0..4 {
+            let stranger = Client::guest(cluster.node(0), &format!("s{number}")).await;
+            for room in 0..20 {
+                let room = stranger.create(&format!("r{room}"), "private").await;
+                let answer = stranger.request("room:invite", json!({"room": room, "user": victim.id()})).await;
+                done += usize::from(answer["ok"] == true);
+                refused.extend((answer["ok"] != true).then(|| answer["error"].clone()));
+            }
+        }
+        assert!(done >= 60 && !refused.is_empty(), "{done} done, {} refused", refused.len());
+        for error in refused {
+            assert_eq!((&error["code"], &error["limit"]), (&json!("rate_limited"), &json!("received")), "{error}");
+            assert!(error["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{error}");
+        }
+        // What the victim does has a rate of its own.
+        victim.create("my own", "private").await;
+        let other = Client::guest(cluster.node(0), "Other").await;
+        victim.ok("dm:open", json!({"user": other.id()})).await;
+    }
+}
+
+on_both! {
     /// The rooms that others add a person to are counted apart from those that the person enters.
     async fn nobody_uses_up_the_rooms_of_another(bus) {
         const MOST: usize = 250;

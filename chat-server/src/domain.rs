@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod address;
+pub mod bucket_table;
 pub mod code;
 pub mod content;
 pub mod error;

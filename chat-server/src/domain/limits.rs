@@ -110,6 +110,8 @@ limits! {
         [] => Answer::Refusal(Code::Forbidden);
     RoomsAdded = "rooms-added": "rooms that others add the user to, and direct messages of users who share a room", "user",
         "250", [] => Answer::Other("the user is invited instead, or gets a message request");
+    Received = "received": "invitations to the user and new direct messages with them, by all others", "user on a node",
+        "60 s of the rate at once", ["changes-per-second"] => Answer::Refusal(Code::RateLimited);
     Requests = "requests": "message requests of strangers that wait for an answer", "user", "100",
         [] => Answer::Other("the oldest one makes room");
     Invitations = "invitations": "invitations that wait to be accepted", "user", "100",

@@ -58,7 +58,8 @@ pub(super) fn build(parts: Parts<'_>) -> Context {
         batching: batching.clone(),
         encode,
     });
-    let (rooms, analytics) = (Rooms::new(&stores), Analytics::new(&stores, node.clone()));
+    let (rooms, analytics) =
+        (Rooms::new(&stores).with_received_at(config.rates().change), Analytics::new(&stores, node.clone()));
     let max_message_bytes = config.max_message_bytes as usize;
     Context {
         limits: Limits { max_message_bytes, max_payload: config.max_payload(), rates: config.rates() },

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::position::Offset;
+use crate::domain::rate_limit::Rate;
 use crate::domain::room::Info;
 use crate::service::actor::Actor;
 use crate::store::{
     Bus, Commit, FieldStore, LogStore, Notice, PresenceStore, ReadMarks, Signal, StoreError, Stores, Topic,
 };
 use fields::{INFO, to_json};
+use received::Received;
 
 pub mod access;
 pub mod block;
@@ -30,6 +32,7 @@ mod list;
 mod members;
 mod names;
 mod oldest;
+mod received;
 mod relation;
 pub(crate) mod retry;
 mod typing;
@@ -45,6 +48,7 @@ pub struct Rooms {
     marks: Arc<dyn ReadMarks>,
     bus: Arc<dyn Bus>,
     presence: Arc<dyn PresenceStore>,
+    received: Received,
 }
 
 impl Rooms {
@@ -52,7 +56,13 @@ impl Rooms {
     #[must_use]
     pub fn new(stores: &Stores) -> Self {
         let Stores { log, fields, marks, bus, presence, .. } = stores.clone();
-        Self { log, fields, marks, bus, presence }
+        Self { log, fields, marks, bus, presence, received: Received::default() }
+    }
+
+    /// The same, where others do something to a person at this rate at most.
+    #[must_use]
+    pub fn with_received_at(self, rate: Rate) -> Self {
+        Self { received: Received::at(rate), ..self }
     }
 
     /// Makes sure that the lobby is there.

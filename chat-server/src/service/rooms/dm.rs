@@ -50,6 +50,7 @@ impl Rooms {
         if self.relation(&by.id, &other.id).await?.may_reach().is_err() {
             return Err(Refusal::new(Code::Forbidden, "you have blocked this person; end that first"));
         }
+        self.received.count(&other.id)?;
         self.index(&by.id, &room, Doing::Own).await?;
         let request = self.index_opened(by, &other, &room).await?;
         let made = self.create_dm(by, &other, &room, request).await?;

@@ -22,7 +22,8 @@ impl Rooms {
     /// person is invited. Answers whether the person is in the room now.
     ///
     /// # Errors
-    /// As for writing there; `not_found` for an unknown person, `forbidden` if the person has blocked the actor.
+    /// As for writing there; `not_found` for an unknown person, `forbidden` if the person has blocked the actor,
+    /// `rate_limited` where others invite the person too often.
     pub async fn invite_person(&self, actor: &Actor, room: &RoomId, guest: &UserId) -> Result<bool, Refusal> {
         let by = &*actor.user;
         let host = self.access(by, room).await?;
@@ -33,6 +34,7 @@ impl Rooms {
         if self.access(&guest, room).await?.member.is_some() {
             return Ok(true);
         }
+        self.received.count(&guest.id)?;
         let lets_add = match relation.invites {
             Invites::All => true,
             Invites::Known => self.knows(&guest.id, &by.id).await?,

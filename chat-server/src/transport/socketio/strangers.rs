@@ -5,7 +5,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::address::{AddressBlock, AddressBuckets};
+use crate::domain::address::AddressBlock;
+use crate::domain::bucket_table::BucketTable;
 use crate::domain::rate_limit::Rate;
 
 /// How long a new guest waits for its turn, below the time in which a connection must become a session.
@@ -21,15 +22,15 @@ pub struct Strangers(Arc<Inner>);
 
 struct Inner {
     begun: Instant,
-    handshakes: Option<Mutex<AddressBuckets>>,
-    guests: Option<Mutex<AddressBuckets>>,
+    handshakes: Option<Mutex<BucketTable<AddressBlock>>>,
+    guests: Option<Mutex<BucketTable<AddressBlock>>>,
 }
 
 impl Strangers {
     /// Strangers who make handshakes and new guests at these rates at most, each address for itself.
     #[must_use]
     pub fn new(handshakes: Rate, guests: Rate) -> Self {
-        let buckets = |rate| AddressBuckets::new(rate).map(Mutex::new);
+        let buckets = |rate| BucketTable::new(rate).map(Mutex::new);
         Self(Arc::new(Inner { begun: Instant::now(), handshakes: buckets(handshakes), guests: buckets(guests) }))
     }
 
@@ -55,7 +56,7 @@ impl Strangers {
 
     fn take(
         &self,
-        buckets: Option<&Mutex<AddressBuckets>>,
+        buckets: Option<&Mutex<BucketTable<AddressBlock>>>,
         from: Stranger,
         patience: Duration,
     ) -> Result<Duration, Duration> {
