@@ -20,7 +20,7 @@ use crate::domain::json::Members;
 use crate::observability::metrics::Metrics;
 use crate::observability::store_clock::StoreClock;
 use crate::store::memory::MemoryStore;
-use crate::store::{Append, BusEvent, Commit, Entry, LogStore, Retention, Signal};
+use crate::store::{Append, Bus, BusEvent, Commit, Entry, LogStore, Retention, Signal};
 
 /// An outlet that has room for so many events, and checks what it gets.
 struct Checker {
@@ -139,6 +139,7 @@ impl Stage {
         };
         let (handle, _) = FeedHandle::new();
         let mut feed = Feed::new(Arc::new(shared), Arc::default(), RoomId::lobby(), handle);
+        store.subscribe(std::slice::from_ref(&feed.topic)).await.unwrap();
         feed.begin(feed.shared.log.heads(&[feed.topic.clone()]).await.unwrap().remove(0));
         Self { feed, store, bus, entries: Vec::new(), outlets: Vec::new() }
     }
