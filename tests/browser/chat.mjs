@@ -54,9 +54,9 @@ async function main(browser) {
   const link = new URL(await ada.at("invite-link").inputValue());
   await ada.page.keyboard.press("Escape");
   await bob.page.goto(`${bob.url}/${link.hash}`);
-  await bob.at("invitation-accept").waitFor();
+  await bob.at("link-accept").waitFor();
   if (await bob.page.getByText("Only for who is in here").count()) throw new Error("a link joined without a question");
-  await bob.at("invitation-accept").click();
+  await bob.at("link-accept").click();
   await bob.sees("Only for who is in here");
   await bob.say("I was invited");
   await ada.sees("I was invited");
@@ -72,6 +72,7 @@ async function main(browser) {
   assert.equal(await ada.at("open-link").count(), 0);
   await ada.page.keyboard.press("Escape");
   await eve.page.goto(`${eve.url}/${ended.hash}`);
+  await eve.at("link-accept").click();
   await eve.page.getByText("This invite link is used up, expired or unknown.").first().waitFor();
   shown("a link that Ada ends lets nobody in");
 

@@ -122,8 +122,8 @@ pub struct Config {
 
     /// Names by which clients may reach the public port, comma-separated, without scheme and port, such
     /// as chat.example.com; `*` allows all. Other requests are answered with 421, so that no other
-    /// site can make its own name lead here. If empty: all, or on a loopback address only localhost,
-    /// 127.0.0.1 and [::1]
+    /// site can make its own name lead here. If empty: all, or on a loopback address only localhost
+    /// and loopback addresses
     #[arg(long, env = "CHAT_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = crate::transport::http::hosts::parse)]
     pub allowed_hosts: Vec<String>,
 

@@ -10,9 +10,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// By which names this server may be asked.
-pub struct Hosts {
-    /// In lower case; `None`: by any.
-    allowed: Option<Vec<String>>,
+pub enum Hosts {
+    /// By any.
+    Any,
+    /// By the machine's own: `localhost`, and loopback addresses, which nobody can make lead elsewhere.
+    Loopback,
+    /// By these, in lower case.
+    Listed(Vec<String>),
 }
 
 impl Hosts {
@@ -20,20 +24,29 @@ impl Hosts {
     /// machine itself.
     #[must_use]
     pub fn new(allowed: &[String], listen: SocketAddr) -> Self {
-        let own = || vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
-        let allowed = match allowed {
-            [] if listen.ip().is_loopback() => Some(own()),
-            [] => None,
-            some if some.iter().any(|host| host == "*") => None,
-            some => Some(some.to_vec()),
-        };
-        Self { allowed }
+        match allowed {
+            [] if listen.ip().is_loopback() => Self::Loopback,
+            [] => Self::Any,
+            some if some.iter().any(|host| host == "*") => Self::Any,
+            some => Self::Listed(some.to_vec()),
+        }
     }
 
     fn allow(&self, host: Option<&str>) -> bool {
-        let Some(allowed) = &self.allowed else { return true };
-        host.is_some_and(|host| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(without_port(host))))
+        let host = host.map(without_port);
+        match self {
+            Self::Any => true,
+            Self::Loopback => host.is_some_and(is_loopback),
+            Self::Listed(listed) => {
+                host.is_some_and(|host| listed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)))
+            }
+        }
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A host without a port: `host`, `host:80`, `[::1]`, `[::1]:80`.
@@ -96,8 +109,12 @@ mod tests {
     fn without_a_list_only_a_loopback_port_asks_for_the_host() {
         for listen in ["127.0.0.1:3000", "[::1]:3000"] {
             let hosts = hosts(&[], listen);
-            assert!(["localhost:3000", "127.0.0.1:80", "[::1]:3000"].iter().all(|host| hosts.allow(Some(host))));
-            assert!(!hosts.allow(Some("rebound.example:3000")));
+            for host in ["localhost:3000", "127.0.0.1:80", "127.77.0.2", "[::1]:3000"] {
+                assert!(hosts.allow(Some(host)), "{host}");
+            }
+            for host in ["rebound.example:3000", "127.0.0.1.rebound.example", "10.0.0.1", ""] {
+                assert!(!hosts.allow(Some(host)), "{host}");
+            }
         }
         assert!(hosts(&[], "0.0.0.0:3000").allow(Some("chat.example.com")));
         assert!(hosts(&["*"], "127.0.0.1:3000").allow(Some("rebound.example")));
