@@ -14,6 +14,8 @@ use crate::harness::{Bus, Client, Cluster, Plan, RedisAt};
 
 /// The rooms of one who is in as many as one can be.
 const ROOMS: usize = 500;
+/// How often each is counted; the least is what it costs.
+const ROUNDS: usize = 3;
 /// The others in a room.
 const CROWD: usize = 60;
 /// Longer than the time after which a node looks after the ends of logs.
@@ -146,7 +148,11 @@ impl Scene {
                 println!("    {} {}", executed.commands, words.chars().take(150).collect::<String>());
             }
         }
-        self.table.push((what.to_owned(), count(executed), most));
+        // What goes on beside it may fall into the time that is watched: it adds, and never takes away.
+        match self.table.iter_mut().find(|(known, ..)| known == what) {
+            Some((_, least, _)) => *least = count(executed).min(*least),
+            None => self.table.push((what.to_owned(), count(executed), most)),
+        }
     }
 }
 
@@ -179,7 +185,7 @@ scenario! {
         }
 
         // Scripts are loaded with their first use: that is not counted.
-        for round in 0..2 {
+        for round in 0..1 + ROUNDS {
             if round == 1 {
                 scene.table.clear();
             }
@@ -249,14 +255,20 @@ scenario! {
         for pending in pending {
             assert_eq!(pending.answer().await["ok"], true);
         }
-        scene.ask(&bob, "read:mark", json!({"room": noisy, "offset": 100}), ", 500 left", MOST).await;
+        for round in 0..ROUNDS {
+            let mark = json!({"room": noisy, "offset": 100 + round});
+            scene.ask(&bob, "read:mark", mark, ", 500 left", MOST).await;
+        }
         for _ in 0..300 {
             for event in ["room:leave", "room:join"] {
                 bob.ok(event, json!({"room": noisy})).await;
             }
         }
         ann.say(&noisy, "at last").await;
-        scene.ask(&ann, "history:get", json!({"room": noisy, "after": 602}), ", after 600 comings and goings", MOST + PAGE).await;
+        for _ in 0..ROUNDS {
+            let after = json!({"room": noisy, "after": 602});
+            scene.ask(&ann, "history:get", after, ", after 600 comings and goings", MOST + PAGE).await;
+        }
 
         // The second node serves none of the rooms yet; then it does.
         for case in ["connect with 500 rooms that the node does not serve", "connect with 500 rooms, again"] {
