@@ -60,8 +60,14 @@ on_both! {
         }
         assert_eq!(flags(&bob.hear("room:added", |_| true).await), PLAIN, "who opened it is not asked");
 
+        // One that was closed and comes back is open once it is answered.
+        ann.ok("dm:close", json!({"room": of_bob})).await;
+        ann_too.hear("room:settings", |settings| settings["hidden"] == true).await;
+        bob.say(&of_bob, "are you there?").await;
+        ann.hear_text(&of_bob, "are you there?").await;
         ann.say(&of_bob, "hello Bob").await;
-        let settings = ann_too.hear("room:settings", |settings| settings["room"] == of_bob).await;
+        let of_bobs = |settings: &Value| settings["room"] == of_bob && settings["request"] == false;
+        let settings = ann_too.hear("room:settings", of_bobs).await;
         assert_eq!(flags(&settings), PLAIN, "an answer accepts it");
         ann.say(&of_bob, "and again").await;
         let entered = ann.ok("room:accept", json!({"room": of_eve})).await;

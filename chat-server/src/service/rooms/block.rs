@@ -14,7 +14,7 @@ use crate::domain::room::Invitation;
 use crate::domain::user::Invites;
 use crate::service::actor::Actor;
 use crate::service::identity::profile;
-use crate::store::{Commit, Notice, StoreError, Topic};
+use crate::store::{Commit, Committed, FieldBound, Notice, StoreError, Topic};
 
 /// What a person lets others do, and what waits for the person's word.
 #[derive(Debug, Serialize)]
@@ -67,15 +67,13 @@ impl Rooms {
         let topic = Topic::User(by.clone());
         if on {
             known.as_ref().ok_or_else(no_such_person)?;
-            if self.fields.count(&topic, BLOCKED).await? >= MAX_BLOCKED as u64
-                && self.relation(by, other).await?.may_reach().is_ok()
-            {
-                let what = format!("at most {MAX_BLOCKED} people can be blocked; end a block first");
-                return Err(Refusal::new(Code::Forbidden, what).at(Limit::Blocked));
-            }
         }
         let set = vec![(blocked_field(other), on.then(String::new))];
-        self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
+        let bound = on.then_some(FieldBound { prefix: BLOCKED, most: MAX_BLOCKED });
+        if self.log.commit(&topic, Commit { set, bound, ..Commit::default() }).await? == Committed::Full {
+            let what = format!("at most {MAX_BLOCKED} people can be blocked; end a block first");
+            return Err(Refusal::new(Code::Forbidden, what).at(Limit::Blocked));
+        }
         // Whom the chat has forgotten writes no more.
         if let Some(other) = known {
             self.set_blocked(&other, &dm_id(by, &other.id)?, on).await?;

@@ -131,7 +131,9 @@ impl Rooms {
             Err(refusal) if refusal.code == Code::Forbidden => {}
             indexed => indexed?,
         }
-        self.set_own(actor, room, |member| member.request = false).await
+        // One that was closed before is open again.
+        let accept = |member: &mut Member| (member.request, member.closed_at) = (false, None);
+        self.set_own(actor, room, accept).await
     }
 
     /// Changes what a direct message is to the actor, and tells the actor's other sockets.

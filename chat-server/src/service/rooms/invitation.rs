@@ -6,7 +6,6 @@ use super::Rooms;
 use super::access::Access;
 use super::fields::{INVITED, from_json, to_json};
 use super::join::{Joined, admission};
-use super::oldest::oldest;
 use super::retry::Attempts;
 use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
@@ -16,7 +15,7 @@ use crate::domain::position::Millis;
 use crate::domain::room::Invitation;
 use crate::domain::user::User;
 use crate::service::actor::Actor;
-use crate::store::{Commit, Committed, Notice, StoreError, Topic};
+use crate::store::{Commit, Committed, FieldBound, Notice, StoreError, Topic};
 
 /// An invitation as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -48,16 +47,12 @@ impl Rooms {
         if known.values.iter().any(Option::is_some) {
             return Ok(());
         }
-        let mut set = Vec::new();
-        if self.fields.count(&topic, INVITED).await? >= MAX_INVITATIONS as u64 {
-            let listed = self.fields.list(&topic, INVITED, None, MAX_INVITATIONS).await?;
-            let time = |value: &str| from_json::<Waiting>(value).ok().map(|waiting| waiting.at);
-            set.extend(oldest(listed, time).map(|field| (field, None)));
-        }
         let (called, kind) = (access.info.name.clone(), access.info.kind);
         let invitation = Invitation { room: room.clone(), name: called, kind, by: by.clone() };
-        set.push((name, Some(to_json(&Waiting { invitation: invitation.clone(), at: known.now })?)));
-        self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
+        let set = vec![(name, Some(to_json(&Waiting { invitation: invitation.clone(), at: known.now })?))];
+        let bound = FieldBound { prefix: INVITED, most: MAX_INVITATIONS };
+        let time = |value: &str| from_json::<Waiting>(value).ok().map(|waiting| waiting.at);
+        self.put_over_oldest(&topic, set, bound, time).await?;
         self.notify(guest, &Notice::Invited { invitation }).await;
         Ok(())
     }

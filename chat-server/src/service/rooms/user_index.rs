@@ -6,8 +6,6 @@
 
 use super::Rooms;
 use super::fields::{ADDED, REQUEST, ROOM};
-use super::oldest::oldest;
-use super::retry::Attempts;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::{Limit, MAX_REQUESTS, MAX_ROOMS_ADDED_TO, MAX_ROOMS_PER_USER};
@@ -125,18 +123,11 @@ impl Rooms {
         };
         set.push((field(doing, room), Some(value)));
         let bound = FieldBound { prefix: doing.prefix(), most: doing.most() };
-        let mut attempts = Attempts::default();
-        loop {
-            attempts.another()?;
-            let commit = Commit { set: set.clone(), bound: Some(bound), ..Commit::default() };
-            let Committed::Full = self.log.commit(&topic, commit).await? else { return Ok(()) };
-            if let Some(refusal) = doing.refusal() {
-                return Err(refusal);
-            }
-            let listed = self.fields.list(&topic, doing.prefix(), None, doing.most()).await?;
-            let set = oldest(listed, |at| at.parse().ok()).map(|field| (field, None)).into_iter().collect();
-            self.log.commit(&topic, Commit { set, ..Commit::default() }).await?;
-        }
+        let Some(refusal) = doing.refusal() else {
+            return self.put_over_oldest(&topic, set, bound, |at| at.parse().ok()).await;
+        };
+        let commit = Commit { set, bound: Some(bound), ..Commit::default() };
+        if self.log.commit(&topic, commit).await? == Committed::Full { Err(refusal) } else { Ok(()) }
     }
 
     /// Notes that the person is no longer in a room.
