@@ -22,7 +22,7 @@ impl Feed {
         }
         // An outlet that catches up and has not come to the joining may still have a leaving before it.
         let attached = self.listeners.get(outlet.id()).is_some_and(|listener| match listener.progress {
-            Progress::NotReady | Progress::Live => true,
+            Progress::NotReady { .. } | Progress::Live => true,
             Progress::CatchingUp { received, .. } => received >= at_least,
         });
         if attached && if_attached == IfAttached::Continue {
@@ -45,8 +45,12 @@ impl Feed {
         let shared = shared.or_else(|| self.lost_epochs.get(&position.epoch).copied()).unwrap_or(0);
         if let Some(listener) = self.listeners.get_mut(outlet) {
             let received = position.offset.min(shared);
-            listener.progress = Progress::CatchingUp { received, rolled_back: position.offset > shared };
+            let progress = Progress::CatchingUp { received, rolled_back: position.offset > shared };
+            let before = std::mem::replace(&mut listener.progress, progress);
             self.catch_up(outlet);
+            if let Progress::NotReady { signals } = before {
+                self.deliver_held(outlet, signals);
+            }
             self.drop_unneeded_backlog();
         }
     }

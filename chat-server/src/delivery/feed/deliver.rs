@@ -1,10 +1,14 @@
 //! Delivering a batch to the live outlets.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use super::Feed;
-use super::listeners::Progress;
+use super::listeners::{MAX_HELD_SIGNALS, Progress};
 use super::tally::Tally;
 use crate::delivery::event::Event;
 use crate::delivery::outlet::NotQueued;
+use crate::domain::id::ConnectionId;
 use crate::store::Signal;
 
 /// After so many outlets other tasks have a turn.
@@ -53,11 +57,30 @@ impl Feed {
         true
     }
 
-    pub(super) fn deliver_signal(&self, signal: &Signal) {
+    pub(super) fn deliver_signal(&mut self, signal: &Arc<Signal>) {
         let Some(event) = Event::of(signal.event.as_str(), &signal.payload, self.shared.encode) else { return };
-        for listener in self.listeners.iter().filter(|listener| listener.is_ready()) {
-            if signal.except.as_ref() != Some(listener.outlet.user()) {
-                listener.outlet.emit_signal(signal, &event);
+        for listener in self.listeners.iter_mut() {
+            if signal.except.as_ref() == Some(listener.outlet.user()) {
+                continue;
+            }
+            match &mut listener.progress {
+                Progress::NotReady { signals } => {
+                    if signals.len() == MAX_HELD_SIGNALS {
+                        signals.pop_front();
+                    }
+                    signals.push_back(Arc::clone(signal));
+                }
+                Progress::CatchingUp { .. } | Progress::Live => listener.outlet.emit_signal(signal, &event),
+            }
+        }
+    }
+
+    /// Sends an outlet the signals that came between its attachment and now.
+    pub(super) fn deliver_held(&self, outlet: ConnectionId, signals: VecDeque<Arc<Signal>>) {
+        let Some(listener) = self.listeners.get(outlet) else { return };
+        for signal in signals {
+            if let Some(event) = Event::of(signal.event.as_str(), &signal.payload, self.shared.encode) {
+                listener.outlet.emit_signal(&signal, &event);
             }
         }
     }

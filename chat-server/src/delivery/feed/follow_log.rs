@@ -102,7 +102,7 @@ impl Feed {
         self.lineage = lineage;
         for listener in self.listeners.iter_mut() {
             let (received, rolled_back) = match listener.progress {
-                Progress::NotReady => continue,
+                Progress::NotReady { .. } => continue,
                 Progress::Live => (delivered, false),
                 Progress::CatchingUp { received, rolled_back } => (received, rolled_back),
             };

@@ -1,11 +1,15 @@
 //! The outlets that a feed delivers to, in a list that can be gone through in parts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::delivery::outlet::Outlet;
 use crate::domain::id::ConnectionId;
 use crate::domain::position::Offset;
+use crate::store::Signal;
+
+/// How many signals of a room are held back for an outlet that was attached and whose session is not told yet.
+pub(super) const MAX_HELD_SIGNALS: usize = 32;
 
 /// An outlet, and how far it is.
 pub(super) struct Listener {
@@ -17,8 +21,9 @@ pub(super) struct Listener {
 
 /// How far an outlet is.
 pub(super) enum Progress {
-    /// It gets nothing, signals neither, before [`Message::Ready`](crate::delivery::mailbox::Message::Ready).
-    NotReady,
+    /// It gets nothing before [`Message::Ready`](crate::delivery::mailbox::Message::Ready): its session may not have been
+    /// told yet. The signals of that time, the newest [`MAX_HELD_SIGNALS`], are held back until then.
+    NotReady { signals: VecDeque<Arc<Signal>> },
     /// It has everything up to `received`, and is to get the rest. `rolled_back`: it also has entries after `received`
     /// that the store lost, and gets a gap that says so.
     CatchingUp { received: Offset, rolled_back: bool },
@@ -27,11 +32,6 @@ pub(super) enum Progress {
 }
 
 impl Listener {
-    /// Whether its client knows that it is in the room.
-    pub(super) fn is_ready(&self) -> bool {
-        !matches!(self.progress, Progress::NotReady)
-    }
-
     pub(super) fn is_live(&self) -> bool {
         matches!(self.progress, Progress::Live)
     }
@@ -90,7 +90,8 @@ impl Listeners {
 
     /// Adds an outlet, or starts anew with one that is there.
     pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>, attached_at: Offset) {
-        let (id, listener) = (outlet.id(), Listener { outlet, progress: Progress::NotReady, attached_at });
+        let progress = Progress::NotReady { signals: VecDeque::new() };
+        let (id, listener) = (outlet.id(), Listener { outlet, progress, attached_at });
         if let Some(known) = self.get_mut(id) {
             *known = listener;
             return;
@@ -130,7 +131,6 @@ mod tests {
     use crate::delivery::event::Event;
     use crate::delivery::outlet::NotQueued;
     use crate::domain::id::{RoomId, UserId};
-    use crate::store::Signal;
 
     struct Silent(ConnectionId, UserId);
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 
 use super::backlog::MAX_ENTRIES;
+use super::listeners::MAX_HELD_SIGNALS;
 use super::*;
 use crate::delivery::batching::Batching;
 use crate::delivery::event::Event;
@@ -220,7 +221,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn an_outlet_gets_no_signal_before_its_client_knows_of_the_room() {
+async fn signals_wait_until_the_client_knows_of_the_room() {
     let mut stage = Stage::new().await;
     let signal = serde_json::json!({ "event": "typing", "payload": {} });
     let signal = || Message::Signal(Arc::new(serde_json::from_value(signal.clone()).unwrap()));
@@ -229,8 +230,22 @@ async fn an_outlet_gets_no_signal_before_its_client_knows_of_the_room() {
     stage.feed.receive(signal()).await;
     assert_eq!(outlet.signals.load(Ordering::Relaxed), 0, "its session may not have been told yet");
     stage.begin(outlet.clone(), 0, head).await;
+    assert_eq!(outlet.signals.load(Ordering::Relaxed), 1, "what was signalled meanwhile is not lost");
     stage.feed.receive(signal()).await;
-    assert_eq!(outlet.signals.load(Ordering::Relaxed), 1);
+    assert_eq!(outlet.signals.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_signals_waits() {
+    let mut stage = Stage::new().await;
+    let signal = serde_json::json!({ "event": "typing", "payload": {} });
+    let outlet = Checker::new();
+    let head = stage.attach(&outlet, None).await.head;
+    for _ in 0..2 * MAX_HELD_SIGNALS {
+        stage.feed.receive(Message::Signal(Arc::new(serde_json::from_value(signal.clone()).unwrap()))).await;
+    }
+    stage.begin(outlet.clone(), 0, head).await;
+    assert_eq!(outlet.signals.load(Ordering::Relaxed), MAX_HELD_SIGNALS);
 }
 
 proptest! {
