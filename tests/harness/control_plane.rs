@@ -17,6 +17,7 @@ mod processes;
 mod storage;
 mod tls;
 mod waiting;
+mod watching;
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -39,6 +40,7 @@ pub(crate) use network::API_SERVICE;
 use network::Network;
 use processes::Processes;
 pub(crate) use waiting::{until_gone, until_list, until_list_within, until_object};
+pub(crate) use watching::watch;
 
 /// What all tests share. The process takes it along when it ends.
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);

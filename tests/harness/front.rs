@@ -12,12 +12,12 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, reflector};
+use kube::runtime::reflector;
+use kube::runtime::watcher::{self, Event};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::control_plane::{Cluster, until_list};
+use super::control_plane::{Cluster, until_list, watch};
 use super::deployment::{Service, hosts, last_words, reaches_a_node, start_dnsmasq, start_nginx};
 use super::{Node, ports};
 
@@ -84,7 +84,7 @@ async fn follow(
 ) {
     let (store, writer) = reflector::store();
     let config = watcher::Config::default().labels(&labels);
-    let mut events = pin!(reflector::reflector(writer, watcher(api, config).default_backoff()));
+    let mut events = pin!(reflector::reflector(writer, watch(api, config)));
     while let Some(event) = events.next().await {
         // While it is being listed, and while the API server is away, what was known before holds.
         if !matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {

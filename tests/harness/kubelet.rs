@@ -37,12 +37,17 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
 
+use super::control_plane;
 use hosts::Hosts;
 use network::Addresses;
 pub(crate) use network::link;
 use process::Pids;
 pub(crate) use usage::{PodUsage, Usages};
+
+/// What takes longer is said to be missing, and tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The kubelet of all nodes.
 pub(crate) struct Kubelet(Arc<Host>);
@@ -140,8 +145,9 @@ impl Kubelet {
     /// What the kubelet did and could not do in a namespace of late.
     pub(crate) fn last_words(&self, namespace: &str) -> String {
         let text = std::fs::read_to_string(self.0.folder.join("kubelet.log")).unwrap_or_default();
-        let prefix = format!("{namespace}/");
-        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&prefix)).collect();
+        let (prefix, of_all) = (format!("{namespace}/"), "-: ");
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.starts_with(&prefix) || line.starts_with(of_all)).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 }
@@ -164,19 +170,21 @@ impl Host {
     {
         let mut told = String::new();
         loop {
-            match ask().await {
+            let Ok(answer) = timeout(PATIENCE, ask()).await else {
+                self.say(who, &format!("{what}: no answer within {PATIENCE:?}"));
+                continue;
+            };
+            let problem = match answer {
                 Ok(answer) => return Some(answer),
                 Err(kube::Error::Api(status)) if status.code == 409 => return None,
                 Err(kube::Error::Api(status)) if status.code == 404 && status.message.contains("pods ") => return None,
-                Err(error) => {
-                    let error = error.to_string();
-                    if error != told {
-                        self.say(who, &format!("{what}: {error}"));
-                        told = error;
-                    }
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                }
+                Err(error) => error.to_string(),
+            };
+            if problem != told {
+                self.say(who, &format!("{what}: {problem}"));
+                told = problem;
             }
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
     }
 }
@@ -186,8 +194,8 @@ async fn watch_changes<K>(host: Arc<Host>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    let events = watcher::watcher(Api::<K>::all(host.client.clone()), watcher::Config::default());
-    let mut events = std::pin::pin!(events.default_backoff().touched_objects());
+    let events = control_plane::watch(Api::<K>::all(host.client.clone()), watcher::Config::default());
+    let mut events = std::pin::pin!(events.touched_objects());
     while let Some(object) = events.next().await {
         if let Some(namespace) = object.ok().and_then(|object| object.namespace()) {
             // Nobody may be listening.
@@ -199,8 +207,7 @@ where
 /// Gives each Pod that is bound to a node a worker, and tells it what becomes of the Pod.
 async fn watch_pods(host: Arc<Host>) {
     let config = watcher::Config::default().fields("spec.nodeName!=");
-    let events = watcher::watcher(Api::<Pod>::all(host.client.clone()), config);
-    let mut events = std::pin::pin!(events.default_backoff());
+    let mut events = std::pin::pin!(control_plane::watch(Api::<Pod>::all(host.client.clone()), config));
     let mut workers: BTreeMap<String, watch::Sender<Option<Arc<Pod>>>> = BTreeMap::new();
     let mut listed = BTreeSet::new();
     while let Some(event) = events.next().await {

@@ -9,6 +9,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use super::watch;
+
 /// By this name the controller manager asks for volumes, in an annotation of the claim.
 pub(super) const PROVISIONER: &str = "tests.chatcluster.dev/folders";
 const ASKED: &str = "volume.kubernetes.io/storage-provisioner";
@@ -24,7 +26,7 @@ pub(super) fn start(client: Client, folder: &Path) {
 async fn provide(client: Client, folder: PathBuf) {
     let claims: Api<PersistentVolumeClaim> = Api::all(client.clone());
     let volumes: Api<PersistentVolume> = Api::all(client);
-    let events = watcher(claims, watcher::Config::default()).default_backoff().applied_objects();
+    let events = watch(claims, watcher::Config::default()).applied_objects();
     let mut events = std::pin::pin!(events);
     while let Some(claim) = events.next().await {
         let Ok(claim) = claim else { continue };
@@ -62,7 +64,7 @@ async fn provide(client: Client, folder: PathBuf) {
 
 async fn reclaim(client: Client) {
     let volumes: Api<PersistentVolume> = Api::all(client);
-    let events = watcher(volumes.clone(), watcher::Config::default()).default_backoff().applied_objects();
+    let events = watch(volumes.clone(), watcher::Config::default()).applied_objects();
     let mut events = std::pin::pin!(events);
     while let Some(volume) = events.next().await {
         let Ok(volume) = volume else { continue };

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 use rustix::process::Signal;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::environment::Environment;
 use super::handler::Target;
@@ -23,7 +23,7 @@ use super::process::Process;
 use super::sandbox::{Mount, Sandbox, make_places};
 use super::security::Security;
 use super::status::{Place, Record, now, waiting};
-use super::{Host, Known};
+use super::{Host, Known, PATIENCE};
 
 /// How long to wait before a container is started again, at first and at most. The first time it is not waited for.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
@@ -62,6 +62,7 @@ impl Container {
         let (mut restarts, mut pause) = (0, Duration::ZERO);
         loop {
             let Some(sandbox) = self.prepared().await else { return false };
+            self.host.say(&self.who(), &format!("{} is being started", self.spec.name));
             let began = Instant::now();
             let terminated = self.once(Arc::new(sandbox), restarts).await;
             let code = terminated.exit_code;
@@ -128,9 +129,10 @@ impl Container {
             if self.stop.borrow().is_some() {
                 return None;
             }
-            let NotYet(mut reason, mut message) = match self.prepare().await {
-                Ok(sandbox) => return Some(sandbox),
-                Err(not_yet) => not_yet,
+            let NotYet(mut reason, mut message) = match timeout(PATIENCE, self.prepare()).await {
+                Ok(Ok(sandbox)) => return Some(sandbox),
+                Ok(Err(not_yet)) => not_yet,
+                Err(_) => NotYet("CreateContainerConfigError", format!("not within {PATIENCE:?}")),
             };
             if reason == "ErrImagePull" && std::mem::replace(&mut pulled, true) {
                 reason = "ImagePullBackOff";

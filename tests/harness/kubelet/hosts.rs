@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::super::control_plane;
 use super::Host;
 
 /// What is known by namespace and name.
@@ -137,8 +137,8 @@ async fn follow<K>(host: &Host, known: impl Fn(&Hosts) -> &All<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let events = watcher::watcher(Api::<K>::all(host.client.clone()), watcher::Config::default());
-    let mut events = std::pin::pin!(events.default_backoff());
+    let events = control_plane::watch(Api::<K>::all(host.client.clone()), watcher::Config::default());
+    let mut events = std::pin::pin!(events);
     let mut fresh = BTreeMap::new();
     let key = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
     while let Some(first) = events.next().await {

@@ -11,13 +11,13 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt};
 use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::container::{Container, Stop};
 use super::network::PodNetwork;
 use super::process::Pids;
 use super::status::{self, Place, Record};
-use super::{Host, Known, faked, node, volumes};
+use super::{Host, Known, PATIENCE, faked, node, volumes};
 
 /// Runs a Pod until it is gone.
 pub(super) async fn live(host: Arc<Host>, updates: watch::Receiver<Option<Arc<Pod>>>) {
@@ -28,6 +28,7 @@ pub(super) async fn live(host: Arc<Host>, updates: watch::Receiver<Option<Arc<Po
     let folder = host.folder.join("pods").join(pod.uid().unwrap_or_default());
     let known = Arc::new(Known { folder: folder.clone(), address: Mutex::default(), pids: Pids::default() });
     host.pods.lock().unwrap().insert((namespace.clone(), pod.name_any()), Arc::clone(&known));
+    host.say(&who, "bound to a node");
     let address = host.addresses.take(node);
     *known.address.lock().unwrap() = Some(address);
     let namespaces: Api<Namespace> = Api::all(host.client.clone());
@@ -94,15 +95,18 @@ impl Worker {
             if stop.borrow().is_some() {
                 return None;
             }
-            match PodNetwork::join(self.address, self.host.holder).await {
-                Ok(network) => break network,
-                Err(error) => self.host.say(&self.who(), &format!("FailedCreatePodSandBox: {error}")),
+            match timeout(PATIENCE, PodNetwork::join(self.address, self.host.holder)).await {
+                Ok(Ok(network)) => break network,
+                Ok(Err(error)) => self.host.say(&self.who(), &format!("FailedCreatePodSandBox: {error}")),
+                Err(_) => self.host.say(&self.who(), &format!("FailedCreatePodSandBox: not within {PATIENCE:?}")),
             }
             sleep(Duration::from_millis(300)).await;
         };
+        self.host.say(&self.who(), &format!("has a network and {}", self.address));
         record.change(|state| state.address = Some(self.address));
         self.host.hosts.keep(&self.pod, self.address.to_string(), &etc);
         let Some(volumes) = self.volumes(&mut stop).await else { return Some(network) };
+        self.host.say(&self.who(), "has its volumes");
         let volumes = Arc::new(volumes);
         let renewal = tokio::spawn(renew(Arc::clone(&self.host), Arc::clone(&self.pod), self.known.folder.clone()));
         let container = |spec: &k8s_openapi::api::core::v1::Container, place| Container {
@@ -141,9 +145,10 @@ impl Worker {
             if stop.borrow().is_some() {
                 return None;
             }
-            match volumes::make(&self.host, &self.pod, &self.known.folder).await {
-                Ok(volumes) => return Some(volumes),
-                Err(problem) => self.host.say(&self.who(), &format!("FailedMount: {problem}")),
+            match timeout(PATIENCE, volumes::make(&self.host, &self.pod, &self.known.folder)).await {
+                Ok(Ok(volumes)) => return Some(volumes),
+                Ok(Err(problem)) => self.host.say(&self.who(), &format!("FailedMount: {problem}")),
+                Err(_) => self.host.say(&self.who(), &format!("FailedMount: not within {PATIENCE:?}")),
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(500)) => {}
