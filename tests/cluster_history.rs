@@ -101,19 +101,34 @@ injected! {
     an_epoch_that_is_kept_is_found: "keep-epoch", [RedisLost] => [KeptSilent, FalselyRecovered, Disagreement];
 }
 
+/// How many runs may miss a bug: a node whose bus connection is renewed, as on a machine too busy to answer in time, reads
+/// all logs again and heals what the bug lost.
+const MISSES: u64 = 2;
+
 /// Runs the `chat-server-faulty` of the same build.
 fn must_be_found(bug: &str, kinds: &[Kind], checks: &[Check]) {
-    let injected = Some(InjectedFault { program: binary("chat-server-faulty"), bug: bug.to_owned() });
-    // Many rooms, because what is lost of a room at its end shows nowhere else.
-    let plan = Plan { injected, length: Duration::from_secs(15), people: 96, rooms: 41, ..short(1, kinds) };
-    run_within(Duration::from_secs(300), async {
-        let outcome = run(&plan).await;
-        let found = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check));
-        let found = found.unwrap_or_else(|| panic!("{bug} was not found:\n{}", offences(&outcome.verdict)));
-        let after = Duration::from_millis(found.at.saturating_sub(outcome.begun));
-        println!("{bug} was found by {:?} after {:.1} s: {}", found.check, after.as_secs_f64(), found.what);
-        outcome.forget();
-    });
+    let injected = InjectedFault { program: binary("chat-server-faulty"), bug: bug.to_owned() };
+    for seed in 1..=1 + MISSES {
+        // Many rooms, because what is lost of a room at its end shows nowhere else.
+        let injected = Some(injected.clone());
+        let plan = Plan { injected, length: Duration::from_secs(15), people: 96, rooms: 41, ..short(seed, kinds) };
+        let mut is_found = false;
+        run_within(Duration::from_secs(300), async {
+            let outcome = run(&plan).await;
+            if let Some(found) = outcome.verdict.offences.iter().find(|offence| checks.contains(&offence.check)) {
+                let after = Duration::from_millis(found.at.saturating_sub(outcome.begun));
+                println!("{bug} was found by {:?} after {:.1} s: {}", found.check, after.as_secs_f64(), found.what);
+                is_found = true;
+            } else {
+                println!("{bug} was not found with seed {seed}:\n{}", offences(&outcome.verdict));
+            }
+            outcome.forget();
+        });
+        if is_found {
+            return;
+        }
+    }
+    panic!("{bug} was not found");
 }
 
 /// `make soak SECONDS=… SEED=…`, `FAULTS=NodeKilled,LinkCut` for some kinds only,
