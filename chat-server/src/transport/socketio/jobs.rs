@@ -2,6 +2,9 @@
 //!
 //! A client that asks for nothing has no worker: most clients do so most of the time. A worker starts with the first job
 //! and ends when none is left.
+//!
+//! Requests and other jobs wait apart and have turns: what others do to a person, who may be added to hundreds of rooms,
+//! neither takes the place of what the person asks for nor delays it by more than one job.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +16,7 @@ use crate::transport::socketio::protocol::Packet;
 
 /// The most bytes of requests that may wait, unless one alone is larger.
 const QUEUED_BYTES: usize = 1 << 20;
-/// The most jobs that may wait, requests and others.
+/// The most other jobs that may wait.
 const QUEUED: usize = 16_384;
 /// The most refused requests that are answered.
 const REFUSED_REQUESTS: usize = 16_384;
@@ -48,7 +51,10 @@ pub(super) struct Jobs(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    requests: VecDeque<Job>,
+    others: VecDeque<Job>,
+    /// The last job was a request: if another job waits, it is its turn.
+    others_turn: bool,
     /// The bytes of the requests that are not answered.
     bytes: usize,
     /// The ack ids of requests that found no room; the worker refuses them.
@@ -62,7 +68,7 @@ struct Waiting {
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && !self.missed
+        self.requests.is_empty() && self.others.is_empty() && !self.missed
     }
 }
 
@@ -79,14 +85,14 @@ impl Jobs {
         if state.closed {
             return None;
         }
-        if state.jobs.len() >= QUEUED_REQUESTS || (state.bytes > 0 && state.bytes + bytes > QUEUED_BYTES) {
+        if state.requests.len() >= QUEUED_REQUESTS || (state.bytes > 0 && state.bytes + bytes > QUEUED_BYTES) {
             if state.refused.len() < REFUSED_REQUESTS {
                 state.refused.extend(ack);
             }
             return None;
         }
         state.bytes += bytes;
-        state.jobs.push_back(Job::Request { request, ack, bytes });
+        state.requests.push_back(Job::Request { request, ack, bytes });
         state.parked.take()
     }
 
@@ -98,8 +104,8 @@ impl Jobs {
         if state.closed {
             return None;
         }
-        if state.jobs.len() < QUEUED {
-            state.jobs.push_back(job);
+        if state.others.len() < QUEUED {
+            state.others.push_back(job);
         } else {
             state.missed = true;
         }
@@ -109,8 +115,11 @@ impl Jobs {
     /// The next job.
     pub(super) fn next(&self) -> Option<Job> {
         let mut state = self.state();
-        let next = state.jobs.pop_front();
-        if next.is_none() && std::mem::take(&mut state.missed) {
+        let Waiting { requests, others, others_turn, missed, .. } = &mut *state;
+        let (first, second) = if *others_turn { (others, requests) } else { (requests, others) };
+        let next = first.pop_front().or_else(|| second.pop_front());
+        *others_turn = matches!(next, Some(Job::Request { .. }));
+        if next.is_none() && std::mem::take(missed) {
             return Some(Job::Review);
         }
         next
@@ -131,7 +140,8 @@ impl Jobs {
     /// Drops the jobs that wait: the client has no right to them any more.
     pub(super) fn discard(&self) {
         let mut state = self.state();
-        state.jobs.clear();
+        state.requests.clear();
+        state.others.clear();
         state.refused.clear();
         (state.bytes, state.missed) = (0, false);
     }
@@ -150,7 +160,8 @@ impl Jobs {
         if !state.is_empty() {
             return Park::MoreJobs;
         }
-        state.jobs = VecDeque::new();
+        (state.requests, state.others) = (VecDeque::new(), VecDeque::new());
+        state.others_turn = false;
         if state.closed {
             return Park::Closed;
         }
@@ -225,6 +236,23 @@ mod tests {
         assert_eq!(done(&jobs), [QUEUED_REQUESTS as i64, 1 + QUEUED_REQUESTS as i64]);
         request(&jobs, -1, QUEUED_BYTES);
         assert_eq!(done(&jobs), [-1], "too large beside others");
+    }
+
+    #[test]
+    fn what_others_do_neither_refuses_requests_nor_delays_them_by_more_than_one_job() {
+        let jobs = Jobs::default();
+        for _ in 0..2 * QUEUED_REQUESTS {
+            let _ = jobs.later(Job::Review);
+        }
+        assert!(matches!(jobs.next(), Some(Job::Review)));
+        for ack in 0..3 {
+            request(&jobs, ack, 1);
+        }
+        for ack in 0..3 {
+            assert!(matches!(jobs.next(), Some(Job::Request { ack: Some(next), .. }) if next == ack));
+            assert!(jobs.answered(1).is_empty(), "none was refused");
+            assert!(matches!(jobs.next(), Some(Job::Review)), "nor do requests keep out other jobs");
+        }
     }
 
     #[test]

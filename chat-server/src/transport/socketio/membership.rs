@@ -1,7 +1,6 @@
 //! A socket and the rooms of its person: entering one that it asks for, and hearing of one that was joined elsewhere.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +10,7 @@ use super::context::Context;
 use super::replay::replay;
 use super::request::{Call, Reply, Then};
 use super::revocation;
-use crate::domain::error::{Code, Refusal};
+use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::limits::{RECOVERY_LIMIT, page};
 use crate::domain::position::{Offset, Position};
@@ -19,9 +18,6 @@ use crate::domain::room::{Membership, View};
 use crate::service::messages::history::{From, Logged, fitting};
 use crate::service::rooms::join::Joined;
 use crate::store::StoreError;
-
-/// How soon a store that is away is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// A room that a socket entered, and what was said there.
 #[derive(Debug, Serialize)]
@@ -85,19 +81,16 @@ pub(super) async fn enter(
     Ok(Reply { answer, then: Then::Deliver(room, head) })
 }
 
-/// Tells a socket of a room that its person became a member of at `joined`. A store that is away is waited for: else the
-/// socket would not receive the room until it comes back.
-pub(super) async fn added(context: &Context, client: &Arc<Client>, room: RoomId, joined: Offset) {
-    while let Err(refusal) = try_added(context, client, &room, joined).await {
-        if refusal.code != Code::Unavailable || !client.is_open() {
-            return;
-        }
-        tracing::warn!("a socket could not be told of a new room yet");
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-async fn try_added(context: &Context, client: &Arc<Client>, room: &RoomId, joined: Offset) -> Result<(), Refusal> {
+/// Tells a socket of a room that its person became a member of at `joined`.
+///
+/// # Errors
+/// `unavailable`: then it is to be told later, or it would not receive the room until it comes back.
+pub(super) async fn added(
+    context: &Context,
+    client: &Arc<Client>,
+    room: &RoomId,
+    joined: Offset,
+) -> Result<(), Refusal> {
     let Some(head) = context.hub.attach_joined(client, room, joined).await? else { return Ok(()) };
     // What was said since the joining is the member's too, however long the news of it took.
     let position = Position { epoch: head.epoch.clone(), offset: joined };

@@ -79,16 +79,15 @@ async fn open(
 
 /// Does what the socket asks for until nothing is left; requests that were received before it closed are still done.
 async fn work(context: Arc<Context>, client: Arc<Client>, budget: SharedBudget) {
-    let context = &*context;
     let actor = Actor::new(client.identity.user.clone(), Some(client.id()), budget.clone());
     loop {
         match client.jobs.next() {
             Some(Job::Request { request, ack, bytes }) => {
-                serve(context, &client, &actor, request, ack).await;
-                refuse(context, &client, client.jobs.answered(bytes)).await;
+                serve(&context, &client, &actor, request, ack).await;
+                refuse(&context, &client, client.jobs.answered(bytes)).await;
             }
-            Some(Job::Notice(notice)) => heed(context, &client, notice).await,
-            Some(Job::Review) => review(context, &client).await,
+            Some(Job::Notice(notice)) => heed(&context, &client, notice).await,
+            Some(Job::Review) => review(&context, &client).await,
             None => match client.jobs.park(&budget) {
                 Park::MoreJobs => {}
                 Park::Parked => return,
@@ -113,7 +112,7 @@ async fn refuse(context: &Context, client: &Client, requests: Vec<i64>) {
     }
 }
 
-async fn serve(context: &Context, client: &Arc<Client>, actor: &Actor, packet: Packet, ack_id: Option<i64>) {
+async fn serve(context: &Arc<Context>, client: &Arc<Client>, actor: &Actor, packet: Packet, ack_id: Option<i64>) {
     let asked = if packet.event == MessageSend::NAME { Asked::Send } else { Asked::Other };
     let followed = if asked == Asked::Send { context.traces.send() } else { None };
     let trace = followed.as_ref().and_then(Followed::traceparent);
@@ -141,12 +140,12 @@ async fn serve(context: &Context, client: &Arc<Client>, actor: &Actor, packet: P
     match then {
         Then::Nothing => {}
         Then::Deliver(room, position) => context.hub.ready(client, &room, position).await,
-        Then::Added(room, joined) => added(context, client, room, joined).await,
+        Then::Added(room, joined) => tell_added(context, client, room, joined).await,
         Then::Revoked(reason) => revocation::end(client, reason),
     }
 }
 
-async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
+async fn heed(context: &Arc<Context>, client: &Arc<Client>, notice: Notice) {
     let me = client.id().to_string();
     match notice {
         Notice::Added { by_socket, .. }
@@ -156,7 +155,7 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
             if by_socket.as_ref() == Some(&me) => {}
         // Not left to the worker: see `notify`.
         Notice::SessionRevoked { .. } => {}
-        Notice::Added { room, offset, .. } => added(context, client, room, offset).await,
+        Notice::Added { room, offset, .. } => tell_added(context, client, room, offset).await,
         Notice::Read { room, offset, unread, .. } => {
             client.send("read:marked", &ReadMarked { room, offset, unread }).await;
         }
@@ -170,6 +169,22 @@ async fn heed(context: &Context, client: &Arc<Client>, notice: Notice) {
             client.send("room:settings", &RoomSettings { room, request, hidden }).await;
         }
     }
+}
+
+/// Tells of a room that the person became a member of. Where the store is away, that is tried again: what the person asks
+/// for does not wait for it.
+async fn tell_added(context: &Arc<Context>, client: &Arc<Client>, room: RoomId, joined: Offset) {
+    let Err(refusal) = added(context, client, &room, joined).await else { return };
+    if refusal.code != Code::Unavailable || !client.is_open() {
+        return;
+    }
+    tracing::warn!("a socket could not be told of a new room yet");
+    let (context, client) = (context.clone(), client.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(RETRY).await;
+        let notice = Notice::Added { room, offset: joined, by_socket: None };
+        wake(&context, &client, client.jobs.later(Job::Notice(notice)));
+    });
 }
 
 /// The event `user:blocked`, to the person's other sockets.
