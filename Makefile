@@ -54,12 +54,13 @@ test-platform: $(WEB)/dist/index.html
 	$(TEST) platform::
 
 # `make soak SECONDS=600 SEED=7`; FAULTS=NodeKilled,RedisLost for some kinds of faults only, NGINX=1 for people who
-# connect through nginx.
+# connect through nginx; CROWD=20 for so many hostile strangers beside 100 people, within the limits as shipped, instead
+# of faults (optimized builds; the curve of memory is in target/soak).
 .PHONY: soak
-soak: setup ## many stock clients while everything fails, for SECONDS (600) by the schedule of SEED (1)
-	cargo build --workspace --locked
-	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) NGINX=$(NGINX) \
-		cargo test --locked -p tests --test suite -- --ignored --exact --nocapture cluster_history::soak
+soak: setup ## many stock clients while everything fails, or beside a hostile crowd, for SECONDS (600) by the schedule of SEED (1)
+	cargo build $(if $(CROWD),--release) --workspace --locked
+	SECONDS=$(SECONDS) SEED=$(SEED) FAULTS=$(FAULTS) NGINX=$(NGINX) CROWD=$(CROWD) \
+		cargo test $(if $(CROWD),--release) --locked -p tests --test suite -- --ignored --exact --nocapture cluster_history::soak
 
 # `make bench QUICK=1` takes 8 minutes at most; `SCENARIOS=big-fixed,idle` some only (`target/release/bench --list`).
 .PHONY: bench

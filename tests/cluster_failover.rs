@@ -11,7 +11,7 @@ use crate::harness::{Bus, Client, Plan, is_full, run_within, until};
 use crate::history::judge::Counts;
 use crate::history::run::{self, run};
 use crate::history::schedule::Kind;
-use crate::history::stage::{Over, Shape};
+use crate::history::stage::{Limits, Over, Shape};
 
 /// The full size is asked for by this variable.
 const FULL: &str = "FAILOVER_FULL";
@@ -32,6 +32,7 @@ fn judged(seed: u64, shape: Shape, of_redis: &[Kind], full: Duration) -> (Counts
         over: Over::Set(shape),
         offers_again: true,
         behind_nginx: false,
+        limits: Limits::Lifted,
         timed: false,
         injected: None,
     };

@@ -9,7 +9,9 @@ use crate::history::ledger::offences;
 use crate::history::outcome;
 use crate::history::run::{Plan, run};
 use crate::history::schedule::Kind;
-use crate::history::stage::{InjectedFault, Over};
+use crate::history::stage::{InjectedFault, Limits, Over};
+use crate::hostile::pace::Paces;
+use crate::hostile::siege::{self, Siege};
 
 /// Seeds of runs that ever failed, whatever their length was. 2: who came back to a node that was behind heard twice
 /// what another node had told.
@@ -28,6 +30,7 @@ fn short(seed: u64, kinds: &[Kind]) -> Plan {
         over: Over::One,
         offers_again: false,
         behind_nginx: false,
+        limits: Limits::Lifted,
         timed: false,
         injected: None,
     }
@@ -132,7 +135,7 @@ fn must_be_found(bug: &str, kinds: &[Kind], checks: &[Check]) {
 }
 
 /// `make soak SECONDS=… SEED=…`, `FAULTS=NodeKilled,LinkCut` for some kinds only,
-/// `NGINX=1` for people who connect through nginx.
+/// `NGINX=1` for people who connect through nginx; `CROWD=20` for so many strangers instead of faults.
 #[test]
 #[ignore = "as long as one likes; `make soak` runs it"]
 fn soak() {
@@ -140,25 +143,45 @@ fn soak() {
     let number = |name: &str, otherwise| {
         set(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
     };
-    let mut kinds = Kind::ALL.to_vec();
+    let strangers = number("CROWD", 0);
+    let mut kinds = if strangers == 0 { Kind::ALL.to_vec() } else { vec![Kind::PeopleLeave] };
     if let Some(names) = set("FAULTS") {
+        kinds = Kind::ALL.to_vec();
         kinds.retain(|kind| names.split(',').any(|name| name == format!("{kind:?}")));
         assert_eq!(kinds.len(), names.split(',').count(), "FAULTS={names}");
     }
-    check(&Plan {
+    let plan = Plan {
         seed: number("SEED", 1),
         length: Duration::from_secs(number("SECONDS", 600)),
         nodes: 3,
-        people: 300,
+        people: if strangers == 0 { 300 } else { 100 },
         rooms: 21,
         every: Duration::from_secs(6),
         kinds,
         over: Over::One,
         offers_again: false,
         behind_nginx: set("NGINX").is_some(),
+        limits: if strangers == 0 { Limits::Lifted } else { Limits::Shipped(&[]) },
         timed: true,
         injected: None,
-    });
+    };
+    if strangers == 0 {
+        check(&plan);
+        return;
+    }
+    // Five minutes of people alone beside an hour.
+    let calm = (plan.length / 12).clamp(Duration::from_secs(60), Duration::from_secs(300));
+    let curve = binary("chat-server").ancestors().nth(2).map(|target| target.join("soak"));
+    let paces = Paces { connections: 200, requests: 500 };
+    let siege = Siege {
+        paces,
+        patience: Duration::ZERO,
+        strangers: usize::try_from(strangers).expect("few of them"),
+        calm,
+        curve,
+        plan,
+    };
+    run_within(calm + siege.plan.length + Duration::from_secs(600), async { siege::run(&siege).await.must_be_clean() });
 }
 
 /// For whoever reads the accounts of a run that failed: `ACCOUNTS=folder cargo test … -- --ignored judge_again`.

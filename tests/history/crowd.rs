@@ -1,5 +1,6 @@
 //! The people: processes of Node.js that run `clients/js/crowd.cjs`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -48,6 +49,17 @@ pub(crate) struct Manner {
     pub(crate) seed: u64,
     /// Whether they send again what they are told that the store has lost of theirs.
     pub(crate) offers_again: bool,
+    /// Strangers take them into rooms, which their accounts leave out; they read, too, and say what they had to wait for.
+    pub(crate) beset: bool,
+}
+
+/// What people had to wait for, and what was refused to them, since the last look.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Took {
+    /// From the wish to send to the ack, in milliseconds.
+    pub(crate) acks: Vec<f64>,
+    /// How often what was refused, or not answered.
+    pub(crate) refused: BTreeMap<String, u64>,
 }
 
 /// All people; their processes end when dropped.
@@ -68,14 +80,14 @@ impl Crowd {
     /// So many more people.
     pub(crate) fn come(&mut self, people: u32) {
         let modules = stock::node_modules("clients/js");
-        let Manner { urls, rooms, every, seed, offers_again } = &self.manner;
+        let Manner { urls, rooms, every, seed, offers_again, beset } = &self.manner;
         let numbers: Vec<Person> = (self.people..self.people + people).collect();
         for numbers in numbers.chunks(MOST_EACH as usize) {
             let account = self.folder.join(format!("people-{}.ndjson", self.processes.len()));
             let people: Vec<Value> = numbers.iter().map(|&number| described(number, rooms)).collect();
             let plan = json!({
                 "account": account, "urls": urls, "people": people, "seed": seed,
-                "everyMs": every.as_millis(), "lobbyShare": 0.04, "offersAgain": offers_again,
+                "everyMs": every.as_millis(), "lobbyShare": 0.04, "offersAgain": offers_again, "beset": beset,
             });
             let mut command = Command::new("node");
             command.arg(stock::source("clients/js/crowd.cjs")).arg(plan.to_string()).env("NODE_PATH", &modules);
@@ -114,6 +126,31 @@ impl Crowd {
         answers.iter().map(|answer| answer["hit"].as_u64().unwrap_or(0)).sum()
     }
 
+    /// The ids of all of them.
+    pub(crate) async fn users(&self) -> Vec<String> {
+        let answers = self.ask(&json!({"do": "who"})).await;
+        answers.into_iter().flat_map(|mut answer| list(answer["users"].take())).collect()
+    }
+
+    /// What they had to wait for since the last look.
+    pub(crate) async fn took(&self) -> Took {
+        let mut sum = Took::default();
+        for answer in self.ask(&json!({"do": "took"})).await {
+            let Took { acks, refused } = serde_json::from_value(answer).expect("what people waited for");
+            sum.acks.extend(acks);
+            for (what, count) in refused {
+                *sum.refused.entry(what).or_default() += count;
+            }
+        }
+        sum
+    }
+
+    /// Each makes a room, enters one, writes to a friend and gets an answer; answers who could not.
+    pub(crate) async fn locked_out(&self) -> Vec<String> {
+        let answers = self.ask(&json!({"do": "prove"})).await;
+        answers.into_iter().flat_map(|mut answer| list(answer["failed"].take())).collect()
+    }
+
     /// How they all are; the targets say up to where each room's log goes.
     pub(crate) async fn status(&self, targets: &Value) -> Status {
         let mut sum = Status { open: 0, entered: 0, waiting: 0, acked: 0, behind: 0, example: String::new() };
@@ -141,6 +178,10 @@ impl Crowd {
         }
         self.accounts.iter().flat_map(|path| account::read(path)).collect()
     }
+}
+
+fn list(answer: Value) -> Vec<String> {
+    serde_json::from_value(answer).expect("a list of texts")
 }
 
 /// Whether a person polls; the others use WebSocket.

@@ -12,7 +12,7 @@ use super::ledger::{ledger, tally};
 use super::now;
 use super::outcome::Outcome;
 use super::schedule::{Kind, schedule};
-use super::stage::{InjectedFault, Over, Stage};
+use super::stage::{InjectedFault, Limits, Over, Stage};
 use super::talk::{PATIENCE, Talk};
 
 /// How long people may take to catch up where a bug is injected.
@@ -36,6 +36,7 @@ pub(crate) struct Plan {
     pub(crate) offers_again: bool,
     /// People connect to nginx, not to the nodes themselves.
     pub(crate) behind_nginx: bool,
+    pub(crate) limits: Limits,
     /// Whether acks have to come in time: not where the machine is busy with other tests.
     pub(crate) timed: bool,
     pub(crate) injected: Option<InjectedFault>,
@@ -45,7 +46,7 @@ pub(crate) struct Plan {
 pub(crate) async fn run(plan: &Plan) -> Outcome {
     let stage = Arc::new(Stage::start(plan).await);
     let &Plan { every, seed, offers_again, .. } = plan;
-    let manner = Manner { urls: stage.urls(), rooms: stage.rooms.clone(), every, seed, offers_again };
+    let manner = Manner { urls: stage.urls(), rooms: stage.rooms.clone(), every, seed, offers_again, beset: false };
     let mut talk = Talk::over(manner);
     talk.come(plan.people).await;
 

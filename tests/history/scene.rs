@@ -39,7 +39,8 @@ impl Scene {
         let chat = Chat::start(cluster, test, nodes, spec).await;
         let rooms = make_rooms(&chat.nodes(nodes).await[0], rooms).await;
         let urls = vec![chat.url()];
-        let talk = Talk::over(Manner { urls, rooms: rooms.clone(), every, seed: 1, offers_again: false });
+        let manner = Manner { urls, rooms: rooms.clone(), every, seed: 1, offers_again: false, beset: false };
+        let talk = Talk::over(manner);
         Self { chat, rooms, talk }
     }
 

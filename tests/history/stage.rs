@@ -27,6 +27,16 @@ pub(crate) struct Head {
 /// By room.
 pub(crate) type Heads = BTreeMap<String, Head>;
 
+/// What is lifted of the limits.
+const UNLIMITED: [&str; 6] = [
+    "--messages-per-second",
+    "--message-burst",
+    "--changes-per-second",
+    "--queries-per-second",
+    "--handshakes-per-second-per-address",
+    "--new-guests-per-second-per-address",
+];
+
 /// Asks for the epoch and the last offset of a log.
 const HEAD: &str = r"
     local head = redis.call('HGET', KEYS[1], '\255h')
@@ -62,6 +72,15 @@ pub(crate) async fn make_rooms(node: &Node, rooms: usize) -> Vec<String> {
 pub(crate) struct InjectedFault {
     pub(crate) program: PathBuf,
     pub(crate) bug: String,
+}
+
+/// What people may do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limits {
+    /// As much as they like.
+    Lifted,
+    /// What the nodes allow as shipped, but for these flags. The addresses of the loopback network are those of clients.
+    Shipped(&'static [(&'static str, &'static str)]),
 }
 
 /// What Redis the nodes are over.
@@ -132,7 +151,7 @@ impl Stage {
             Over::Set(shape) => Store::Set(Mutex::new(Set::start(shape))),
         };
         for number in 0..plan.nodes {
-            let mut args = args(number);
+            let mut args = args(number, plan);
             match &mut store {
                 Store::One(redis) => {
                     let bus = Proxy::start(ports::free(), redis.get_mut().addr());
@@ -173,6 +192,18 @@ impl Stage {
         }
     }
 
+    /// Where strangers find it, past the proxies that people connect through.
+    pub(crate) async fn doors(&self) -> Vec<SocketAddr> {
+        if let Some(nginx) = &self.nginx {
+            return vec![nginx.at];
+        }
+        let mut doors = Vec::new();
+        for node in &self.nodes {
+            doors.push(node.lock().await.authority().parse().expect("an address"));
+        }
+        doors
+    }
+
     /// Where the logs of the rooms are, as Redis has it.
     pub(crate) async fn heads(&self) -> Heads {
         match &self.store {
@@ -211,16 +242,16 @@ impl Drop for Stage {
     }
 }
 
-fn args(number: usize) -> Vec<String> {
-    let id = format!("node-{number}");
-    let unlimited = [
-        "--messages-per-second",
-        "--message-burst",
-        "--changes-per-second",
-        "--queries-per-second",
-        "--handshakes-per-second-per-address",
-        "--new-guests-per-second-per-address",
-    ];
-    let unlimited = unlimited.iter().flat_map(|flag| [*flag, "0"]);
-    unlimited.chain(["--node-id", &id]).map(str::to_owned).collect()
+fn args(number: usize, plan: &Plan) -> Vec<String> {
+    let mut args = vec!["--node-id".to_owned(), format!("node-{number}")];
+    let mut set = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
+    match plan.limits {
+        Limits::Lifted => UNLIMITED.into_iter().for_each(|flag| set(flag, "0")),
+        Limits::Shipped(flags) => {
+            // Some proxy is named, so that other loopback addresses are not taken for one.
+            set("--trusted-proxies", if plan.behind_nginx { "127.0.0.1" } else { "127.9.9.200" });
+            flags.iter().for_each(|(flag, value)| set(flag, value));
+        }
+    }
+    args
 }

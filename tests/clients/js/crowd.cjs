@@ -2,7 +2,8 @@
 //
 //   NODE_PATH=…/node_modules node crowd.cjs PLAN
 //
-// PLAN is JSON: {account: a file, urls, people: [{number, transport, rooms}], lobbyShare, everyMs, seed, offersAgain}.
+// PLAN is JSON: {account: a file, urls, people: [{number, transport, rooms}], lobbyShare, everyMs, seed, offersAgain,
+// beset}.
 // Each line of stdin is a command, each line of stdout an answer; tests/history/crowd.rs has both,
 // tests/history/account.rs what is written to the file. People do only what docs/protocol.md says that a client may, and
 // they leave out nothing that came twice or in a wrong place: that is for the reader of the account to judge.
@@ -20,6 +21,10 @@ const MOST_WAITING = 3;
 /** How often an acked send is repeated, as by a client that never got the ack. */
 const REPEATED = 0.04;
 const PAGE = 100;
+/** How often somebody who is beset by strangers reads instead of talking. */
+const READING = 0.3;
+/** How long a person may take to do what everybody can. */
+const PROOF_MS = 60_000;
 
 const LOGGED = ["message:new", "member:joined", "member:left"];
 
@@ -45,6 +50,14 @@ function chance(seed) {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/** Of people who are beset: how long each ack of a message took since the last look, and what was refused. */
+let took = [];
+let refused = {};
+function refuse(event, error) {
+  const what = error ? [event, error.code, error.limit].filter(Boolean).join(" ") : `${event} without an answer`;
+  refused[what] = (refused[what] ?? 0) + 1;
 }
 
 /** Where a person is in a room. */
@@ -120,7 +133,17 @@ class Person {
   }
 
   write(kind, fields) {
+    if (fields.room !== undefined && !this.minds(fields.room)) return;
     write(kind, this.number, fields);
+  }
+
+  /** Where strangers take a person is none of the account's business. */
+  minds(room) {
+    return !plan.beset || room === "lobby" || this.rooms.includes(room);
+  }
+
+  of_own(positions) {
+    return positions && Object.fromEntries(Object.entries(positions).filter(([room]) => this.minds(room)));
   }
 
   begin() {
@@ -138,6 +161,7 @@ class Person {
     socket.on("session", (session) => this.begun(session));
     for (const event of LOGGED) socket.on(event, (entry) => this.hear(event, entry));
     socket.on("gap", (gap) => this.gap(gap));
+    if (plan.beset) socket.on("room:added", ({ room, position }) => this.tracks.has(room) || this.tracks.set(room, new Track(position)));
     socket.on("server:draining", () => this.write("draining", {}));
     socket.on("disconnect", (reason) => this.ended(reason));
     socket.on("connect_error", (error) => {
@@ -170,9 +194,16 @@ class Person {
     this.connection += 1;
     this.open = true;
     this.resume = session.resume;
-    const { node, recovered, unrecovered } = session;
+    this.user = session.user.id;
+    const { node, unrecovered } = session;
     const rooms = Object.fromEntries(session.rooms.map(({ room, position }) => [room, position]));
-    this.write("session", { node, user: session.user.id, given: this.given, recovered, unrecovered, rooms });
+    const lost = unrecovered.filter((room) => this.minds(room));
+    const recovered = session.recovered || (unrecovered.length > 0 && lost.length === 0);
+    this.write("session", {
+      node, user: this.user, given: this.of_own(this.given), recovered, unrecovered: lost, rooms: this.of_own(rooms),
+    });
+    // A room of strangers may be gone.
+    for (const room of this.tracks.keys()) if (!this.minds(room) && !rooms[room]) this.tracks.delete(room);
     for (const { room, position, forkedAt } of session.rooms) {
       if (forkedAt !== undefined) this.offer_again(room, { epoch: position.epoch, from: forkedAt + 1 });
     }
@@ -286,7 +317,21 @@ class Person {
     });
   }
 
+  /** Reads a page of a room, and marks it as read. */
+  read() {
+    const room = this.rooms[Math.floor(this.random() * this.rooms.length)];
+    const track = this.tracks.get(room);
+    if (!this.open || !track) return;
+    const { connection } = this;
+    for (const [event, payload] of [["history:get", { room }], ["read:mark", { room, offset: track.complete }]]) {
+      this.ask(event, payload).then((ack) => {
+        if (!ack?.ok && this.connection === connection && this.open) refuse(event, ack?.error);
+      });
+    }
+  }
+
   talk() {
+    if (plan.beset && this.random() < READING) this.read();
     if (this.random() < REPEATED && this.acked.length > 0) {
       const old = this.acked[Math.floor(this.random() * this.acked.length)];
       if (!this.outbox.has(old.nonce)) this.put({ ...old, repeated: true });
@@ -313,16 +358,19 @@ class Person {
     send.tries += 1;
     const { room, nonce, text, repeated } = send;
     const { connection } = this;
+    send.since ??= performance.now();
     this.write("send", { room, nonce, attempt: send.tries, repeated, connection });
     this.ask("message:send", { room, nonce, text }).then((ack) => {
       send.pending = false;
       if (ack?.ok) {
         this.write("ack", { nonce, attempt: send.tries, connection, position: ack.position, id: ack.id, at: ack.at });
         this.outbox.delete(nonce);
+        if (plan.beset && !send.away) took.push(Math.round(10 * (performance.now() - send.since)) / 10);
         this.stored({ room, nonce, text, position: ack.position }, repeated);
         return;
       }
       this.write("unacked", { nonce, attempt: send.tries, code: ack?.error?.code ?? "none" });
+      if (plan.beset && !send.away) refuse("message:send", ack?.error);
       if (ack && !ack.error.temporary) this.outbox.delete(nonce);
       else setTimeout(() => this.issue(send), this.connection === connection && this.open ? RETRY_MS : 0);
     });
@@ -356,12 +404,53 @@ class Person {
   leave(ms) {
     if (!this.open || this.asleep) return false;
     this.asleep = true;
+    // That an answer comes late is the person's own doing.
+    for (const send of this.outbox.values()) send.away = true;
     this.socket.disconnect();
     setTimeout(() => {
       this.asleep = false;
       this.socket.connect();
     }, ms);
     return true;
+  }
+
+  /** Asks for as long as the answer is one that says to try again. */
+  async insist(event, payload, until) {
+    for (;;) {
+      const ack = this.open ? await this.ask(event, payload()) : undefined;
+      if (ack?.ok) return ack;
+      if (Date.now() > until || (ack && !ack.error.temporary)) {
+        throw new Error(`person ${this.number}: ${event} ${JSON.stringify(ack?.error ?? "no answer")}`);
+      }
+      if (ack) refuse(event, ack.error);
+      await pause(ack?.error.retryAfterMs ?? RETRY_MS);
+    }
+  }
+
+  hears(room, text, until) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`person ${this.number} never hears ${text}`)), until - Date.now());
+      const hear = (message) => {
+        if (message.room !== room || message.text !== text) return;
+        clearTimeout(timer);
+        this.socket.off("message:new", hear);
+        resolve();
+      };
+      this.socket.on("message:new", hear);
+    });
+  }
+
+  /** Makes a room, enters that of a friend, writes to the friend and gets an answer. */
+  async prove(friend, until) {
+    // Another name each time: a room whose ack did not come may have been made.
+    const name = () => `the ${this.number} of ${Math.random().toString(36).slice(2)}`;
+    const { room: own } = await this.insist("room:create", () => ({ name: name(), kind: "public" }), until);
+    await friend.insist("room:join", () => ({ room: own, limit: 1 }), until);
+    const { room } = await this.insist("dm:open", () => ({ user: friend.user }), until);
+    for (const [from, to, text] of [[this, friend, "how are you"], [friend, this, "fine"]]) {
+      const heard = to.hears(room, text, until);
+      await Promise.all([heard, from.insist("message:send", () => ({ room, nonce: `to ${to.number}: ${text}`, text }), until)]);
+    }
   }
 
   behind(targets) {
@@ -408,6 +497,19 @@ const commands = {
       example: behind[0] ?? "",
     };
   },
+  who: () => ({ users: people.map((person) => person.user) }),
+  took() {
+    const since = { acks: took, refused };
+    took = [];
+    refused = {};
+    return since;
+  },
+  async prove() {
+    const until = Date.now() + PROOF_MS;
+    const all = people.map((person, place) => person.prove(people[(place + 1) % people.length], until));
+    const failed = (await Promise.allSettled(all)).filter(({ status }) => status === "rejected");
+    return { failed: failed.map(({ reason }) => reason.message) };
+  },
   end() {
     for (const person of people) person.write("end", {});
     flush();
@@ -421,6 +523,6 @@ setInterval(flush, 200);
 people.forEach((person, place) => setTimeout(() => person.begin(), place * 15));
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const command = JSON.parse(line);
-  say(commands[command.do](command));
+  Promise.resolve(commands[command.do](command)).then(say);
 });
 process.stdin.on("end", () => process.exit(1));
