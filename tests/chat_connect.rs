@@ -47,7 +47,7 @@ on_both! {
 }
 
 on_both! {
-    /// 1 to 64 characters after trimming, no control characters.
+    /// 1 to 64 characters after trimming, nothing that can't be seen, turns the text or piles up.
     async fn a_name_that_is_none_is_refused(bus) {
         let cluster = Plan::on(bus).nodes(1).start().await;
         let node = cluster.node(0);
@@ -60,6 +60,10 @@ on_both! {
             json!("a\u{7f}b"),
             json!("a\u{85}b"),
             json!("x".repeat(10_000)),
+            json!("a\u{202e}b"),
+            json!("a\u{200b}b"),
+            json!("\u{3164}"),
+            json!(format!("a{}", "\u{301}".repeat(60))),
             json!(3),
             json!(true),
             json!(["Ada"]),

@@ -90,6 +90,10 @@ on_both! {
             json!({"name": "  ", "kind": "public"}),
             json!({"name": "x".repeat(65), "kind": "private"}),
             json!({"name": "a\u{1b}[31m", "kind": "public"}),
+            json!({"name": "a\u{202e}b", "kind": "public"}),
+            json!({"name": "a\u{200b}b", "kind": "private"}),
+            json!({"name": "\u{3164}", "kind": "public"}),
+            json!({"name": format!("a{}", "\u{301}".repeat(60)), "kind": "public"}),
             json!({"name": 5, "kind": "public"}),
             json!({"name": "Tea", "kind": "dm"}),
             json!({"name": "Tea", "kind": "secret"}),
@@ -369,5 +373,27 @@ scenario! {
             bob.refused("room:join", json!({"room": room}), "not_found").await;
             bob.refused("room:accept", json!({"invite": invite}), "not_found").await;
         }
+    }
+}
+
+on_both! {
+    /// However many sockets ask for the last one.
+    async fn rooms_made_on_all_nodes_at_once_have_the_same_end(bus) {
+        const MOST: usize = 500;
+        const SOCKETS: usize = 10;
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let sockets = futures_util::future::join_all((0..SOCKETS).map(|number| ann.again(cluster.node(number)))).await;
+        let create = |number: usize| {
+            let payload = json!({"name": format!("r{number}"), "kind": "private"});
+            sockets[number % SOCKETS].ask("room:create", &payload)
+        };
+        let mut made = 0;
+        for pending in (0..MOST + 50).map(create).collect::<Vec<_>>() {
+            let answer = pending.answer().await;
+            made += usize::from(answer["ok"] == true);
+            assert!(answer["ok"] == true || answer["error"]["limit"] == "rooms", "{answer}");
+        }
+        assert_eq!(made, MOST);
     }
 }

@@ -95,6 +95,30 @@ fn links_lead_to_files_and_headings_that_exist() {
     assert_none(&problems);
 }
 
+/// Scenarios are named as `FILE::SCENARIO`, files of this crate.
+#[test]
+fn scenarios_that_docs_name_exist() {
+    let mut problems = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        for (number, line) in lines(&text(&page)) {
+            for quoted in line.split('`').skip(1).step_by(2) {
+                let Some((file, scenario)) = quoted.split_once("::") else { continue };
+                let path = Path::new("tests").join(format!("{file}.rs"));
+                if !root().join(&path).is_file() {
+                    continue;
+                }
+                seen += 1;
+                if !text(&path).contains(&format!("fn {scenario}(")) {
+                    problems.push(format!("{}:{number}: {quoted} does not exist", page.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "these can't be all scenarios: {seen}");
+    assert_none(&problems);
+}
+
 /// What is moved or renamed is so in the docs, too.
 #[test]
 fn source_files_that_docs_name_exist() {
