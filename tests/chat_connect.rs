@@ -202,6 +202,7 @@ on_both! {
         let bob = Client::guest(cluster.node(1), "Bob").await;
         let unread = |client: &Client| -> Value { client.session_room("lobby").expect("the lobby")["unread"].clone() };
         assert_eq!(unread(&bob), 0);
+        bob.ok("read:mark", json!({"room": "lobby", "offset": 1})).await;
         bob.close().await;
         for text in ["one", "two"] {
             ada.say("lobby", text).await;

@@ -416,6 +416,10 @@ scenario! {
             let line = info.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix("used_memory:"));
             line.and_then(|bytes| bytes.trim().parse().ok()).expect("used_memory")
         };
+        // They are no new guests.
+        for client in [&ann, &bob] {
+            client.say("lobby", "hello").await;
+        }
         let most = used(&cluster.redis().ask(&["INFO", "memory"]).await) + ROOM;
         cluster.redis().ask(&["CONFIG", "SET", "maxmemory", &most.to_string()]).await;
         let eves = join_all((0..4).map(|_| Client::guest(cluster.node(0), "Eve"))).await;
@@ -460,8 +464,12 @@ scenario! {
         assert_eq!(ready.status(), 200);
         let words = ready.text().await.expect("words");
         assert!(words.contains("almost full") && words.contains("only messages"), "{words}");
-        // A new guest waits, is closed and tries again; who was here comes back.
-        assert!(matches!(Connect::guest("Dan").try_to(cluster.node(0)).await, Err(Refusal::Transport(_))));
+        // A new guest reads what is said, and is not stored; who was here comes back.
+        let dan = Client::guest(cluster.node(0), "Dan").await;
+        let said = json!({"room": "lobby", "nonce": nonce(), "text": "hello"});
+        assert_eq!(dan.refused("message:send", said, "unavailable").await["limit"], "store-memory");
+        dan.ok("history:get", json!({"room": "lobby"})).await;
+        assert!(cluster.node(0).metric(r#"chat_new_guests_total{result="full"}"#).await >= 1.0);
         ann.again(cluster.node(0)).await.say("lobby", "back again").await;
         cluster.redis().ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
         until("there is memory again", async || {
@@ -471,10 +479,11 @@ scenario! {
     }
 }
 
-/// A bound that nobody tries is none: each that refuses a request has its name in a scenario of this file.
+/// A bound that nobody tries is none: each that refuses a request has its name in a scenario of this file, or in one of
+/// strangers.
 #[test]
 fn every_limit_that_refuses_a_request_is_tried() {
-    let scenarios = include_str!("chat_limits.rs");
+    let scenarios = concat!(include_str!("chat_limits.rs"), include_str!("chat_strangers.rs"));
     let refusing = ALL.iter().filter(|bound| matches!(bound.answer, Answer::Refusal(_)));
     let untried: Vec<_> = refusing.filter(|bound| !scenarios.contains(&format!("\"{}\"", bound.name))).collect();
     assert!(untried.is_empty(), "{untried:?}");

@@ -43,6 +43,8 @@ on_both! {
             }
         }
         let room = dm(&ann, &bob).await;
+        // What passes is not kept for a socket that does not receive the room yet.
+        bob.fence(&room, &[&ann, &ann_too]).await;
         bob.ok("typing:set", json!({"room": room, "on": true})).await;
         for socket in [&ann, &ann_too] {
             socket.hear("typing", |typing| typing["room"] == room).await;

@@ -22,6 +22,9 @@ on_both! {
         let cluster = Plan::on(bus).start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(1), "Bob").await;
+        // Of a guest who has said nothing it is not known what is unread.
+        ann.say("lobby", "before").await;
+        ann.hear_text("lobby", "before").await;
         let position = ann.position("lobby");
         ann.close().await;
         say_many(&bob, "lobby", 30).await;

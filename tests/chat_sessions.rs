@@ -154,6 +154,8 @@ scenario! {
     async fn an_old_token_that_is_used_again_ends_the_session_on_all_nodes() {
         let mut cluster = Plan::on(Bus::Redis).start().await;
         let ann = Connect::with(&json!({"name": "Ann", "rotate": true})).to(cluster.node(0)).await;
+        // From here on it is stored, and what becomes of its tokens is noticed.
+        ann.say("lobby", "hello").await;
         pass(&mut cluster, &ann, GRACE_MS).await;
         let newer = rotate(cluster.node(1), ann.resume()).await;
         pass(&mut cluster, &ann, GRACE_MS).await;

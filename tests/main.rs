@@ -15,6 +15,7 @@ mod harness;
 mod chat_connect;
 mod chat_connections;
 mod chat_consent;
+mod chat_guests;
 mod chat_invites;
 mod chat_limits;
 mod chat_malformed;

@@ -113,8 +113,11 @@ impl Scene {
         Self { cluster, monitor, table: Vec::new(), asked: BTreeSet::new() }
     }
 
+    /// One who is stored: what that costs is counted by itself.
     async fn guest(&self, name: &str) -> Client {
-        Client::guest(self.cluster.node(0), name).await
+        let guest = Client::guest(self.cluster.node(0), name).await;
+        guest.ok("profile:set", json!({"invites": "all"})).await;
+        guest
     }
 
     /// Asks, and counts what that costs with all that follows the ack, which may be `most`.
@@ -189,7 +192,8 @@ scenario! {
             if round == 1 {
                 scene.table.clear();
             }
-            let guest = scene.guest("Guest").await;
+            let guest = Client::guest(scene.cluster.node(0), "Guest").await;
+            scene.ask(&guest, "profile:set", json!({"invites": "all"}), ", first of a guest", MOST + NEW_GUEST).await;
             let (guest_id, name) = (guest.id().to_owned(), format!("Kitchen {round}"));
             let made = scene.ask(&ann, "room:create", json!({"name": name, "kind": "public"}), "", MOST + NEW_ROOM).await;
             let room = made["room"].as_str().unwrap().to_owned();
@@ -296,6 +300,8 @@ const CONSENT: usize = 10;
 const END: usize = 10;
 /// What a session costs beside its rooms.
 const CONNECT: usize = 60;
+/// What the first request of a guest costs that stores it.
+const NEW_GUEST: usize = 20;
 /// What a new room costs beside it: its own name, log and subscription.
 const NEW_ROOM: usize = 10;
 

@@ -7,6 +7,31 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AddressBlock(u64);
 
+impl AddressBlock {
+    /// The 48 bits of an IPv6 address that a provider assigns to one customer, who has 65,536 networks with them; `None`
+    /// for an IPv4 address.
+    #[must_use]
+    pub fn customer(self) -> Option<Self> {
+        (self.0 >> 32 != 0).then_some(Self(self.0 & !0xffff))
+    }
+}
+
+/// Who begins something here, as far as addresses tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// A household, an office or a school.
+    Network(AddressBlock),
+    /// Perhaps everybody: an address of a private network, which may be that of a proxy that nobody named.
+    Shared(AddressBlock),
+}
+
+impl Default for Stranger {
+    /// One whose address is not known.
+    fn default() -> Self {
+        Self::Shared(AddressBlock(0))
+    }
+}
+
 impl From<IpAddr> for AddressBlock {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -34,5 +59,14 @@ mod tests {
         assert_ne!(block("2001:db8:1:2::1"), block("2001:db8:1:3::1"));
         assert_ne!(block("192.0.2.1"), block("192.0.2.2"));
         assert_eq!(block("192.0.2.1"), block("::ffff:192.0.2.1"));
+    }
+
+    #[test]
+    fn all_networks_of_a_48_are_one_customer() {
+        let customer = |address| block(address).customer();
+        assert!(customer("2001:db8:1:2::1").is_some());
+        assert_eq!(customer("2001:db8:1:2::1"), customer("2001:db8:1:ffff::1"));
+        assert_ne!(customer("2001:db8:1:2::1"), customer("2001:db8:2:2::1"));
+        assert_eq!((customer("192.0.2.1"), customer("::ffff:192.0.2.1")), (None, None));
     }
 }

@@ -30,24 +30,23 @@ impl<K: Eq + Hash> BucketTable<K> {
         Some(Self { each, all: each.saturating_mul(rate.burst.max(1).into()), full_at: HashMap::new() })
     }
 
-    /// Takes a token of a key, at a time since some beginning: one that is there, or that comes within `patience`.
-    /// Returns how long to wait for it.
+    /// Takes a token of a key, at a time since some beginning.
     ///
     /// # Errors
     /// How long until there is one.
-    pub fn take(&mut self, key: K, now: Duration, patience: Duration) -> Result<Duration, Duration> {
+    pub fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
         let now = nanoseconds(now);
         let full_at = self.full_at.get(&key).copied();
         let next = full_at.unwrap_or(0).max(now).saturating_add(self.each);
         let wait = Duration::from_nanos(next.saturating_sub(now.saturating_add(self.all)));
-        if wait > patience {
+        if !wait.is_zero() {
             return Err(wait);
         }
         if full_at.is_none() && self.full_at.len() >= MAX_KEYS {
             self.forget(now);
         }
         self.full_at.insert(key, next);
-        Ok(wait)
+        Ok(())
     }
 
     /// Forgets keys whose buckets are full; if these are too few, those whose buckets are the fullest.
@@ -85,20 +84,19 @@ mod tests {
     fn each_key_has_its_own_tokens() {
         let mut buckets = buckets(10, 3);
         for _ in 0..3 {
-            assert_eq!(buckets.take(1, MS, Duration::ZERO), Ok(Duration::ZERO));
+            assert_eq!(buckets.take(1, MS), Ok(()));
         }
-        assert_eq!(buckets.take(1, MS, Duration::ZERO), Err(100 * MS));
-        assert_eq!(buckets.take(2, MS, Duration::ZERO), Ok(Duration::ZERO));
-        assert_eq!(buckets.take(1, 100 * MS, Duration::ZERO), Err(MS));
-        assert_eq!(buckets.take(1, 101 * MS, Duration::ZERO), Ok(Duration::ZERO));
+        assert_eq!(buckets.take(1, MS), Err(100 * MS));
+        assert_eq!(buckets.take(2, MS), Ok(()));
+        assert_eq!(buckets.take(1, 100 * MS), Err(MS));
+        assert_eq!(buckets.take(1, 101 * MS), Ok(()));
     }
 
     #[test]
-    fn who_waits_gets_the_tokens_in_turn() {
+    fn who_is_refused_takes_nothing() {
         let mut buckets = buckets(10, 1);
-        let mut wait = || buckets.take(1, MS, 250 * MS);
-        assert_eq!([wait(), wait(), wait()], [Ok(Duration::ZERO), Ok(100 * MS), Ok(200 * MS)]);
-        assert_eq!([wait(), wait()], [Err(300 * MS), Err(300 * MS)], "who is refused takes nothing");
+        assert_eq!(buckets.take(1, MS), Ok(()));
+        assert_eq!([buckets.take(1, MS), buckets.take(1, MS)], [Err(100 * MS), Err(100 * MS)]);
     }
 
     #[test]
@@ -111,23 +109,23 @@ mod tests {
         let mut buckets = buckets(1, 10);
         let busy = 1;
         for _ in 0..10 {
-            assert!(buckets.take(busy, MS, Duration::ZERO).is_ok());
+            assert!(buckets.take(busy, MS).is_ok());
         }
         for number in 0..300_000_u32 {
-            assert!(buckets.take(number + 10, MS, Duration::ZERO).is_ok());
+            assert!(buckets.take(number + 10, MS).is_ok());
         }
         assert!(buckets.full_at.len() <= MAX_KEYS);
-        assert!(buckets.take(busy, MS, Duration::ZERO).is_err(), "who is busy is remembered");
-        assert!(buckets.take(9_000_000, Duration::from_secs(20), Duration::ZERO).is_ok());
+        assert!(buckets.take(busy, MS).is_err(), "who is busy is remembered");
+        assert!(buckets.take(9_000_000, Duration::from_secs(20)).is_ok());
     }
 
     #[test]
     fn keys_whose_buckets_are_full_again_make_room() {
         let mut buckets = buckets(1, 2);
         for number in 0..100_000_u32 {
-            assert!(buckets.take(number, MS, Duration::ZERO).is_ok());
+            assert!(buckets.take(number, MS).is_ok());
         }
-        assert!(buckets.take(9_000_000, Duration::from_secs(2), Duration::ZERO).is_ok());
+        assert!(buckets.take(9_000_000, Duration::from_secs(2)).is_ok());
         assert_eq!(buckets.full_at.len(), 1);
     }
 }

@@ -45,6 +45,10 @@ pub const MAX_MEMBER_INVITE_SECONDS: u64 = 7 * 86_400;
 /// Most sessions of a user; as many revoked ones are remembered.
 pub const MAX_SESSIONS: usize = 50;
 
+/// How many times as much as an address may do who may be many: all networks of an IPv6 /48, those behind a proxy that is not
+/// named, and of new guests all who come to a node.
+pub const MANY_STRANGERS: u32 = 20;
+
 /// How many entries a page has that was asked for with this limit.
 #[must_use]
 pub fn page(limit: Option<usize>) -> usize {
@@ -125,7 +129,7 @@ limits! {
         [] => Answer::Other("the session that was not used for the longest time is revoked");
     EmptyRooms = "empty-rooms": "time that a room is kept after its last member left, with its name and links", "room",
         "30 days if it is public, else 1 day", [] => Answer::Other("`not_found`; the name is free");
-    StoreMemory = "store-memory": "changes and new guests, as memory of Redis is in use (`maxmemory`)", "cluster",
+    StoreMemory = "store-memory": "changes and what new guests say first, as memory of Redis is in use (`maxmemory`)", "cluster",
         "90 %; the rest is for messages", [] => Answer::Refusal(Code::Unavailable);
     PageBytes = "page-bytes": "what was said, in one answer of history or log; `complete` tells of more", "request",
         "100 entries, 256 KiB", [] => Answer::Other("the rest is for the next request");
@@ -138,11 +142,13 @@ limits! {
         [] => Answer::Other("one `gap` replaces what the socket missed");
     Connections = "connections": "clients, from the handshake on", "node", "",
         ["max-connections"] => Answer::Http(503);
-    Handshakes = "handshakes": "handshakes of strangers", "address on a node", "60 s of the rate at once",
-        ["handshakes-per-second-per-address"] => Answer::Http(503);
-    NewGuests = "new-guests": "new guests", "address on a node", "300 s of the rate at once",
-        ["new-guests-per-second-per-address"]
-            => Answer::Other("it waits its turn; after 10 s the connection is closed, and clients try again");
+    Handshakes = "handshakes": "handshakes of strangers", "address on a node ([which](#addresses))",
+        "60 s of the rate at once", ["handshakes-per-second-per-address"] => Answer::Http(503);
+    NewGuests = "new-guests": "guests who say or change something for the first time",
+        "address on a node ([which](#addresses))", "300 s of the rate at once", ["new-guests-per-second-per-address"]
+            => Answer::Refusal(Code::RateLimited);
+    NodeGuests = "node-guests": "the same, of all addresses", "node", "20 times as many as for an address",
+        ["new-guests-per-second-per-address"] => Answer::Refusal(Code::RateLimited);
     OpenFiles = "open-files": "TCP connections", "node", "two a client and 1,000, as the limit of open files allows",
         ["max-connections"] => Answer::Other("the oldest one whose request is not complete is closed, or 503");
     RequestHead = "request-head": "the head of an HTTP request", "connection", "10 s, 32 KiB",
@@ -160,6 +166,7 @@ mod tests {
     #[test]
     fn the_table_says_what_is_enforced() {
         for (name, enforced) in [
+            ("node-guests", format!("{MANY_STRANGERS} times as many as for an address")),
             ("rooms", MAX_ROOMS_PER_USER.to_string()),
             ("rooms-added", MAX_ROOMS_ADDED_TO.to_string()),
             ("requests", MAX_REQUESTS.to_string()),

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::id::SessionId;
 use super::position::Millis;
 
+/// A guest and a session are forgotten this long after their last socket: 30 days.
+pub const SESSION_TTL_MS: Millis = 30 * 24 * 3_600_000;
+
 /// Why a session was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -128,8 +128,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
 
     /// Networks of trusted proxies, comma-separated, such as 10.0.0.0/8. Only their headers
-    /// X-Forwarded-Proto and X-Forwarded-For are used. If empty, no proxy is trusted, and limits by
-    /// address apply to clients of public addresses only
+    /// X-Forwarded-Proto and X-Forwarded-For are used. If empty, no proxy is trusted, and a
+    /// private address has 20 times the limits by address, as it may be a proxy
     #[arg(long, env = "CHAT_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     pub trusted_proxies: Vec<IpNet>,
 
@@ -153,12 +153,14 @@ pub struct Config {
 
     /// Maximum rate of handshakes per client address on this node, per second; further ones are
     /// refused with 503. 60 s of them at once, as an address may be a school; 0: no limit. IPv6
-    /// counts by /64
+    /// counts by /64, and by /48 with 20 times the rate; so does a private address while
+    /// --trusted-proxies names no proxy, as it may be one
     #[arg(long, env = "CHAT_HANDSHAKES_PER_SECOND_PER_ADDRESS", value_name = "N", default_value_t = 50)]
     pub handshakes_per_second_per_address: u32,
 
-    /// Maximum rate of new guests per client address on this node, per second; further ones wait a
-    /// few seconds for their turn, or are closed to try again. 300 s of them at once; 0: no limit
+    /// Maximum rate of guests that are stored, with what they say or change first, per client
+    /// address on this node, per second; further ones are told to wait. 300 s of them at once, and
+    /// 20 times as many for the node; 0: no limit. Addresses count as for handshakes
     #[arg(long, env = "CHAT_NEW_GUESTS_PER_SECOND_PER_ADDRESS", value_name = "N", default_value_t = 5)]
     pub new_guests_per_second_per_address: u32,
 

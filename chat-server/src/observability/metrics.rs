@@ -9,7 +9,8 @@ use crate::lifecycle::NodeState;
 use histogram::Histogram;
 use label_values::Version;
 pub use label_values::{
-    BrokerFailure, Cut, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Word,
+    BrokerFailure, Cut, Ended, FirstWrite, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb,
+    Word,
 };
 use registrar::{Each, Registrar};
 
@@ -48,6 +49,8 @@ pub struct Metrics {
     pub deliveries: IntCounter,
     /// Sockets that became a session.
     pub sessions_opened: Each<Opened, IntCounter>,
+    /// Guests who said or changed something for the first time.
+    pub new_guests: Each<FirstWrite, IntCounter>,
     /// Sockets that ended.
     pub sockets_ended: Each<Ended, IntCounter>,
     /// Positions that clients came back with.
@@ -110,6 +113,7 @@ impl Metrics {
             rooms: make.gauge(catalogue::ROOMS)?,
             deliveries: make.counter(catalogue::DELIVERIES)?,
             sessions_opened: make.counters(catalogue::SESSIONS_OPENED)?,
+            new_guests: make.counters(catalogue::NEW_GUESTS)?,
             sockets_ended: make.counters(catalogue::SOCKETS_ENDED)?,
             recoveries: make.counters(catalogue::RECOVERIES)?,
             gaps_healed: make.counter(catalogue::GAPS_HEALED)?,

@@ -1,7 +1,8 @@
 //! Who is behind a connection: guests, and the signed tokens that continue them on any node.
 //!
 //! A user's topic holds the user's sessions ([`record`]) and which of them were revoked ([`revoke`]), so that a connect
-//! reads and writes all that it needs at once.
+//! reads and writes all that it needs at once. A guest is there from the first time that it says or changes something
+//! ([`guest`]), and gone some time after its last socket.
 
 use std::sync::Arc;
 
@@ -10,22 +11,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use crate::domain::id::{Name, RoomId, SessionId, UserId};
+use crate::domain::id::{Name, SessionId, UserId};
 use crate::domain::position::Millis;
 use crate::domain::session::RevokeReason;
 use crate::domain::user::User;
-use previous::Previous;
-use record::{Record, Reused};
-use token::{Generation, SigningKey, Token};
+use crate::service::actor::now;
+use crate::store::{Bus, Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
+use record::Record;
+use token::{Generation, GuestClaims, SigningKey, Token};
 
+mod guest;
 mod list;
 mod previous;
 mod record;
+mod resume;
 mod revoke;
 pub mod token;
-use crate::store::{Bus, Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
 
-pub use record::SESSION_TTL_MS;
+pub use guest::Unstored;
+pub(crate) use guest::store_profile;
 pub use revoke::{Revocations, Revoked};
 
 /// The field of a user's topic that says who it is.
@@ -62,6 +66,8 @@ pub struct Identity {
     pub resume: String,
     /// Whether the session was there before.
     pub resumed: bool,
+    /// What is to be stored with the first that the guest says or changes; `None` if the guest is stored.
+    pub unstored: Option<Unstored>,
 }
 
 /// Why nobody connected.
@@ -95,14 +101,6 @@ struct Mark {
     reason: RevokeReason,
 }
 
-/// A session and its user, as the store has them.
-struct Found {
-    user: User,
-    record: Record,
-    /// What the commit that uses it expects.
-    field: Option<String>,
-}
-
 impl Sessions {
     /// Sessions signed by `keys`; without any, by a key that all nodes share through the store.
     #[must_use]
@@ -132,135 +130,37 @@ impl Sessions {
         }
     }
 
-    /// Continues the session of a valid token. A token that is unknown, forged or expired counts as absent.
-    ///
-    /// # Errors
-    /// The store's; [`SessionError::Revoked`].
-    pub async fn resumed(&self, credentials: &Credentials) -> Result<Option<Identity>, SessionError> {
-        let keys = self.keys().await?;
-        if let Some(token) = credentials.resume.as_ref().and_then(|text| Token::verify(keys, text))
-            && let Some((user, record)) = self.resume(&token, credentials.rotate).await?
-        {
-            // Signed anew, so that a change of keys reaches those who come back.
-            let resume = next_token(&token.session, &user.id, &record)?.sign(keys);
-            return Ok(Some(Identity { user: Arc::new(user), resume, session: token.session, resumed: true }));
-        }
-        Ok(None)
-    }
-
-    /// Begins a session for a new guest.
+    /// Begins a session for a new guest. Nothing is stored.
     ///
     /// # Errors
     /// See [`SessionError`].
     pub async fn new_guest(&self, credentials: Credentials) -> Result<Identity, SessionError> {
         let Credentials { name, client, rotate, .. } = credentials;
         let name = name.ok_or(SessionError::Unauthenticated)?;
-        Ok(self.begin(self.keys().await?, name, client, rotate).await?)
-    }
-
-    /// One read and one commit, which fails if the session was revoked in between.
-    async fn resume(&self, token: &Token, rotate: bool) -> Result<Option<(User, Record)>, SessionError> {
-        let Token { session, user, generation } = token;
-        for _ in 0..TRIES {
-            let (now, Some(found)) = self.find(user, session).await? else { return Ok(None) };
-            let mut record = found.record;
-            if record.is_expired(now) {
-                return Ok(None);
-            }
-            if let Err(Reused) = record.note_used(generation, rotate, now) {
-                tracing::warn!(%session, "a resume token was used again after a newer one; its session is revoked");
-                self.revoke_session(user, session, RevokeReason::TokenReused, None).await?;
-                return Err(SessionError::Revoked(RevokeReason::TokenReused));
-            }
-            record.note_seen(now);
-            let text = to_json(&record)?;
-            let name = session_field(session);
-            let set = if found.field.as_ref() == Some(&text) { vec![] } else { vec![(name.clone(), Some(text))] };
-            let expect = vec![(name, found.field), (revoked_field(session), None)];
-            let commit = Commit { expect, set, ttl_ms: Some(SESSION_TTL_MS), ..Commit::default() };
-            if let Committed::Done { .. } = self.log.commit(&Topic::User(user.clone()), commit).await? {
-                return Ok(Some((found.user, record)));
-            }
-        }
-        Err(StoreError::Unavailable("a session is changing too fast".to_owned()).into())
-    }
-
-    /// A session and its user, if both are known, and the store's time.
-    async fn find(&self, user: &UserId, session: &SessionId) -> Result<(Millis, Option<Found>), SessionError> {
-        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
-        let found = self.fields.fields(&Topic::User(user.clone()), &names).await?;
-        let mut values = found.values.into_iter();
-        let (profile, field, revoked) = (values.next().flatten(), values.next().flatten(), values.next().flatten());
-        if let Some(mark) = revoked {
-            return Err(SessionError::Revoked(from_json::<Mark>(&mark)?.reason));
-        }
-        let Some(profile) = profile else { return Ok((found.now, None)) };
-        let record = match &field {
-            Some(text) => Some(from_json(text)?),
-            None => previous::read(&*self.fields, session)
-                .await?
-                .filter(|previous| previous.user == *user)
-                .map(|Previous { since, client, .. }| Record::adopted(since, client, found.now)),
-        };
-        let user = from_json(&profile)?;
-        Ok((found.now, record.map(|record| Found { user, record, field })))
-    }
-
-    async fn begin(
-        &self,
-        keys: &[SigningKey],
-        name: Name,
-        client: String,
-        rotate: bool,
-    ) -> Result<Identity, StoreError> {
-        let user = User { id: new_id("u").and_then(|id| parse(UserId::parse(&id)))?, name, guest: true };
+        let user = User { id: new_id("u").and_then(|id| parse(UserId::parse(&id)))?, name: name.clone(), guest: true };
         let session = new_id("s").and_then(|id| parse(SessionId::parse(&id)))?;
-        let topic = Topic::User(user.id.clone());
-        // A guest starts having read the lobby: what others said before is not unread.
-        let lobby = Topic::Room(RoomId::lobby());
-        let (now, _) =
-            tokio::try_join!(self.fields.fields(&topic, &[]), self.marks.mark_read(&lobby, &user.id, u64::MAX))?;
-        let since = now.now;
-        let previous = Previous { user: user.id.clone(), since, client: client.clone() };
-        let record = Record::new(since, client, rotate);
-        let commit = Commit {
-            set: vec![(PROFILE.to_owned(), Some(to_json(&user)?)), (session_field(&session), Some(to_json(&record)?))],
-            ttl_ms: Some(SESSION_TTL_MS),
-            ..Commit::default()
-        };
-        tokio::try_join!(self.log.commit(&topic, commit), previous::write(&*self.log, &session, Some(&previous)))?;
-        let resume = next_token(&session, &user.id, &record)?.sign(keys);
-        Ok(Identity { user: Arc::new(user), session, resume, resumed: false })
+        let since = now();
+        let record = Record::new(since, client.clone(), rotate);
+        let claims = GuestClaims { name, since, client, at: since };
+        let resume = self.next_resume(&session, &user.id, &record, Some(claims)).await?;
+        Ok(Identity { user: Arc::new(user), session, resume, resumed: false, unstored: Some(Unstored(record)) })
     }
 
-    /// Puts off the end of a session and its guest. Called while a socket is open.
-    ///
-    /// # Errors
-    /// The store's; [`SessionError::Revoked`] for a session that was revoked.
-    pub async fn keep_alive(&self, session: &SessionId, user: &UserId) -> Result<(), SessionError> {
-        let (now, found) = self.find(user, session).await?;
-        let Some(Found { mut record, field, .. }) = found else { return Ok(()) };
-        record.note_seen(now);
-        let name = session_field(session);
-        // Where somebody changed it meanwhile, it was seen then.
-        let commit = Commit {
-            expect: vec![(name.clone(), field), (revoked_field(session), None)],
-            set: vec![(name, Some(to_json(&record)?))],
-            ttl_ms: Some(SESSION_TTL_MS),
-            ..Commit::default()
+    /// The token to be used next: each one is another, unless the session does not rotate.
+    async fn next_resume(
+        &self,
+        session: &SessionId,
+        user: &UserId,
+        record: &Record,
+        guest: Option<GuestClaims>,
+    ) -> Result<String, StoreError> {
+        let generation = match record.next_number() {
+            Some(number) => Generation { number, salt: new_id("")? },
+            None => Generation::default(),
         };
-        self.log.commit(&Topic::User(user.clone()), commit).await?;
-        Ok(previous::touch(&*self.fields, session).await?)
+        let token = Token { session: session.clone(), user: user.clone(), generation, guest };
+        Ok(token.sign(self.keys().await?))
     }
-}
-
-/// The token to be used next: each one is another, unless the session does not rotate.
-fn next_token(session: &SessionId, user: &UserId, record: &Record) -> Result<Token, StoreError> {
-    let generation = match record.next_number() {
-        Some(number) => Generation { number, salt: new_id("")? },
-        None => Generation::default(),
-    };
-    Ok(Token { session: session.clone(), user: user.clone(), generation })
 }
 
 fn session_field(session: &SessionId) -> String {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::Millis;
@@ -48,8 +49,8 @@ impl Presence {
         Self { presence, fields, rooms, node, here: Arc::default() }
     }
 
-    /// A socket of the user was opened. Returns at once; the news spreads on its own.
-    pub fn came(&self, user: &Arc<User>) {
+    /// A socket of the user was opened. Returns at once; the news spreads on its own, by a task, if it is news.
+    pub fn came(&self, user: &Arc<User>) -> Option<JoinHandle<()>> {
         let first = {
             let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
             let entry =
@@ -58,7 +59,7 @@ impl Presence {
             entry.visit += 1;
             entry.visit == 1
         };
-        if first {
+        first.then(|| {
             let (this, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
                 match this.presence.set_presence(&this.node, &user.id, Some(&card(&user))).await {
@@ -67,8 +68,8 @@ impl Presence {
                     // The next beat that passes tells of everybody who is here.
                     Err(error) => tracing::debug!(%error, "presence could not be told"),
                 }
-            });
-        }
+            })
+        })
     }
 
     /// A socket of the user was closed.

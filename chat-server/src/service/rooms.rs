@@ -32,6 +32,7 @@ mod list;
 mod members;
 mod names;
 mod oldest;
+mod people;
 mod received;
 mod relation;
 pub(crate) mod retry;

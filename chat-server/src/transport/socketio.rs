@@ -10,6 +10,8 @@ mod context;
 #[cfg(test)]
 mod contract;
 mod event;
+mod first_write;
+mod guest;
 pub mod handover;
 mod handshake;
 mod jobs;
@@ -37,4 +39,4 @@ pub use event::encode;
 pub use handshake::{PING_INTERVAL, PING_TIMEOUT, build, keep_sessions};
 pub use notices::{notify, review_all};
 pub use revocation::end_revoked;
-pub use strangers::{Stranger, Strangers};
+pub use strangers::Strangers;

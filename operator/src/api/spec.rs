@@ -276,8 +276,9 @@ pub struct Limits {
     /// school. 0 disables the limit.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub handshakes_per_second_per_address: i32,
-    /// Sustained rate of new guests per client address and node, per second. Further ones wait for
-    /// their turn. An address may make 300 s of them at once. 0 disables the limit.
+    /// Sustained rate of guests that are stored, with what they say or change first, per client
+    /// address and node, per second. Further ones are told to wait. An address may make 300 s of
+    /// them at once, all addresses of a node 20 times as many. 0 disables the limit.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub new_guests_per_second_per_address: i32,
 }

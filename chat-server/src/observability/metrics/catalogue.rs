@@ -1,7 +1,8 @@
 //! Every metric of a node. `docs/metrics.md` is made from this list.
 
 use super::label_values::{
-    BrokerFailure, Cut, Ended, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb, Version, Word,
+    BrokerFailure, Cut, Ended, FirstWrite, HandshakeRefusal, Opened, Pace, Recovery, Request, Told, Transport, Verb,
+    Version, Word,
 };
 use crate::domain::error::Code;
 use crate::lifecycle::NodeState;
@@ -84,6 +85,8 @@ catalogue! {
         "Connected clients (Socket.IO sockets), over WebSocket or long polling.";
     SESSIONS_OPENED = "chat_sessions_opened_total", Kind::Counter, "sockets", ["how": Opened],
         "Sessions opened; `resumed` ones are reconnects.";
+    NEW_GUESTS = "chat_new_guests_total", Kind::Counter, "guests", ["result": FirstWrite],
+        "Guests that said or changed something for the first time: stored, or refused by a limit.";
     SOCKETS_ENDED = "chat_sockets_ended_total", Kind::Counter, "sockets", ["reason": Ended],
         "Sockets that ended, by reason. Clients normally reconnect after any reason other than `left`.";
     RECOVERIES = "chat_recoveries_total", Kind::Counter, "rooms", ["result": Recovery],

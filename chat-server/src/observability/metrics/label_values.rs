@@ -66,7 +66,7 @@ macro_rules! label_values {
 }
 
 label_values! {
-    /// Why a handshake was refused before it began, or a new guest after it.
+    /// Why a handshake was refused before it began.
     HandshakeRefusal {
         /// The broker can't be reached.
         Unavailable => "unavailable",
@@ -80,8 +80,16 @@ label_values! {
         Origin => "origin",
         /// The client's address makes too many handshakes.
         Address => "address",
-        /// The client's address makes too many new guests.
-        NewGuests => "new_guests",
+    }
+
+    /// What became of a guest who said or changed something for the first time.
+    FirstWrite {
+        /// The guest was stored.
+        Stored => "stored",
+        /// Too many new guests came, from the guest's address or to the node.
+        RateLimited => "rate_limited",
+        /// The store is almost full.
+        Full => "full",
     }
 
     /// Why the node ended a TCP connection outside of a request.

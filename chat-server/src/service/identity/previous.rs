@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::SESSION_TTL_MS;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::position::Millis;
+use crate::domain::session::SESSION_TTL_MS;
 use crate::store::{Commit, FieldStore, LogStore, StoreError, Topic};
 
 const SESSION: &str = "session";

@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::token::Generation;
 use crate::domain::position::Millis;
+use crate::domain::session::SESSION_TTL_MS;
 
-/// A guest and a session are forgotten this long after their last socket: 30 days.
-pub const SESSION_TTL_MS: Millis = 30 * 24 * HOUR_MS;
 /// How long a token is still accepted after a newer one was used: other tabs of the browser may be about to use it.
 pub(super) const GRACE_MS: Millis = 60_000;
 /// How exact the time of the last use is, so that few connects write it.

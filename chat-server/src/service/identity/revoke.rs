@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Mark, REVOKED, SESSION_TTL_MS, Sessions, TRIES, from_json, previous, revoked_field, session_field, to_json,
-};
+use super::{Mark, REVOKED, Sessions, TRIES, from_json, previous, revoked_field, session_field, to_json};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::json::Members;
 use crate::domain::limits::MAX_SESSIONS;
 use crate::domain::position::{Millis, Offset};
-use crate::domain::session::RevokeReason;
+use crate::domain::session::{RevokeReason, SESSION_TTL_MS};
 use crate::service::actor::Actor;
 use crate::store::{Append, Commit, Committed, Entry, Keep, LogStore, Notice, Range, StoreError, Topic};
 
@@ -35,6 +33,14 @@ struct Content {
     reason: RevokeReason,
 }
 
+/// What a session was before it was revoked.
+enum Was {
+    /// It was stored, perhaps as builds before rotation do.
+    Stored,
+    /// It was in its token only.
+    Unstored,
+}
+
 /// A session that was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
@@ -47,13 +53,14 @@ pub struct Revoked {
 }
 
 impl Sessions {
-    /// Revokes one of a person's own sessions. To revoke it again does no harm.
+    /// Revokes one of a person's own sessions, of which `current` is the one that asks: it need not be stored. To revoke one
+    /// again does no harm.
     ///
     /// # Errors
     /// `not_found` for a session that is not the person's.
-    pub async fn revoke(&self, actor: &Actor, session: &SessionId) -> Result<(), Refusal> {
-        let by_socket = actor.connection.map(|connection| connection.to_string());
-        if self.revoke_session(&actor.user.id, session, RevokeReason::Requested, by_socket).await? {
+    pub async fn revoke(&self, actor: &Actor, session: &SessionId, current: &SessionId) -> Result<(), Refusal> {
+        let own = session == current;
+        if self.revoke_session(&actor.user.id, session, own, RevokeReason::Requested, actor.socket()).await? {
             return Ok(());
         }
         Err(Refusal::new(Code::NotFound, "there is no such session"))
@@ -75,18 +82,20 @@ impl Sessions {
         Revocations { log: self.log.clone(), after: None }
     }
 
-    /// Revokes a session; false if the user has no such session.
+    /// Revokes a session; false if the user has no such session. `own`: there is one, though it may not be stored.
     pub(super) async fn revoke_session(
         &self,
         user: &UserId,
         session: &SessionId,
+        own: bool,
         reason: RevokeReason,
         by_socket: Option<String>,
     ) -> Result<bool, StoreError> {
-        if !self.mark_revoked(user, session, reason).await? {
-            return Ok(false);
+        match self.mark_revoked(user, session, own, reason).await? {
+            None => return Ok(false),
+            Some(Was::Unstored) => {}
+            Some(Was::Stored) => previous::write(&*self.log, session, None).await?,
         }
-        previous::write(&*self.log, session, None).await?;
         let content = Members::of(&Content { session: session.clone(), reason });
         let append = Append {
             event: EVENT,
@@ -105,8 +114,14 @@ impl Sessions {
         Ok(true)
     }
 
-    /// Puts a mark in the place of a session; false if there is neither.
-    async fn mark_revoked(&self, user: &UserId, session: &SessionId, reason: RevokeReason) -> Result<bool, StoreError> {
+    /// Puts a mark in the place of a session; `None` if there is neither, and it is not the user's `own` all the same.
+    async fn mark_revoked(
+        &self,
+        user: &UserId,
+        session: &SessionId,
+        own: bool,
+        reason: RevokeReason,
+    ) -> Result<Option<Was>, StoreError> {
         let topic = Topic::User(user.clone());
         let names = [session_field(session), revoked_field(session)];
         for _ in 0..TRIES {
@@ -114,19 +129,22 @@ impl Sessions {
             let mut values = found.values.into_iter();
             let (record, mark) = (values.next().flatten(), values.next().flatten());
             if mark.is_some() {
-                return Ok(true);
+                return Ok(Some(Was::Stored));
             }
-            if record.is_none()
-                && previous::read(&*self.fields, session).await?.is_none_or(|previous| previous.user != *user)
-            {
-                return Ok(false);
-            }
+            let was = match &record {
+                Some(_) => Was::Stored,
+                None => match previous::read(&*self.fields, session).await? {
+                    Some(previous) if previous.user == *user => Was::Stored,
+                    _ if own => Was::Unstored,
+                    _ => return Ok(None),
+                },
+            };
             let mut set = self.outdated_marks(&topic, found.now).await?;
             set.extend([(names[0].clone(), None), (names[1].clone(), Some(to_json(&Mark { at: found.now, reason })?))]);
             let expect = vec![(names[0].clone(), record)];
             let commit = Commit { expect, set, ttl_ms: Some(SESSION_TTL_MS), ..Commit::default() };
             if let Committed::Done { .. } = self.log.commit(&topic, commit).await? {
-                return Ok(true);
+                return Ok(Some(was));
             }
         }
         Err(StoreError::Unavailable("a session is changing too fast".to_owned()))

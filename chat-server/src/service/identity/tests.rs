@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::record::GRACE_MS;
 use super::*;
-use crate::domain::error::Code;
+use crate::domain::error::{Code, Refusal};
 use crate::domain::limits::MAX_SESSIONS;
-use crate::domain::session::SessionView;
+use crate::domain::session::{SESSION_TTL_MS, SessionView};
 use crate::service::actor::Actor;
 use crate::store::memory::MemoryStore;
 use crate::store::{BusEvent, Notice, Retention};
@@ -28,6 +28,17 @@ fn token(resume: &str) -> Credentials {
 
 fn rotating(resume: &str) -> Credentials {
     Credentials { rotate: true, ..token(resume) }
+}
+
+/// A guest who is stored, as by the first that it says.
+async fn stored(sessions: &Sessions, credentials: Credentials) -> Identity {
+    let identity = sessions.authenticate(credentials).await.unwrap();
+    store(sessions, &identity).await.unwrap();
+    identity
+}
+
+async fn store(sessions: &Sessions, Identity { user, session, unstored, .. }: &Identity) -> Result<(), Refusal> {
+    sessions.store(user, session, unstored.as_ref().expect("a guest who is not stored"), 0, || Ok(())).await
 }
 
 fn actor(identity: &Identity) -> Actor {
@@ -92,11 +103,11 @@ async fn keys_are_changed_without_throwing_anyone_out() {
 async fn a_client_whose_auth_never_changes_is_not_thrown_out() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let ann = stored(&sessions, guest("Ann")).await;
     for _ in 0..100 {
         age(&stores, &ann, 24 * 3_600_000, None).await;
         let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
-        assert_eq!((&again.session, &again.resume), (&ann.session, &ann.resume));
+        assert_eq!((&again.session, &again.user), (&ann.session, &ann.user));
     }
 }
 
@@ -104,7 +115,7 @@ async fn a_client_whose_auth_never_changes_is_not_thrown_out() {
 async fn a_session_expires_when_nobody_used_it_for_long() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let ann = stored(&sessions, guest("Ann")).await;
     age(&stores, &ann, SESSION_TTL_MS + 25 * 3_600_000, None).await;
     assert!(matches!(sessions.authenticate(token(&ann.resume)).await, Err(SessionError::Unauthenticated)));
     let with_name = Credentials { resume: Some(ann.resume), ..guest("Ann") };
@@ -115,7 +126,7 @@ async fn a_session_expires_when_nobody_used_it_for_long() {
 async fn a_client_that_rotates_gets_another_token_each_time() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    let ann = stored(&sessions, Credentials { rotate: true, ..guest("Ann") }).await;
     let (mut last, mut seen) = (ann.resume.clone(), std::collections::BTreeSet::from([ann.resume.clone()]));
     for _ in 0..20 {
         age(&stores, &ann, GRACE_MS, None).await;
@@ -131,7 +142,7 @@ async fn an_old_token_that_is_used_again_ends_the_session_it_was_stolen_from() {
     let (store, mut bus) = MemoryStore::new(Retention::default());
     let stores = Stores::new(Arc::new(store));
     let sessions = sessions(&stores, &[]);
-    let first = sessions.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    let first = stored(&sessions, Credentials { rotate: true, ..guest("Ann") }).await;
     age(&stores, &first, GRACE_MS, None).await;
     let second = sessions.authenticate(rotating(&first.resume)).await.unwrap();
     age(&stores, &first, GRACE_MS, None).await;
@@ -161,21 +172,21 @@ async fn an_old_token_that_is_used_again_ends_the_session_it_was_stolen_from() {
 async fn a_revoked_session_is_refused_on_all_nodes_and_told_in_the_log_of_the_cluster() {
     let stores = stores();
     let (here, there) = (sessions(&stores, &[]), sessions(&stores, &[]));
-    let ann = here.authenticate(guest("Ann")).await.unwrap();
-    let bob = here.authenticate(guest("Bob")).await.unwrap();
+    let ann = stored(&here, guest("Ann")).await;
+    let bob = stored(&here, guest("Bob")).await;
     let mut revocations = there.revocations();
     assert_eq!(revocations.next().await.unwrap(), []);
 
-    assert_eq!(here.revoke(&actor(&bob), &ann.session).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(here.revoke(&actor(&bob), &ann.session, &bob.session).await.unwrap_err().code, Code::NotFound);
     for _ in 0..2 {
-        here.revoke(&actor(&ann), &ann.session).await.unwrap();
+        here.revoke(&actor(&ann), &ann.session, &ann.session).await.unwrap();
     }
     let with_name = Credentials { resume: Some(ann.resume.clone()), ..guest("Ann") };
     assert!(matches!(there.authenticate(with_name).await, Err(SessionError::Revoked(_))));
-    assert!(matches!(there.keep_alive(&ann.session, &ann.user.id).await, Err(SessionError::Revoked(_))));
+    assert!(matches!(there.keep_alive(&ann.session, &ann.user.id, None).await, Err(SessionError::Revoked(_))));
     assert_eq!(there.revoked(&ann.user.id, &ann.session).await.unwrap(), Some(RevokeReason::Requested));
     assert_eq!(there.revoked(&bob.user.id, &bob.session).await.unwrap(), None);
-    assert_eq!(there.list(&actor(&ann), &ann.session).await.unwrap(), []);
+    assert_eq!(there.list(&actor(&ann), &ann.session, None).await.unwrap(), []);
     assert!(previous::read(&*stores.fields, &ann.session).await.unwrap().is_none(), "earlier builds refuse it, too");
     assert!(there.authenticate(token(&bob.resume)).await.unwrap().resumed);
 
@@ -189,11 +200,11 @@ async fn a_revoked_session_is_refused_on_all_nodes_and_told_in_the_log_of_the_cl
 async fn the_list_has_the_current_session_first_and_none_that_expired() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(Credentials { client: "phone".to_owned(), ..guest("Ann") }).await.unwrap();
+    let ann = stored(&sessions, Credentials { client: "phone".to_owned(), ..guest("Ann") }).await;
     age(&stores, &ann, 5 * 24 * 3_600_000, Some("older")).await;
     age(&stores, &ann, 3_600_000, Some("newer")).await;
     age(&stores, &ann, SESSION_TTL_MS * 2, Some("expired")).await;
-    let listed = sessions.list(&actor(&ann), &ann.session).await.unwrap();
+    let listed = sessions.list(&actor(&ann), &ann.session, None).await.unwrap();
     assert_eq!(ids(&listed), [ann.session.as_str(), "newer", "older"]);
     assert_eq!(listed.iter().map(|view| view.current).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(listed[0].client, "phone");
@@ -201,8 +212,8 @@ async fn the_list_has_the_current_session_first_and_none_that_expired() {
     assert_eq!(left, 3, "the expired one is gone from the store");
 
     let older = SessionId::parse("older").unwrap();
-    sessions.revoke(&actor(&ann), &older).await.unwrap();
-    let listed = sessions.list(&actor(&ann), &older).await.unwrap();
+    sessions.revoke(&actor(&ann), &older, &ann.session).await.unwrap();
+    let listed = sessions.list(&actor(&ann), &older, None).await.unwrap();
     assert_eq!(ids(&listed), [ann.session.as_str(), "newer"]);
     assert!(listed.iter().all(|view| !view.current));
 }
@@ -211,11 +222,11 @@ async fn the_list_has_the_current_session_first_and_none_that_expired() {
 async fn of_too_many_sessions_those_that_were_not_used_for_the_longest_time_are_revoked() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let ann = stored(&sessions, guest("Ann")).await;
     for number in 1..MAX_SESSIONS + 3 {
         age(&stores, &ann, 3_600_000 * number as u64, Some(&format!("n{number}"))).await;
     }
-    let listed = sessions.list(&actor(&ann), &ann.session).await.unwrap();
+    let listed = sessions.list(&actor(&ann), &ann.session, None).await.unwrap();
     assert_eq!(listed.len(), MAX_SESSIONS);
     let last = SessionId::parse(&format!("n{}", MAX_SESSIONS + 2)).unwrap();
     assert_eq!(sessions.revoked(&ann.user.id, &last).await.unwrap(), Some(RevokeReason::TooMany));
@@ -226,11 +237,11 @@ async fn of_too_many_sessions_those_that_were_not_used_for_the_longest_time_are_
 async fn so_many_revoked_sessions_are_remembered_and_no_more() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let ann = stored(&sessions, guest("Ann")).await;
     for number in 0..MAX_SESSIONS + 10 {
         let id = format!("n{number}");
         age(&stores, &ann, 0, Some(&id)).await;
-        sessions.revoke(&actor(&ann), &SessionId::parse(&id).unwrap()).await.unwrap();
+        sessions.revoke(&actor(&ann), &SessionId::parse(&id).unwrap(), &ann.session).await.unwrap();
     }
     let marks = stores.fields.count(&Topic::User(ann.user.id.clone()), REVOKED).await.unwrap();
     assert_eq!(marks, MAX_SESSIONS as u64);
@@ -240,7 +251,7 @@ async fn so_many_revoked_sessions_are_remembered_and_no_more() {
 async fn a_session_of_an_earlier_build_goes_on_and_one_of_this_build_does_there() {
     let stores = stores();
     let sessions = sessions(&stores, &[]);
-    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let ann = stored(&sessions, guest("Ann")).await;
     let there = previous::read(&*stores.fields, &ann.session).await.unwrap().unwrap();
     assert_eq!(there.user, ann.user.id);
 
@@ -249,5 +260,127 @@ async fn a_session_of_an_earlier_build_goes_on_and_one_of_this_build_does_there(
     stores.log.commit(&Topic::User(ann.user.id.clone()), forgotten).await.unwrap();
     let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
     assert!(again.resumed);
-    assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session).await.unwrap()), [ann.session.as_str()]);
+    assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session, None).await.unwrap()), [ann.session.as_str()]);
+}
+
+/// Everything that is stored of a guest.
+async fn left(stores: &Stores, identity: &Identity) -> usize {
+    let topics = [Topic::User(identity.user.id.clone()), Topic::Session(identity.session.clone())];
+    let mut left = 0;
+    for topic in topics {
+        left += stores.fields.list(&topic, "", None, 100).await.unwrap().len();
+        left += usize::from(stores.fields.touch(&topic, SESSION_TTL_MS).await.unwrap());
+    }
+    left
+}
+
+#[tokio::test]
+async fn of_a_guest_who_changes_nothing_nothing_is_stored_however_often_it_comes() {
+    let stores = stores();
+    let (here, there) = (sessions(&stores, &[]), sessions(&stores, &[]));
+    let ann = here.authenticate(Credentials { client: "phone".to_owned(), ..guest("Ann") }).await.unwrap();
+    assert!(!ann.resumed && ann.unstored.is_some());
+    for sessions in [&there, &here, &there] {
+        let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
+        assert!(again.resumed && again.unstored.is_some());
+        assert_eq!((&again.user, &again.session, &again.resume), (&ann.user, &ann.session, &ann.resume));
+        sessions.keep_alive(&again.session, &again.user.id, again.unstored.as_ref()).await.unwrap();
+    }
+    assert_eq!(left(&stores, &ann).await, 0);
+    let listed = here.list(&actor(&ann), &ann.session, ann.unstored.as_ref()).await.unwrap();
+    assert_eq!(ids(&listed), [ann.session.as_str()]);
+    assert!(listed[0].current && listed[0].client == "phone");
+}
+
+#[tokio::test]
+async fn a_guest_who_is_stored_keeps_its_first_token_and_is_in_the_list() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = stored(&sessions, Credentials { client: "phone".to_owned(), ..guest("Ann") }).await;
+    assert!(left(&stores, &ann).await >= 3, "who it is, and its session, in both places");
+    // Another socket that does not know yet.
+    store(&sessions, &ann).await.unwrap();
+    for resume in [&ann.resume, &sessions.authenticate(token(&ann.resume)).await.unwrap().resume] {
+        let again = sessions.authenticate(token(resume)).await.unwrap();
+        assert!(again.resumed && again.unstored.is_none());
+        assert_eq!((again.user, again.session), (ann.user.clone(), ann.session.clone()));
+    }
+    assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session, None).await.unwrap()), [ann.session.as_str()]);
+}
+
+#[tokio::test]
+async fn a_guest_for_whom_there_is_no_room_is_not_stored() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    let full = || Err(Refusal::new(Code::RateLimited, "too many"));
+    let unstored = ann.unstored.as_ref().unwrap();
+    let refused = sessions.store(&ann.user, &ann.session, unstored, 0, full).await.unwrap_err();
+    assert_eq!(refused.code, Code::RateLimited);
+    assert_eq!(left(&stores, &ann).await, 0);
+    store(&sessions, &ann).await.unwrap();
+    // Who is there is not counted again.
+    sessions.store(&ann.user, &ann.session, unstored, 0, full).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_who_signs_out_before_it_is_stored_is_signed_out_for_good() {
+    let stores = stores();
+    let (here, there) = (sessions(&stores, &[]), sessions(&stores, &[]));
+    let mut revocations = there.revocations();
+    assert_eq!(revocations.next().await.unwrap(), []);
+    let ann = here.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    let bob = here.authenticate(guest("Bob")).await.unwrap();
+    assert_eq!(here.revoke(&actor(&bob), &ann.session, &bob.session).await.unwrap_err().code, Code::NotFound);
+    let again = there.authenticate(rotating(&ann.resume)).await.unwrap();
+
+    here.revoke(&actor(&ann), &ann.session, &ann.session).await.unwrap();
+    for resume in [&ann.resume, &again.resume] {
+        let with_name = Credentials { resume: Some(resume.clone()), ..guest("Ann") };
+        assert!(matches!(there.authenticate(with_name).await, Err(SessionError::Revoked(_))));
+    }
+    // A socket that was not closed yet stores nothing any more.
+    assert_eq!(store(&there, &again).await.unwrap_err().code, Code::Unauthenticated);
+    let unstored = again.unstored.as_ref();
+    assert!(matches!(there.keep_alive(&ann.session, &ann.user.id, unstored).await, Err(SessionError::Revoked(_))));
+    assert_eq!(revocations.next().await.unwrap().len(), 1);
+    let topic = Topic::User(ann.user.id.clone());
+    assert_eq!(stores.fields.count(&topic, REVOKED).await.unwrap(), 1);
+    assert_eq!(stores.fields.count(&topic, "").await.unwrap(), 1, "nothing but the mark");
+}
+
+#[tokio::test]
+async fn a_token_that_rotates_before_its_guest_is_stored_is_held_to_it_from_then_on() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let first = sessions.authenticate(Credentials { rotate: true, ..guest("Ann") }).await.unwrap();
+    let second = sessions.authenticate(rotating(&first.resume)).await.unwrap();
+    let third = sessions.authenticate(rotating(&second.resume)).await.unwrap();
+    let all: std::collections::BTreeSet<_> = [&first, &second, &third].map(|identity| &identity.resume).into();
+    assert_eq!(all.len(), 3);
+    store(&sessions, &third).await.unwrap();
+    age(&stores, &third, GRACE_MS, None).await;
+    // The newest one that was given is good; the first two are long replaced.
+    let fourth = sessions.authenticate(rotating(&third.resume)).await.unwrap();
+    assert!(fourth.unstored.is_none());
+    age(&stores, &third, GRACE_MS, None).await;
+    assert!(matches!(sessions.authenticate(token(&first.resume)).await, Err(SessionError::Revoked(_))));
+    assert!(matches!(sessions.authenticate(token(&fourth.resume)).await, Err(SessionError::Revoked(_))));
+}
+
+#[tokio::test]
+async fn a_guest_to_whom_something_is_done_is_stored_with_its_session_when_it_comes_back() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    for comes_back in [true, false] {
+        let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+        store_profile(&*stores.log, &ann.user).await.unwrap();
+        if comes_back {
+            let again = sessions.authenticate(token(&ann.resume)).await.unwrap();
+            assert!(again.resumed && again.unstored.is_none());
+        } else {
+            sessions.keep_alive(&ann.session, &ann.user.id, ann.unstored.as_ref()).await.unwrap();
+        }
+        assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session, None).await.unwrap()), [ann.session.as_str()]);
+    }
 }

@@ -1,7 +1,9 @@
 //! Resume tokens, which every node can verify.
 //!
 //! A session that does not rotate has one token, `SESSION.USER.SIGNATURE`, as builds before rotation signed it. One that
-//! does has a new one after each connect, `SESSION.USER.GENERATION.SIGNATURE`.
+//! does has a new one after each connect, `SESSION.USER.GENERATION.SIGNATURE`. As long as nothing is stored of a guest, the
+//! token says all that there is to know: `SESSION.USER.GENERATION.GUEST.SIGNATURE`, with `0` for the generation of a session
+//! that does not rotate.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{Name, SessionId, UserId};
+use crate::domain::position::Millis;
+use crate::domain::session::SESSION_TTL_MS;
 
 /// A key that signs resume tokens. Never shown.
 #[derive(Clone)]
@@ -56,53 +60,102 @@ impl Generation {
     }
 }
 
+/// A guest of whom nothing is stored, as a token tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct GuestClaims {
+    pub(super) name: Name,
+    /// When the session began.
+    pub(super) since: Millis,
+    /// What the client calls itself.
+    pub(super) client: String,
+    /// When the token was given, to the day.
+    pub(super) at: Millis,
+}
+
+/// How exact the time is at which a token was given: a client that does not rotate keeps the same one so long.
+const GIVEN_GRAIN_MS: Millis = 24 * 3_600_000;
+
+impl GuestClaims {
+    /// Whether the time of the token is over: it is as long as that of what is stored.
+    pub(super) fn is_expired(&self, now: Millis) -> bool {
+        self.at.saturating_add(SESSION_TTL_MS) < now
+    }
+
+    /// Puts off the end of the token, since the guest came back.
+    pub(super) fn renewed(mut self, now: Millis) -> Self {
+        if now >= self.at.saturating_add(GIVEN_GRAIN_MS) {
+            self.at = now;
+        }
+        self
+    }
+
+    fn encode(&self) -> String {
+        // Texts and numbers can always be written.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    }
+}
+
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) session: SessionId,
     pub(super) user: UserId,
     pub(super) generation: Generation,
+    /// The guest, where nothing was stored when the token was given.
+    pub(super) guest: Option<GuestClaims>,
 }
 
 impl Token {
     /// The token as text, signed by the first key.
     pub(super) fn sign(&self, keys: &[SigningKey]) -> String {
         let content = self.content();
-        let signature = keys.first().map(|key| signature(key, &self.signed(&content)).finalize().into_bytes());
+        let signature = keys.first().map(|key| signature(key, &signed(&content)).finalize().into_bytes());
         format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature.unwrap_or_default()))
     }
 
     /// Reads a token that one of the keys signed.
     pub(super) fn verify(keys: &[SigningKey], text: &str) -> Option<Self> {
-        let (content, signed) = text.rsplit_once('.')?;
+        let (content, signature_text) = text.rsplit_once('.')?;
+        let signature_bytes = URL_SAFE_NO_PAD.decode(signature_text).ok()?;
+        // `verify_slice` compares in constant time.
+        keys.iter().find(|key| signature(key, &signed(content)).verify_slice(&signature_bytes).is_ok())?;
         let mut parts = content.split('.');
-        let (session, user, generation) = (parts.next()?, parts.next()?, parts.next());
+        let (session, user, generation, guest) = (parts.next()?, parts.next()?, parts.next(), parts.next());
         if parts.next().is_some() {
             return None;
         }
-        let token = Self {
-            session: SessionId::parse(session).ok()?,
-            user: UserId::parse(user).ok()?,
-            generation: generation.map_or(Some(Generation::default()), Generation::parse)?,
+        let guest = match guest {
+            Some(guest) => Some(GuestClaims::decode(guest)?),
+            None => None,
         };
-        let signed = URL_SAFE_NO_PAD.decode(signed).ok()?;
-        // `verify_slice` compares in constant time.
-        let genuine = keys.iter().any(|key| signature(key, &token.signed(content)).verify_slice(&signed).is_ok());
-        genuine.then_some(token)
+        let generation = match generation {
+            None => Generation::default(),
+            Some("0") if guest.is_some() => Generation::default(),
+            Some(generation) => Generation::parse(generation)?,
+        };
+        Some(Self { session: SessionId::parse(session).ok()?, user: UserId::parse(user).ok()?, generation, guest })
     }
 
     fn content(&self) -> String {
-        let Self { session, user, generation } = self;
-        if generation.is_none() {
-            return format!("{session}.{user}");
+        let Self { session, user, generation, guest } = self;
+        let rotates = (!generation.is_none()).then(|| format!("{}-{}", generation.number, generation.salt));
+        match (rotates, guest) {
+            (None, None) => format!("{session}.{user}"),
+            (Some(generation), None) => format!("{session}.{user}.{generation}"),
+            (generation, Some(guest)) => {
+                format!("{session}.{user}.{}.{}", generation.as_deref().unwrap_or("0"), guest.encode())
+            }
         }
-        format!("{session}.{user}.{}-{}", generation.number, generation.salt)
     }
+}
 
-    /// What the signature covers: a token of one form is never one of the other.
-    fn signed(&self, content: &str) -> String {
-        format!("resume.v{}.{content}", if self.generation.is_none() { 1 } else { 2 })
-    }
+/// What the signature covers: a token of one form is never one of another.
+fn signed(content: &str) -> String {
+    format!("resume.v{}.{content}", content.matches('.').count())
 }
 
 fn signature(key: &SigningKey, content: &str) -> Hmac<Sha256> {
@@ -120,19 +173,26 @@ mod tests {
 
     fn token(number: u32, salt: &str) -> Token {
         let generation = Generation { number, salt: salt.to_owned() };
-        Token { session: SessionId::parse("s1").unwrap(), user: UserId::parse("u1").unwrap(), generation }
+        Token { session: SessionId::parse("s1").unwrap(), user: UserId::parse("u1").unwrap(), generation, guest: None }
+    }
+
+    fn of_guest(token: Token) -> Token {
+        let (name, client) = (Name::parse("Zoë. Q").unwrap(), "a \"phone\".".to_owned());
+        Token { guest: Some(GuestClaims { name, since: 7, client, at: 9 }), ..token }
     }
 
     #[test]
     fn a_token_of_each_form_is_read_back_and_no_other() {
         let keys = [SigningKey::new(vec![7; 32])];
-        for token in [token(0, ""), token(1, "aB-_9"), token(u32::MAX, "x")] {
+        let stored = [token(0, ""), token(1, "aB-_9"), token(u32::MAX, "x")];
+        for token in stored.clone().into_iter().chain(stored.map(of_guest)) {
             let text = token.sign(&keys);
             assert_eq!(Token::verify(&keys, &text), Some(token.clone()), "{text}");
             assert_eq!(Token::verify(&[SigningKey::new(vec![8; 32])], &text), None, "{text}");
             assert_eq!(Token::verify(&keys, &format!("{text}A")), None, "{text}");
         }
         let (plain, rotated) = (token(0, "").sign(&keys), token(1, "x").sign(&keys));
+        let guest = of_guest(token(0, "")).sign(&keys);
         let signature = |text: &str| text.rsplit('.').next().unwrap().to_owned();
         for forged in [
             format!("s1.u1.{}", signature(&rotated)),
@@ -141,9 +201,26 @@ mod tests {
             format!("s1.u1.1-y.{}", signature(&rotated)),
             format!("s1.u1.0-.{}", signature(&plain)),
             format!("s1.u1.1-x.z.{}", signature(&rotated)),
+            format!("s1.u1.1-x.e30.{}", signature(&guest)),
+            format!("s1.u1.{}", signature(&guest)),
+            guest.replacen("s1.u1.0", "s1.u1.1-x", 1),
+            guest.replacen("s1.u1.0", "s1.u2.0", 1),
+            guest.replacen("s1.u1.0", "s1.u1.0-", 1),
         ] {
             assert_eq!(Token::verify(&keys, &forged), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn a_guest_who_comes_back_has_the_same_token_for_a_day_and_a_good_one_for_ever() {
+        let mut guest = of_guest(token(0, "")).guest.unwrap();
+        for now in (0..100).map(|day| day * GIVEN_GRAIN_MS) {
+            assert!(!guest.is_expired(now));
+            guest = guest.renewed(now);
+            assert_eq!(guest.clone().renewed(guest.at + GIVEN_GRAIN_MS - 1), guest);
+        }
+        assert!(!guest.is_expired(guest.at + SESSION_TTL_MS));
+        assert!(guest.is_expired(guest.at + SESSION_TTL_MS + 1));
     }
 
     #[test]

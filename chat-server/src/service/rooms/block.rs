@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Rooms;
 use super::dm::dm_id;
 use super::fields::{BLOCKED, INVITED, INVITES, from_json, to_json};
-use super::invite::no_such_person;
+use super::people::no_such_person;
 use super::relation::blocked_field;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::UserId;
@@ -13,7 +13,6 @@ use crate::domain::limits::{Limit, MAX_BLOCKED, MAX_INVITATIONS};
 use crate::domain::room::Invitation;
 use crate::domain::user::Invites;
 use crate::service::actor::Actor;
-use crate::service::identity::profile;
 use crate::store::{Commit, Committed, FieldBound, Notice, StoreError, Topic};
 
 /// What a person lets others do, and what waits for the person's word.
@@ -63,7 +62,7 @@ impl Rooms {
         if by == other {
             return Err(Refusal::new(Code::BadRequest, "nobody can block themselves"));
         }
-        let known = profile(&*self.fields, other).await?;
+        let known = self.person(other).await?;
         let topic = Topic::User(by.clone());
         if on {
             known.as_ref().ok_or_else(no_such_person)?;

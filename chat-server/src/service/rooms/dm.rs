@@ -8,7 +8,6 @@ use super::Rooms;
 use super::access::{Access, no_such_room};
 use super::events::member_joined;
 use super::fields::{INFO, member_field, to_json};
-use super::invite::no_such_person;
 use super::user_index::Doing;
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{RoomId, UserId};
@@ -16,7 +15,6 @@ use crate::domain::position::Offset;
 use crate::domain::room::{Info, Kind, Member, Role};
 use crate::domain::user::User;
 use crate::service::actor::Actor;
-use crate::service::identity::profile;
 use crate::store::{Commit, Committed, Notice, Topic};
 
 impl Rooms {
@@ -28,10 +26,10 @@ impl Rooms {
     /// `bad_request` with oneself, `not_found` for an unknown person, `forbidden` if one has blocked the other.
     pub async fn open_dm(&self, actor: &Actor, other: &UserId) -> Result<(RoomId, Option<Offset>), Refusal> {
         let by = &*actor.user;
-        let other = profile(&*self.fields, other).await?.ok_or_else(no_such_person)?;
-        if by.id == other.id {
+        if by.id == *other {
             return Err(Refusal::new(Code::BadRequest, "a direct message needs somebody else"));
         }
+        let other = self.kept_person(other).await?;
         let room = dm_id(&by.id, &other.id)?;
         if let Some(access) = self.try_access(by, &room).await?
             && let Some(member) = &access.member

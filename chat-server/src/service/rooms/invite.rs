@@ -14,7 +14,7 @@ use crate::domain::position::Millis;
 use crate::domain::room::Invite;
 use crate::domain::user::{Invites, User};
 use crate::service::actor::Actor;
-use crate::service::identity::{new_id, profile};
+use crate::service::identity::new_id;
 use crate::store::{Commit, Committed, Notice, Topic};
 
 impl Rooms {
@@ -28,7 +28,7 @@ impl Rooms {
         let by = &*actor.user;
         let host = self.access(by, room).await?;
         host.standing(room).may_invite()?;
-        let guest = profile(&*self.fields, guest).await?.ok_or_else(no_such_person)?;
+        let guest = self.kept_person(guest).await?;
         let relation = self.relation(&guest.id, &by.id).await?;
         relation.may_reach()?;
         if self.access(&guest, room).await?.member.is_some() {
@@ -170,8 +170,4 @@ impl Rooms {
 
 fn asks() -> Refusal {
     Refusal::new(Code::Forbidden, "the person is asked first")
-}
-
-pub(super) fn no_such_person() -> Refusal {
-    Refusal::new(Code::NotFound, "there is no such person")
 }

@@ -1,7 +1,7 @@
 //! How often others may do something to a person, whoever they are.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::domain::bucket_table::BucketTable;
 use crate::domain::error::{Code, Refusal};
@@ -31,8 +31,8 @@ impl Received {
     pub(super) fn count(&self, to: &UserId) -> Result<(), Refusal> {
         let Some(lately) = &self.0 else { return Ok(()) };
         let mut buckets = lately.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = buckets.take(to.clone(), lately.begun.elapsed(), Duration::ZERO);
-        taken.map(drop).map_err(|wait| {
+        let taken = buckets.take(to.clone(), lately.begun.elapsed());
+        taken.map_err(|wait| {
             let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
             let what = "others invite this person or write to them too often; wait";
             Refusal::new(Code::RateLimited, what).at(Limit::Received).retry_after_ms(wait)

@@ -1,12 +1,17 @@
 //! Who sent a request: the peer, or what a proxy that is trusted says of it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Once;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-use crate::domain::address::AddressBlock;
+use crate::domain::address::Stranger;
+use crate::domain::limits::MANY_STRANGERS;
+
+/// How often the log says at most that a proxy is not named.
+const ADVISE_EVERY: Duration = Duration::from_secs(60);
 
 /// The proxies that are believed.
 #[derive(Debug, Clone, Default)]
@@ -27,26 +32,26 @@ impl Proxies {
     }
 
     /// The stranger that sent a request: the first address, from the peer on and then from the right through
-    /// `X-Forwarded-For`, that is no trusted proxy's. `None` if that can't be told: all are proxies; or none is named, and
-    /// the peer is of a private network, so that it may be a proxy that stands for all clients.
+    /// `X-Forwarded-For`, that is no trusted proxy's. If that can't be told, it is the peer, which others may share: all are
+    /// proxies; or none is named, and the peer is of a private network, so that it may be a proxy that stands for all clients.
     #[must_use]
-    pub fn stranger(&self, peer: IpAddr, headers: &HeaderMap) -> Option<AddressBlock> {
+    pub fn stranger(&self, peer: IpAddr, headers: &HeaderMap) -> Stranger {
         let peer = peer.to_canonical();
         if self.0.is_empty() && is_local(peer) {
             if headers.contains_key("x-forwarded-for") {
                 advise(peer);
             }
-            return None;
+            return Stranger::Shared(peer.into());
         }
         if !self.trust(peer) {
-            return Some(peer.into());
+            return Stranger::Network(peer.into());
         }
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let texts = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
         let addresses = texts.map(|text| address_of(text.trim()));
         // What is not an address says nothing, and neither does what is left of it.
-        let first = addresses.map_while(|address| address).find(|address| !self.trust(*address))?;
-        Some(first.into())
+        let first = addresses.map_while(|address| address).find(|address| !self.trust(*address));
+        first.map_or(Stranger::Shared(peer.into()), |address| Stranger::Network(address.into()))
     }
 }
 
@@ -69,19 +74,24 @@ fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// Says once that limits by address need to know the proxy.
+/// Says, once a minute at most, that limits by address need to know the proxy.
 fn advise(peer: IpAddr) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
-        tracing::warn!(%peer, "clients come through a proxy that --trusted-proxies does not name: there are no limits by address");
-    });
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|at| at.elapsed() >= ADVISE_EVERY) {
+        *said = Some(Instant::now());
+        tracing::warn!(
+            %peer,
+            "clients come through a proxy that --trusted-proxies does not name: their limits by address are those of {MANY_STRANGERS} addresses, for all of them together"
+        );
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stranger(trusted: &[&str], peer: &str, forwarded: &[&str]) -> Option<AddressBlock> {
+    fn stranger(trusted: &[&str], peer: &str, forwarded: &[&str]) -> Stranger {
         let proxies = Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
         let mut headers = HeaderMap::new();
         for line in forwarded {
@@ -90,8 +100,12 @@ mod tests {
         proxies.stranger(peer.parse().unwrap(), &headers)
     }
 
-    fn block(address: &str) -> Option<AddressBlock> {
-        Some(address.parse::<IpAddr>().unwrap().into())
+    fn network(address: &str) -> Stranger {
+        Stranger::Network(address.parse::<IpAddr>().unwrap().into())
+    }
+
+    fn shared(address: &str) -> Stranger {
+        Stranger::Shared(address.parse::<IpAddr>().unwrap().into())
     }
 
     #[test]
@@ -110,10 +124,10 @@ mod tests {
             ("10.0.0.1", &["[2001:db8:5::1]"], "2001:db8:5::9"),
             ("192.168.1.1", &["198.51.100.7"], "192.168.1.1"),
         ] {
-            assert_eq!(stranger(&trusted, peer, forwarded), block(expected), "{peer} {forwarded:?}");
+            assert_eq!(stranger(&trusted, peer, forwarded), network(expected), "{peer} {forwarded:?}");
         }
         for forwarded in [&[][..], &["10.2.2.2"], &["198.51.100.7, unknown"], &["é"]] {
-            assert_eq!(stranger(&trusted, "10.0.0.1", forwarded), None, "{forwarded:?}");
+            assert_eq!(stranger(&trusted, "10.0.0.1", forwarded), shared("10.0.0.1"), "{forwarded:?}");
         }
     }
 
@@ -122,10 +136,10 @@ mod tests {
         for peer in
             ["127.0.0.1", "10.0.0.1", "172.20.0.3", "192.168.1.1", "100.64.0.1", "169.254.1.1", "::1", "fd00::1"]
         {
-            assert_eq!(stranger(&[], peer, &["198.51.100.7"]), None, "{peer}");
+            assert_eq!(stranger(&[], peer, &["198.51.100.7"]), shared(peer), "{peer}");
         }
         for peer in ["192.0.2.1", "100.128.0.1", "2001:db8::1"] {
-            assert_eq!(stranger(&[], peer, &["198.51.100.7"]), block(peer), "{peer}");
+            assert_eq!(stranger(&[], peer, &["198.51.100.7"]), network(peer), "{peer}");
         }
     }
 }

@@ -15,12 +15,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::domain::address::Stranger;
 use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
 use crate::store::Health;
 use crate::transport::http::forwarded::Proxies;
 use crate::transport::socketio::connection::Connection;
-use crate::transport::socketio::{Clients, Stranger, Strangers};
+use crate::transport::socketio::{Clients, Strangers};
 
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// A year. Subdomains may be others' services.
@@ -60,7 +61,8 @@ impl Gate {
         if let Some(refusal) = self.busy() {
             return Some((refusal, RETRY_AFTER));
         }
-        let stranger = Stranger(address.and_then(|address| self.proxies.stranger(address, request.headers())));
+        let stranger =
+            address.map_or_else(Stranger::default, |address| self.proxies.stranger(address, request.headers()));
         request.extensions_mut().insert(stranger);
         if let Err(wait) = self.strangers.handshake(stranger) {
             return Some((HandshakeRefusal::Address, wait.max(RETRY_AFTER)));
@@ -110,7 +112,7 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
         | HandshakeRefusal::Cordoned
         | HandshakeRefusal::Draining
         | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n"), wait),
-        HandshakeRefusal::Address | HandshakeRefusal::NewGuests => {
+        HandshakeRefusal::Address => {
             unavailable(format!("{word}: too many connections from your address; try again\n"), wait)
         }
     }

@@ -17,6 +17,7 @@ use socketioxide_core::Value;
 use super::answers::Answers;
 use super::connection::{Closed, Connection};
 use super::event::{answer_frame, event};
+use super::guest::NewGuest;
 use super::jobs::Jobs;
 use super::outbox::Outbox;
 use crate::delivery::{Event, NotQueued, Outlet};
@@ -37,6 +38,8 @@ const PRESENCE_REMEMBERED: usize = 1024;
 /// A connected client.
 pub(crate) struct Client {
     pub(crate) identity: Identity,
+    /// What its first change stores, if its user is a guest who is not stored.
+    pub(crate) guest: NewGuest,
     pub(super) jobs: Jobs,
     id: ConnectionId,
     /// The transport's side, which holds this one: were each to hold the other, neither would ever be dropped.
@@ -55,12 +58,14 @@ impl Client {
     pub(super) fn new(
         id: ConnectionId,
         identity: Identity,
+        guest: NewGuest,
         socket: &Arc<Socket>,
         outbox: Arc<Outbox>,
         answers: Answers,
     ) -> Self {
         Self {
             identity,
+            guest,
             jobs: Jobs::default(),
             id,
             socket: Arc::downgrade(socket),

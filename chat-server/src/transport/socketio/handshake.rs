@@ -21,17 +21,17 @@ use super::auth::Auth;
 use super::client::Client;
 use super::connection::Connection;
 use super::context::Context;
+use super::guest::NewGuest;
 use super::polling::query;
 use super::protocol::Packet;
-use super::strangers::Stranger;
 use super::upgrade::{SocketService, UPGRADE_TIMEOUT};
 use super::{outbox, revocation, worker};
 use crate::delivery::Outlet;
+use crate::domain::address::Stranger;
 use crate::domain::error::Code;
 use crate::domain::id::ConnectionId;
-use crate::observability::metrics::{Ended, HandshakeRefusal};
+use crate::observability::metrics::Ended;
 use crate::service::identity::{Credentials, Identity, SessionError};
-use crate::store::StoreError;
 
 /// How often a ping goes to each client. Both sides take each other for gone when nothing came for
 /// this and [`PING_TIMEOUT`].
@@ -101,8 +101,9 @@ impl std::fmt::Display for Word {
 async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -> Result<(), Word> {
     let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
     let id = ConnectionId::parse(socket.id.as_str()).ok_or(Word(Code::Unavailable))?;
-    let stranger = socket.req_parts().extensions.get().copied().unwrap_or(Stranger(None));
-    let mut identity = identify(&context, credentials, stranger).await?;
+    let mut identity = identify(&context, credentials).await?;
+    let stranger = socket.req_parts().extensions.get::<Stranger>().copied().unwrap_or_default();
+    let guest = NewGuest::new(identity.unstored.take(), stranger);
     let resume = std::mem::take(&mut identity.resume);
     let outbox = context.outboxes.of(id);
     if let Some(connection) = own_connection(&socket) {
@@ -110,7 +111,7 @@ async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -
     }
     // The transport's own word that the socket is connected, which comes next, is before all of ours.
     outbox.admit(0);
-    let client = Arc::new(Client::new(id, identity, &socket, outbox, context.answers.clone()));
+    let client = Arc::new(Client::new(id, identity, guest, &socket, outbox, context.answers.clone()));
     socket.on_fallback(Inbox { context: context.clone(), client: client.clone() });
     let (on_close, its_context) = (client.clone(), context.clone());
     socket.on_disconnect(async move |reason: DisconnectReason| {
@@ -128,32 +129,12 @@ fn own_connection(socket: &Socket) -> Option<Connection> {
     Some(connection.clone())
 }
 
-/// A refusal would stop a stock client for good, so an unavailable store is waited for, and so is the turn of a new
-/// guest. A connection that does not become a session in [`CONNECT_TIMEOUT`] is closed, which clients answer by trying
-/// again.
-async fn identify(context: &Context, credentials: Credentials, from: Stranger) -> Result<Identity, Word> {
+/// A refusal would stop a stock client for good, so an unavailable store is waited for. A connection that does not become
+/// a session in [`CONNECT_TIMEOUT`] is closed, which clients answer by trying again.
+async fn identify(context: &Context, credentials: Credentials) -> Result<Identity, Word> {
     let until = tokio::time::Instant::now() + CONNECT_TIMEOUT * 2;
-    let mut admitted = false;
     loop {
-        let full = context.reserve.in_use().is_some();
-        let identified = match context.sessions.resumed(&credentials).await {
-            Ok(Some(identity)) => return Ok(identity),
-            Ok(None) if credentials.name.is_some() && full => {
-                Err(SessionError::Store(StoreError::Unavailable("it is almost full".to_owned())))
-            }
-            Ok(None) if credentials.name.is_some() && !admitted => {
-                if !context.strangers.guest(from).await {
-                    context.metrics.handshake_refused(HandshakeRefusal::NewGuests);
-                    tokio::time::sleep_until(until).await;
-                    return Err(Word(Code::Unavailable));
-                }
-                admitted = true;
-                context.sessions.new_guest(credentials.clone()).await
-            }
-            Ok(None) => context.sessions.new_guest(credentials.clone()).await,
-            Err(error) => Err(error),
-        };
-        match identified {
+        match context.sessions.authenticate(credentials.clone()).await {
             Ok(identity) => return Ok(identity),
             Err(SessionError::Unauthenticated | SessionError::Revoked(_)) => return Err(Word(Code::Unauthenticated)),
             Err(SessionError::Store(error)) if tokio::time::Instant::now() > until => {
@@ -193,7 +174,7 @@ pub async fn keep_sessions(context: Arc<Context>) {
         tokio::time::sleep(KEEP_ALIVE).await;
         for client in context.clients.all() {
             let Identity { session, user, .. } = &client.identity;
-            match context.sessions.keep_alive(session, &user.id).await {
+            match context.sessions.keep_alive(session, &user.id, client.guest.unstored().as_ref()).await {
                 Ok(()) => {}
                 Err(SessionError::Revoked(reason)) => revocation::end(&client, reason),
                 Err(error) => tracing::debug!(%error, "the expiry of a session could not be put off"),
@@ -356,7 +337,7 @@ mod tests {
 
         let identity = context.clients.all()[0].identity.clone();
         let actor = Actor::unlimited((*identity.user).clone());
-        context.sessions.revoke(&actor, &identity.session).await.unwrap();
+        context.sessions.revoke(&actor, &identity.session, &identity.session).await.unwrap();
         let task = tokio::spawn(revocation::end_revoked(context.clone()));
         let mut heard = Vec::new();
         while let Some(Ok(message)) = client.next().await {

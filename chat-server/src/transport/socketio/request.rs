@@ -26,6 +26,9 @@ pub(crate) trait Request: DeserializeOwned + Send {
     /// Whether it may use the last reserve of the store's memory, although it is a change: it protects people, or lets
     /// something go.
     const PROTECTS: bool = false;
+    /// Whether something of the user is kept because of it, so that a guest is stored first: every change, unless it says
+    /// otherwise.
+    const KEEPS: bool = matches!(Self::RATE, RateClass::Message | RateClass::Change);
     /// What answers it beside `ok`.
     type Answer: Serialize;
 

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::first_write;
 use super::protocol::Packet;
 use super::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::{Code, Refusal};
@@ -40,6 +41,9 @@ async fn serve<R: Request>(packet: Packet, call: Call<'_>) -> Result<Reply<Box<R
     }
     if R::RATE == RateClass::Change && !R::PROTECTS {
         call.context.reserve.spare()?;
+    }
+    if R::KEEPS {
+        first_write::store(call.context, call.client).await?;
     }
     let Reply { answer, then } = request.handle(call).await?;
     Ok(Reply { answer: ok(&answer)?, then })

@@ -127,6 +127,10 @@ pub(super) async fn open(
     let openings: Vec<Option<Opening>> = openings.buffered(AT_ONCE).try_collect().await?;
     let openings: Vec<Opening> = openings.into_iter().flatten().collect();
 
+    if let Some(lobby) = openings.iter().find(|opening| opening.room.is_lobby()) {
+        client.guest.note_lobby(lobby.head.offset);
+    }
+
     let unrecovered: Vec<&str> = match (&positions, continued) {
         (Some(positions), None) => positions.keys().map(String::as_str).collect(),
         _ => openings.iter().filter(|opening| opening.lost).map(|opening| opening.room.as_str()).collect(),

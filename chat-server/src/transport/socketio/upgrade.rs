@@ -23,7 +23,7 @@ use super::connection::Connection;
 use super::connection::listener::Io;
 use super::connection::websocket_io::WebSocketIo;
 use super::polling::{ENGINE_CLOSE, query};
-use super::strangers::Stranger;
+use crate::domain::address::Stranger;
 
 /// What serves `/socket.io/`.
 pub type SocketService = SocketIoService<Router>;

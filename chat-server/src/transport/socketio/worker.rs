@@ -50,12 +50,16 @@ pub(super) fn close(context: &Arc<Context>, client: &Arc<Client>, why: Ended) {
 
 /// Opens the session, and does what the socket asked for meanwhile. What it asks for later begins a worker of its own.
 pub(super) async fn run(context: &Arc<Context>, Start { client, positions, resume }: Start) {
-    context.presence.came(&client.identity.user);
+    let told = context.presence.came(&client.identity.user);
     context.analytics.came(&client.identity.user.id);
     let budget = context.clients.add(&client, now());
     if !client.is_open() {
         // It went before it was taken in, so that its end found nothing to remove.
         close(context, &client, Ended::Closed);
+    }
+    // Whoever hears of a guest who is not stored finds it by its presence.
+    if let Some(told) = told.filter(|_| client.guest.unstored().is_some()) {
+        let _ = told.await;
     }
     while let Err(error) = open(context, &client, positions.clone(), &resume).await {
         if !client.is_open() {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::Offset;
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Marks a room as read up to an offset. Never moves back, and not beyond the newest entry. A new member has read
 /// everything. `unread` is exact if at most 200 entries come after the mark or since the former one, else about right.
@@ -26,6 +26,7 @@ pub(crate) struct Marked {
 impl Request for ReadMark {
     const NAME: &'static str = "read:mark";
     const RATE: RateClass = RateClass::Query;
+    const KEEPS: bool = true;
     const EXAMPLE: &'static str = r#"{"room":"lobby","offset":0}"#;
     type Answer = Marked;
 

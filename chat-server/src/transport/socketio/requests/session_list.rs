@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::session::SessionView;
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Lists the user's sessions on all nodes: the one of this socket, then those that were used last.
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,11 @@ impl Request for SessionList {
     type Answer = Listed;
 
     async fn handle(self, call: Call<'_>) -> Result<Reply<Listed>, Refusal> {
-        let sessions = call.context.sessions.list(call.actor, &call.client.identity.session).await?;
+        let sessions = call
+            .context
+            .sessions
+            .list(call.actor, &call.client.identity.session, call.client.guest.unstored().as_ref())
+            .await?;
         Ok(Listed { sessions }.into())
     }
 }
