@@ -236,3 +236,34 @@ on_both! {
         assert_eq!(unread(&bob).await, 1);
     }
 }
+
+scenario! {
+    /// The day after a guest is gone for good, nothing in the lobby tells of it but what it said.
+    async fn what_a_guest_left_in_the_lobby_goes_with_it() {
+        let mut cluster = Plan::on(Bus::Redis).nodes(1).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(0), "Bob").await;
+        for client in [&ann, &bob] {
+            client.say("lobby", "hello").await;
+        }
+        bob.close().await;
+        for (key, _) in kept(&mut cluster, &bob).await {
+            cluster.redis().ask(&["DEL", &key]).await;
+        }
+        assert!(is_in_lobby(&mut cluster, bob.id()).await);
+        // A day later.
+        cluster.redis().ask(&["HSET", "chat:{cluster}:f", "lobby-readers", "0"]).await;
+        cluster.node_mut(0).kill();
+        cluster.node_mut(0).restart().await;
+        for _ in 0..1_000 {
+            if !is_in_lobby(&mut cluster, bob.id()).await {
+                break;
+            }
+            tokio::time::sleep(crate::harness::INTERVAL).await;
+        }
+        assert!(!is_in_lobby(&mut cluster, bob.id()).await);
+        assert!(is_in_lobby(&mut cluster, ann.id()).await);
+        let history = ann.again(cluster.node(0)).await.ok("history:get", json!({"room": "lobby"})).await;
+        assert_eq!(history["messages"].as_array().map(Vec::len), Some(2));
+    }
+}

@@ -5,6 +5,7 @@ mod clock;
 pub mod config;
 mod drain;
 mod files;
+mod gone;
 mod listeners;
 mod probe;
 mod reserve;

@@ -11,6 +11,7 @@ use super::bus_events::BusEvents;
 use super::clock::follow_store_clock;
 use super::config::Config;
 use super::drain::{hand_over_on_drain, hand_over_polling_on_cordon, hand_over_while_bus_unhealthy};
+use super::gone::forget_gone;
 use super::listeners::Listeners;
 use super::probe::Probe;
 use super::reserve::watch_memory;
@@ -142,6 +143,7 @@ fn start_tasks(
     tasks.spawn(context.presence.clone().run());
     tasks.spawn(socketio::keep_sessions(context.clone()));
     tasks.spawn(socketio::end_revoked(context.clone()));
+    tasks.spawn(forget_gone(context.sessions.clone()));
     tasks.spawn(take_sockets_once_ready(context.clone()));
     let lifecycle = context.lifecycle.clone();
     tasks.spawn(async move { probe.run(&lifecycle).await });

@@ -2,7 +2,7 @@
 //!
 //! A user's topic holds the user's sessions ([`record`]) and which of them were revoked ([`revoke`]), so that a connect
 //! reads and writes all that it needs at once. A guest is there from the first time that it says or changes something
-//! ([`guest`]), and gone some time after its last socket.
+//! ([`guest`]), and gone some time after its last socket, with its read marks ([`gone`]).
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::store::{Bus, Commit, Committed, FieldStore, LogStore, ReadMarks, Stor
 use record::Record;
 use token::{Generation, GuestClaims, SigningKey, Token};
 
+mod gone;
 mod guest;
 mod list;
 mod previous;

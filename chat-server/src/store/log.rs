@@ -273,6 +273,19 @@ pub trait ReadMarks: Send + Sync + 'static {
     /// former one; otherwise it may be in proportion.
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError>;
 
+    /// Lists users of whom the log keeps a mark, or how much they wrote: about `limit` of them, from a cursor on (empty: from
+    /// the first), and the cursor with which to go on, if there may be more. Who is there all the while is listed at least
+    /// once.
+    async fn readers(
+        &self,
+        topic: &Topic,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<(Vec<UserId>, Option<String>), StoreError>;
+
+    /// Removes the marks of users, and how much they wrote: for users who are gone for good.
+    async fn forget(&self, topic: &Topic, users: &[UserId]) -> Result<(), StoreError>;
+
     /// Returns for each topic what is unread by the user, and the values of these fields, read in one step.
     async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError>;
 }

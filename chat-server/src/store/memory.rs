@@ -366,6 +366,28 @@ impl ReadMarks for MemoryStore {
         Ok(Marked { offset, unread })
     }
 
+    async fn readers(
+        &self,
+        topic: &Topic,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<(Vec<UserId>, Option<String>), StoreError> {
+        let mut state = self.state();
+        let Some(log) = state.topic(topic, now()).and_then(|data| data.log()) else { return Ok((Vec::new(), None)) };
+        let readers: Vec<UserId> = log.readers(UserId::parse(cursor).ok()).take(limit).cloned().collect();
+        let next = readers.last().filter(|_| readers.len() == limit).map(ToString::to_string);
+        Ok((readers, next))
+    }
+
+    async fn forget(&self, topic: &Topic, users: &[UserId]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Some(data) = state.topic(topic, now()).filter(|data| data.log().is_some()) {
+            let log = data.log_mut();
+            users.iter().for_each(|user| log.forget(user));
+        }
+        Ok(())
+    }
+
     async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
         let now = now();
         let mut state = self.state();

@@ -144,6 +144,19 @@ impl ReadMarks for Metered<dyn ReadMarks> {
         self.measure(Verb::Marks, self.inner.mark_read(topic, user, offset)).await
     }
 
+    async fn readers(
+        &self,
+        topic: &Topic,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<(Vec<UserId>, Option<String>), StoreError> {
+        self.measure(Verb::Marks, self.inner.readers(topic, cursor, limit)).await
+    }
+
+    async fn forget(&self, topic: &Topic, users: &[UserId]) -> Result<(), StoreError> {
+        self.measure(Verb::Marks, self.inner.forget(topic, users)).await
+    }
+
     async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
         self.measure(Verb::Marks, self.inner.seen(topics, user, names)).await
     }

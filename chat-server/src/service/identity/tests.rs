@@ -384,3 +384,45 @@ async fn a_guest_to_whom_something_is_done_is_stored_with_its_session_when_it_co
         assert_eq!(ids(&sessions.list(&actor(&ann), &ann.session, None).await.unwrap()), [ann.session.as_str()]);
     }
 }
+
+#[tokio::test]
+async fn what_guests_leave_behind_in_the_lobby_goes_with_them_once_a_day() {
+    let stores = stores();
+    let sessions = sessions(&stores, &[]);
+    let lobby = Topic::Room(crate::domain::id::RoomId::lobby());
+    let say = async |identity: &Identity| {
+        let append = crate::store::Append {
+            event: "message:new",
+            by: identity.user.id.clone(),
+            payload: crate::domain::json::Members::of(&json!({"text": "x"})).unwrap(),
+            nonce: None,
+            counted: true,
+            trace: None,
+        };
+        stores.log.commit(&lobby, Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+    };
+    let ann = sessions.authenticate(guest("Ann")).await.unwrap();
+    say(&ann).await;
+    store(&sessions, &ann).await.unwrap();
+    let mut gone = Vec::new();
+    for number in 0..500 {
+        let guest = stored(&sessions, guest(&format!("g{number}"))).await;
+        say(&guest).await;
+        gone.push(guest);
+    }
+    let unread = stores.marks.seen(std::slice::from_ref(&lobby), &ann.user.id, &[]).await.unwrap()[0].unread;
+    for guest in &gone {
+        let forgotten = Commit { set: vec![(PROFILE.to_owned(), None)], ..Commit::default() };
+        stores.log.commit(&Topic::User(guest.user.id.clone()), forgotten).await.unwrap();
+    }
+    assert_eq!(sessions.forget_gone().await.unwrap(), 500);
+    assert_eq!(stores.marks.readers(&lobby, "", 1_000).await.unwrap().0, std::slice::from_ref(&ann.user.id));
+    let kept = stores.marks.seen(std::slice::from_ref(&lobby), &ann.user.id, &[]).await.unwrap()[0].unread;
+    assert_eq!((unread, kept), (500, 500), "who is there has the same unread messages");
+    assert_eq!(sessions.forget_gone().await.unwrap(), 0);
+
+    let late = stored(&sessions, guest("Late")).await;
+    let forgotten = Commit { set: vec![(PROFILE.to_owned(), None)], ..Commit::default() };
+    stores.log.commit(&Topic::User(late.user.id.clone()), forgotten).await.unwrap();
+    assert_eq!(sessions.forget_gone().await.unwrap(), 0, "not again on the same day");
+}

@@ -12,6 +12,7 @@ on_all!(
     a_mark_far_from_both_ends_counts_in_proportion,
     readers_of_a_commit_have_read_up_to_its_entry,
     fields_are_read_with_what_is_unread,
+    readers_are_listed_and_forgotten_with_what_is_kept_of_them,
 );
 
 async fn mark(node: &Node, topic: &Topic, by: &str, offset: Offset) -> u64 {
@@ -177,4 +178,49 @@ async fn fields_are_read_with_what_is_unread(stage: Stage) {
     let value = |text: &str| Some(text.to_owned());
     let expected = [(1, vec![value("é"), None, value("1")]), (0, vec![None; 3])];
     assert_eq!(seen, expected.map(|(unread, values)| Seen { unread, values }));
+}
+
+async fn readers_are_listed_and_forgotten_with_what_is_kept_of_them(stage: Stage) {
+    const READERS: usize = 1_000;
+    let (node, topic) = (stage.node().await, room("a"));
+    assert_eq!(node.store.readers(&topic, "", 10).await.unwrap(), (Vec::new(), None));
+    node.store.forget(&topic, &[user("v")]).await.unwrap();
+    node.store.commit(&topic, setting(&[("m:field", Some("1"))])).await.unwrap();
+    let all: Vec<UserId> = (0..READERS).map(|number| user(&format!("v{number:04}"))).collect();
+    for (number, reader) in all.iter().enumerate() {
+        if number % 10 == 0 {
+            node.append(&topic, message(reader.as_str(), "")).await;
+        }
+        mark(&node, &topic, reader.as_str(), Offset::MAX).await;
+    }
+    node.append(&topic, message("u", "")).await;
+    mark(&node, &topic, "u", 0).await;
+
+    let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let (some, next) = node.store.readers(&topic, &cursor, 100).await.unwrap();
+        assert!(some.len() < READERS / 2, "{} at once", some.len());
+        found.extend(some);
+        pages += 1;
+        let Some(next) = next else { break };
+        cursor = next;
+    }
+    found.sort_unstable();
+    found.dedup();
+    assert!(pages > 5, "{pages}");
+    assert_eq!(found, [&[user("u")], &all[..]].concat());
+
+    let gone = &all[..READERS - 1];
+    node.store.forget(&topic, gone).await.unwrap();
+    let (kept, _) = node.store.readers(&topic, "", 2 * READERS).await.unwrap();
+    assert_eq!(
+        kept.into_iter().collect::<std::collections::BTreeSet<_>>(),
+        [user("u"), all[READERS - 1].clone()].into()
+    );
+    for reader in [&all[0], &all[7]] {
+        assert_eq!(unread(&node, &topic, reader.as_str()).await, 0, "as one who was never here");
+    }
+    assert_eq!(unread(&node, &topic, all[READERS - 1].as_str()).await, 1);
+    assert_eq!(unread(&node, &topic, "u").await, READERS as u64 / 10);
+    assert_eq!(node.all(&topic).await.entries.len(), READERS / 10 + 1, "what they wrote stays");
 }

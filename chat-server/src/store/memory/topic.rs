@@ -1,6 +1,7 @@
 //! The data of one topic.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::{Entry, Retention};
@@ -29,7 +30,7 @@ pub(super) struct Log {
     pub(super) counted: u64,
     pub(super) counted_by: HashMap<UserId, u64>,
     pub(super) last_counted: Offset,
-    marks: HashMap<UserId, Mark>,
+    marks: BTreeMap<UserId, Mark>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +100,17 @@ impl Log {
             self.marks.insert(user.clone(), Mark { offset, others });
         }
         self.unread(user)
+    }
+
+    /// The users who have a mark, in the order of their ids. Whoever writes has one.
+    pub(super) fn readers(&self, after: Option<UserId>) -> impl Iterator<Item = &UserId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.marks.range((from, Bound::Unbounded)).map(|(user, _)| user)
+    }
+
+    pub(super) fn forget(&mut self, user: &UserId) {
+        self.marks.remove(user);
+        self.counted_by.remove(user);
     }
 
     pub(super) fn unread(&self, user: &UserId) -> u64 {

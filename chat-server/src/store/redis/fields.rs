@@ -93,6 +93,31 @@ impl ReadMarks for RedisStore {
         Ok(Marked { offset, unread })
     }
 
+    async fn readers(
+        &self,
+        topic: &Topic,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<(Vec<UserId>, Option<String>), StoreError> {
+        let cursor = if cursor.is_empty() { "0" } else { cursor };
+        let args =
+            vec![cursor.into(), "MATCH".into(), topic_head::any_marks(), "COUNT".into(), limit.to_string().into()];
+        let (next, found): (String, Vec<Value>) = self.query("HSCAN", self.keyspace.keys(topic).fields, args).await?;
+        // Names and values take turns. Who wrote something and has a mark is found twice.
+        let mut readers: Vec<UserId> = found.iter().step_by(2).filter_map(topic_head::reader).collect();
+        readers.sort_unstable();
+        readers.dedup();
+        Ok((readers, (next != "0").then_some(next)))
+    }
+
+    async fn forget(&self, topic: &Topic, users: &[UserId]) -> Result<(), StoreError> {
+        for some in users.chunks(TOPICS_AT_ONCE) {
+            let names: Vec<Value> = some.iter().flat_map(topic_head::kept_of).collect();
+            let _: u64 = self.query("HDEL", self.keyspace.keys(topic).fields, names).await?;
+        }
+        Ok(())
+    }
+
     async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
         let asked: Vec<Value> =
             topic_head::marks_of(user).into_iter().chain(names.iter().map(|name| name.as_str().into())).collect();

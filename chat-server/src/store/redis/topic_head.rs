@@ -16,7 +16,25 @@ pub(super) fn head() -> Value {
 
 /// The fields that say what a user has not read: the head, how much the user wrote, and the user's mark.
 pub(super) fn marks_of(user: &UserId) -> [Value; 3] {
-    [head(), field(format!("a:{user}").as_bytes()), field(format!("m:{user}").as_bytes())]
+    let [wrote, mark] = kept_of(user);
+    [head(), wrote, mark]
+}
+
+/// The fields that a user leaves behind: how much the user wrote, and the user's mark.
+pub(super) fn kept_of(user: &UserId) -> [Value; 2] {
+    ["a", "m"].map(|kind| field(format!("{kind}:{user}").as_bytes()))
+}
+
+/// A pattern for the fields of [`kept_of`], of any user.
+pub(super) fn any_marks() -> Value {
+    field(b"[am]:*")
+}
+
+/// Whose such a field is.
+pub(super) fn reader(name: &Value) -> Option<UserId> {
+    let name = bytes(name).ok()?.strip_prefix(&[255])?;
+    let user = name.strip_prefix(b"a:").or_else(|| name.strip_prefix(b"m:"))?;
+    UserId::parse(std::str::from_utf8(user).ok()?).ok()
 }
 
 fn field(name: &[u8]) -> Value {
@@ -72,6 +90,15 @@ mod tests {
         let mut head: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         head.extend([epoch.as_bytes(), &[0], b"server", &[0]].concat());
         Value::Bytes(head.into())
+    }
+
+    #[test]
+    fn a_field_tells_whose_it_is() {
+        let user = UserId::parse("u1").unwrap();
+        assert!(kept_of(&user).iter().all(|name| reader(name) == Some(user.clone())));
+        for other in [head(), Value::from("m:u1"), field(b"m:"), field(b"x:u1"), any_marks()] {
+            assert_eq!(reader(&other), None, "{other:?}");
+        }
     }
 
     #[test]
