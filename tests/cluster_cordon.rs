@@ -2,15 +2,13 @@
 
 use std::io::Write;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use crate::harness::connect::Stream;
 use crate::harness::deployment::Processes;
-use crate::harness::polling::Polling;
+use crate::harness::polling::{Polling, next};
 use crate::harness::{Bus, Client, Connect, Node, Plan, Refusal, until};
 
 /// No page of this origin exists.
@@ -202,20 +200,6 @@ async fn last_of_some(node: &Node) -> Polling {
     last.expect("a last one")
 }
 
-/// Goes on as a WebSocket with a session that polls.
-async fn upgrade(node: &Node, sid: &str) -> Stream {
-    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={sid}", node.authority());
-    let (mut stream, _) = connect_async(url).await.expect("an upgrade");
-    stream.send(Message::text("2probe")).await.expect("to send");
-    assert_eq!(next(&mut stream).await, "3probe");
-    stream.send(Message::text("5")).await.expect("to send");
-    stream
-}
-
-async fn next(stream: &mut Stream) -> String {
-    stream.next().await.expect("a frame").expect("a frame").into_text().expect("a text").to_string()
-}
-
 scenario! {
     /// One that is told may still become a WebSocket, and is left in peace then.
     async fn a_session_that_becomes_a_web_socket_in_time_stays() {
@@ -224,7 +208,7 @@ scenario! {
         let cluster = plan.flag("--drain-connections-per-second", "1").start().await;
         let node = cluster.node(0);
         let polly = last_of_some(node).await;
-        let mut stream = upgrade(node, polly.sid()).await;
+        let mut stream = polly.upgrade(node).await;
         until_readiness_is(node, CORDONED).await;
         stream.send(Message::text(format!("420{}", json!(["room:list", {}])))).await.expect("to send");
         while !next(&mut stream).await.starts_with("430") {}

@@ -31,6 +31,7 @@ mod chat_rooms;
 mod chat_sessions;
 mod chat_stock_clients;
 mod chat_strangers;
+mod chat_upgrade;
 mod cluster_admin;
 mod cluster_analytics;
 mod cluster_cordon;

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use futures_util::{SinkExt, StreamExt};
 use http::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::Node;
+use super::connect::Stream;
 
 /// What stands between two packets of one payload.
 const SEPARATOR: char = '\u{1e}';
@@ -58,6 +62,20 @@ impl Polling {
     /// The session's id at the transport.
     pub(crate) fn sid(&self) -> &str {
         self.url.rsplit_once("&sid=").expect("a sid").1
+    }
+
+    /// A WebSocket to upgrade the session to, of which only the handshake was made.
+    pub(crate) async fn websocket(&self, node: &Node) -> Stream {
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={}", node.authority(), self.sid());
+        connect_async(url).await.expect("a WebSocket").0
+    }
+
+    /// Goes on as a WebSocket.
+    pub(crate) async fn upgrade(&self, node: &Node) -> Stream {
+        let mut stream = self.websocket(node).await;
+        probe(&mut stream).await;
+        stream.send(Message::text("5")).await.expect("to send");
+        stream
     }
 
     fn request(&self, method: Method) -> reqwest::RequestBuilder {
@@ -155,4 +173,15 @@ impl Polling {
         }
         (events, fullest)
     }
+}
+
+/// The first half of an upgrade: the probe of a WebSocket, which is answered.
+pub(crate) async fn probe(stream: &mut Stream) {
+    stream.send(Message::text("2probe")).await.expect("to send");
+    assert_eq!(next(stream).await, "3probe");
+}
+
+/// The next packet of a WebSocket.
+pub(crate) async fn next(stream: &mut Stream) -> String {
+    stream.next().await.expect("a frame").expect("a frame").into_text().expect("a text").to_string()
 }

@@ -137,6 +137,8 @@ limits! {
         ["max-message-bytes"] => Answer::Other("the connection is closed");
     PacketsPerPoll = "packets-per-poll": "packets in one answer of long polling", "poll", "16",
         [] => Answer::Other("the next answer has the rest");
+    Upgrades = "upgrades": "attempts to go from long polling to a WebSocket", "session",
+        "1; 10 s until its probe, 20 s more, 1 KiB", [] => Answer::Other("the session goes on polling");
     Backlog = "backlog": "events that wait for a slow reader", "socket",
         "1,024 packets or 128 KiB, and 1,024 entries or 1 MiB a room for all its sockets",
         [] => Answer::Other("one `gap` replaces what the socket missed");

@@ -6,7 +6,6 @@
 //! goes in and what came out, and is full long before.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,8 @@ use tokio::sync::Notify;
 use super::connection::Connection;
 use super::connection::queue::{MAX_BYTES, MAX_FRAMES};
 use crate::domain::id::ConnectionId;
+
+pub(super) mod polls;
 
 /// The capacity of the transport's queue, in packets: more than an outbox ever admits, as there are pings too. An empty
 /// queue costs nothing.
@@ -32,18 +33,27 @@ pub struct Outbox {
     /// The connection, once events go there directly.
     direct: OnceLock<Connection>,
     waiting: Mutex<Waiting>,
-    ended: Notify,
+    /// Wakes polls and attempts to upgrade, which look again whether they go on.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The client's WebSocket, perhaps still in its upgrade.
+    /// The client's WebSocket.
     connection: Option<Connection>,
     /// How many packets the transport had written to it at the last look.
     passed: u64,
     /// Packets that wait in the transport, and about how many bytes they are.
     packets: usize,
     bytes: usize,
+    /// Polls that the transport has.
+    polls: u32,
+    /// The number of the newest attempt to upgrade.
+    attempt: u32,
+    /// A poll is to be answered with a noop: the one that waits, or else the next one.
+    noop: bool,
+    /// The client polls no more, as it said at the end of its upgrade.
+    upgraded: bool,
     handed_over: bool,
 }
 
@@ -70,9 +80,12 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the transport writes to this connection, or will once the client's upgrade is done.
+    /// Notes that the transport writes to this connection from here on.
     pub(super) fn connected(&self, connection: Connection) {
         let mut waiting = self.waiting();
+        if waiting.handed_over {
+            connection.end();
+        }
         waiting.passed = connection.passed();
         waiting.connection = Some(connection);
     }
@@ -118,17 +131,7 @@ impl Outbox {
             connection.end();
         }
         drop(waiting);
-        self.ended.notify_waiters();
-    }
-
-    /// Waits for [`Outbox::hand_over`].
-    pub(super) async fn handed_over(&self) {
-        let mut ended = pin!(self.ended.notified());
-        // From here on the notification is not missed.
-        ended.as_mut().enable();
-        if !self.is_handed_over() {
-            ended.await;
-        }
+        self.changed.notify_waiters();
     }
 
     /// Whether a packet waits for a client that polls.
@@ -219,13 +222,6 @@ mod tests {
         assert!(!outbox.holds_something());
         assert!(outbox.admit(1_000_000), "one that is too large goes alone");
         assert!(!outbox.admit(1));
-    }
-
-    #[tokio::test]
-    async fn a_hand_over_wakes_a_poll_whenever_it_comes() {
-        let outbox = Outbox::default();
-        tokio::join!(outbox.handed_over(), async { outbox.hand_over() });
-        outbox.handed_over().await;
     }
 
     #[test]

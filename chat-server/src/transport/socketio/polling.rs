@@ -8,29 +8,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::connection::Connection;
 use super::connection::frame::is_counted;
+use super::outbox::polls::Interruption;
 use super::outbox::{Outbox, Outboxes};
 use crate::domain::id::ConnectionId;
 
 /// The most packets of a response.
 const MAX_PACKETS: usize = 16;
-const SEPARATOR: u8 = 0x1e;
+/// Between two packets of a response.
+pub(super) const SEPARATOR: u8 = 0x1e;
 /// The packet by which a client closes its session.
-pub(super) const ENGINE_CLOSE: &str = "1";
+const ENGINE_CLOSE: &str = "1";
+/// The packet that ends a poll and says nothing.
+const ENGINE_NOOP: &str = "6";
 /// Packets that were not fetched in this time belong to a session that is gone.
 const STALE: Duration = Duration::from_secs(60);
 /// How often such packets are looked for.
 const PURGE_EVERY: Duration = Duration::from_secs(5);
 /// The most bytes of the packet that opens a session.
 const MAX_OPEN_PACKET: usize = 4096;
-/// How often an upgrade looks whether the packets were fetched.
-const UPGRADE_RETRY: Duration = Duration::from_millis(10);
 
 /// The sessions that poll.
 #[derive(Clone)]
@@ -47,6 +48,21 @@ impl Polling {
     }
 }
 
+/// A session that polls, in a request to change to a WebSocket.
+#[derive(Clone)]
+pub(super) struct PollingSession {
+    sid: ConnectionId,
+    pub(super) outbox: Arc<Outbox>,
+    split: SplitResponses,
+}
+
+impl PollingSession {
+    /// The parts of responses that were not fetched, in their order.
+    pub(super) fn take_parts(&self) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.split.take(self.sid)).collect()
+    }
+}
+
 /// The later parts of responses that were split, by session.
 #[derive(Clone, Default)]
 struct SplitResponses(Arc<Mutex<Parts>>);
@@ -55,8 +71,6 @@ struct SplitResponses(Arc<Mutex<Parts>>);
 struct Parts {
     /// The parts of a session, and since when they wait.
     waiting: HashMap<ConnectionId, (VecDeque<Vec<u8>>, Instant)>,
-    /// Sessions that are being upgraded, and since when: they poll no more, so nothing is kept for them.
-    upgrading: HashMap<ConnectionId, Instant>,
     /// When those of sessions that are gone were forgotten.
     purged: Option<Instant>,
 }
@@ -84,21 +98,13 @@ impl SplitResponses {
             return body;
         }
         let mut chunks: VecDeque<Vec<u8>> = packets.chunks(MAX_PACKETS).map(|chunk| chunk.join(&SEPARATOR)).collect();
-        self.with(|parts| {
-            if parts.upgrading.contains_key(&sid) {
-                return body.clone();
-            }
-            let first = chunks.pop_front().unwrap_or_default();
-            parts.waiting.insert(sid, (chunks, Instant::now()));
-            first
-        })
+        let first = chunks.pop_front().unwrap_or_default();
+        self.with(|parts| parts.waiting.insert(sid, (chunks, Instant::now())));
+        first
     }
 
     fn forget(&self, sid: ConnectionId) {
-        self.with(|parts| {
-            parts.waiting.remove(&sid);
-            parts.upgrading.remove(&sid);
-        });
+        self.with(|parts| parts.waiting.remove(&sid));
     }
 
     /// Forgets from time to time what belongs to sessions that are gone.
@@ -109,41 +115,19 @@ impl SplitResponses {
             }
             parts.purged = Some(Instant::now());
             parts.waiting.retain(|_, (_, since)| since.elapsed() < STALE);
-            parts.upgrading.retain(|_, since| since.elapsed() < STALE);
         });
-    }
-
-    /// Waits until all parts were fetched; during the upgrade nothing is kept.
-    async fn begin_upgrade(&self, sid: ConnectionId) {
-        let until = Instant::now() + STALE;
-        loop {
-            let begun = self.with(|parts| {
-                let free = !parts.waiting.contains_key(&sid) || Instant::now() > until;
-                if free {
-                    parts.upgrading.insert(sid, Instant::now());
-                }
-                free
-            });
-            if begun {
-                return;
-            }
-            tokio::time::sleep(UPGRADE_RETRY).await;
-        }
     }
 }
 
 /// Answers requests of sessions that poll: splits long responses, and knows which sessions there are. A layer around the
 /// Socket.IO service.
-pub async fn serve_polling(State(polling): State<Polling>, request: Request, next: Next) -> Response {
+pub async fn serve_polling(State(polling): State<Polling>, mut request: Request, next: Next) -> Response {
     let Some(sid) = query(request.uri(), "sid") else { return open_session(&polling, request, next).await };
     // Nothing is kept for a session that is not open: anyone can make one up.
     let session = ConnectionId::parse(&sid).and_then(|sid| Some((sid, polling.outboxes.get(sid)?)));
     let Some((sid, outbox)) = session else { return unknown_session() };
     if query(request.uri(), "transport").as_deref() == Some("websocket") {
-        if let Some(ConnectInfo(connection)) = request.extensions().get() {
-            outbox.connected(Connection::clone(connection));
-        }
-        polling.split.begin_upgrade(sid).await;
+        request.extensions_mut().insert(PollingSession { sid, outbox, split: polling.split });
         return next.run(request).await;
     }
     if outbox.is_handed_over() {
@@ -196,15 +180,19 @@ async fn poll(
     request: Request,
     next: Next,
 ) -> Response {
+    let Some(_counted) = outbox.begin_poll() else { return text(ENGINE_NOOP) };
     if let Some(part) = split.take(sid) {
-        return ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], part).into_response();
+        return text(part);
     }
     let uri = request.uri().clone();
     let response = tokio::select! {
         // Packets that wait are sent first.
         biased;
         response = next.clone().run(request) => response,
-        () = outbox.handed_over() => return end(uri, next).await,
+        why = outbox.interruption() => return match why {
+            Interruption::HandedOver => end(uri, next).await,
+            Interruption::Upgrade => text(ENGINE_NOOP),
+        },
     };
     if response.status() != StatusCode::OK {
         split.forget(sid);
@@ -221,6 +209,11 @@ async fn poll(
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// A payload of packets that are text.
+fn text(payload: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], payload.into()).into_response()
 }
 
 /// Refuses a poll of a session that was handed over, which a stock client takes as a reason to connect
@@ -304,7 +297,7 @@ mod tests {
             }
         }
         assert_eq!(outboxes.count(), 0);
-        polling.split.with(|parts| assert!(parts.waiting.is_empty() && parts.upgrading.is_empty()));
+        polling.split.with(|parts| assert!(parts.waiting.is_empty()));
     }
 
     #[tokio::test]
@@ -314,20 +307,5 @@ mod tests {
         let mut routes = around(&outboxes, "42[\"session\",{}]");
         assert_eq!(status(&mut routes, &format!("/?transport=polling&sid={SID}")).await, StatusCode::OK);
         assert!(!outboxes.of(sid()).holds_something());
-    }
-
-    #[tokio::test]
-    async fn an_upgrade_waits_until_all_parts_were_fetched_and_loses_nothing_after_that() {
-        let split = SplitResponses::default();
-        split.split(sid(), packets(20));
-        let upgrade = tokio::spawn({
-            let split = split.clone();
-            async move { split.begin_upgrade(sid()).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!upgrade.is_finished());
-        assert!(split.take(sid()).is_some());
-        upgrade.await.unwrap();
-        assert_eq!(split.split(sid(), packets(40)), packets(40));
     }
 }

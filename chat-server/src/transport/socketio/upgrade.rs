@@ -3,6 +3,10 @@
 //! The node makes the change itself, so that it owns the connection from the first frame on; the transport gets a
 //! [`WebSocketIo`]. Of the handshake only what is needed is kept: its headers would keep alive all that was read with
 //! them.
+//!
+//! A session that polls goes on polling until its client has said over the WebSocket that it polls no more. Only then does
+//! the transport hear of the upgrade: it would answer each poll at once until the end of an upgrade, and end the session
+//! with one that fails, as behind proxies that let the handshake through and nothing else.
 
 use std::time::Duration;
 
@@ -12,30 +16,33 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::Parts;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use socketioxide::service::SocketIoService;
-use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::connection::Connection;
 use super::connection::listener::Io;
 use super::connection::websocket_io::WebSocketIo;
-use super::polling::{ENGINE_CLOSE, query};
+use super::outbox::polls::Attempt;
+use super::polling::{PollingSession, query};
 use crate::domain::address::Stranger;
+
+mod probe;
+mod transfer;
 
 /// What serves `/socket.io/`.
 pub type SocketService = SocketIoService<Router>;
 
-/// How long the upgrade of a session that polls may take.
+/// How long the transport waits for the end of an upgrade. It is there before the transport hears of the upgrade.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The address of a session that starts with a WebSocket.
 const NEW_SESSION: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// Takes over WebSockets; a layer around the Socket.IO service. Malformed requests are passed on: the service knows how
-/// to refuse them.
+/// Takes over WebSockets; a layer around the Socket.IO service. Requests of other protocols are passed on: the service
+/// knows how to refuse them.
 pub async fn take_over(State(sockets): State<SocketService>, mut request: Request, next: Next) -> Response {
     if query(request.uri(), "EIO").as_deref() != Some("4") || request.method() != Method::GET {
         return next.run(request).await;
@@ -48,32 +55,19 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
         let uri = owned(request.uri());
         return next.run(slim(&request, uri, Body::empty())).await;
     }
-    let Some(accept) = accept(request.headers()) else { return next.run(request).await };
+    // A proxy may have taken out what asks for a WebSocket.
+    let Some(accept) = accept(request.headers()) else { return bad_request() };
+    let attempt = match request.extensions_mut().remove::<PollingSession>() {
+        Some(session) => match session.outbox.begin_upgrade() {
+            Some(attempt) => Some((session, attempt)),
+            None => return bad_request(),
+        },
+        None => None,
+    };
     let upgrade = hyper::upgrade::on(&mut request);
     // The address lives as long as the session; that of a new session says nothing else.
     let uri = if sid.is_some() { owned(request.uri()) } else { Uri::from_static(NEW_SESSION) };
-    let request = slim(&request, uri, ());
-    tokio::spawn(async move {
-        let upgraded = match upgrade.await {
-            Ok(upgraded) => upgraded,
-            Err(error) => return tracing::debug!(%error, "a connection did not become a WebSocket"),
-        };
-        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Io>>() else {
-            return tracing::error!("a connection is not one that this node accepted");
-        };
-        // The transport does not end a session whose upgrade breaks off.
-        let (held, ended) = sid.map(|_| oneshot::channel()).unzip();
-        let io = WebSocketIo::new(io.into_inner(), &read_buf, held);
-        let uri = request.uri().clone();
-        if let Err(error) = Service::call(&mut sockets.clone(), (io, request)).await {
-            return tracing::debug!(?error, "a WebSocket was refused");
-        }
-        if let Some(ended) = ended
-            && tokio::time::timeout(UPGRADE_TIMEOUT, ended).await.is_ok()
-        {
-            close(sockets, &uri).await;
-        }
-    });
+    tokio::spawn(serve(sockets, upgrade, attempt, slim(&request, uri, ())));
     let headers = [
         (header::UPGRADE, HeaderValue::from_static("websocket")),
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),
@@ -82,12 +76,48 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// Ends a session that still polls; one that has a WebSocket takes no POST.
-async fn close(sockets: SocketService, uri: &Uri) {
-    let uri = uri.to_string().replace("transport=websocket", "transport=polling");
-    let Ok(request) = axum::http::Request::post(uri).body(Body::from(ENGINE_CLOSE)) else { return };
-    let answer: Result<axum::http::Response<_>, _> = sockets.oneshot(request).await;
-    tracing::debug!(status = ?answer.map(|answer| answer.status()), "an upgrade to a WebSocket broke off");
+/// Gives a WebSocket to the transport, for a session that polls once its client has ended the upgrade.
+async fn serve(
+    mut sockets: SocketService,
+    upgrade: OnUpgrade,
+    attempt: Option<(PollingSession, Attempt)>,
+    request: axum::http::Request<()>,
+) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "a connection did not become a WebSocket"),
+    };
+    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Io>>() else {
+        return tracing::error!("a connection is not one that this node accepted");
+    };
+    let mut io = io.into_inner();
+    let io = match attempt {
+        None => WebSocketIo::new(io, &read_buf),
+        Some((session, attempt)) => {
+            let connection = io.connection().clone();
+            let behind = match probe::run(&attempt, &mut io, &read_buf).await {
+                Ok(behind) => behind,
+                Err(error) => {
+                    tracing::debug!(%error, "a session goes on polling: its upgrade to a WebSocket failed");
+                    return connection.end();
+                }
+            };
+            let upgraded = (session, attempt, request.uri());
+            let Some(io) = transfer::transfer(&sockets, upgraded, (io, &behind)).await else {
+                return connection.end();
+            };
+            io
+        }
+    };
+    if let Err(error) = Service::call(&mut sockets, (io, request)).await {
+        tracing::debug!(?error, "a WebSocket was refused");
+    }
+}
+
+/// The answer of Engine.IO to what does not fit the state of its session.
+fn bad_request() -> Response {
+    let text = r#"{"code":"3","message":"Bad request"}"#;
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The accept key for a WebSocket's handshake; `None` if the request is none.

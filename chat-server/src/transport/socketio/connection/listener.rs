@@ -65,6 +65,12 @@ impl Connections {
 pub struct Io(pub(super) Connection);
 
 impl Io {
+    /// The connection itself.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+
     fn stream(&self) -> &TcpStream {
         self.0.stream()
     }

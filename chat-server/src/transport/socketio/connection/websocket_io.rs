@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
 
 use super::Connection;
 use super::frame::packets;
@@ -14,6 +13,10 @@ use super::listener::Io;
 
 /// Bytes read from the kernel at a time.
 const READ: usize = 4096;
+/// What a client says in its upgrade from polling: `2probe` and `5`, in frames that are masked with zeros.
+const UPGRADE: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
+/// The bytes of what the transport answers, `3probe` in a frame.
+const PROBE_ANSWER: u8 = 8;
 
 /// The bytes of a WebSocket, for the transport. What the transport writes is taken whole, and it always writes whole
 /// frames: so frames of the node's own can go between any two writes.
@@ -24,14 +27,25 @@ pub struct WebSocketIo {
     io: Io,
     /// Bytes that were read and did not fit into the transport's buffer; at first those that follow the handshake.
     early: Option<Box<Bytes>>,
-    _held: Option<oneshot::Sender<()>>,
+    /// How many of the first bytes that the transport writes go nowhere.
+    unwritten: u8,
 }
 
 impl WebSocketIo {
-    /// Takes over a connection of which `early` was read already. `held` is dropped with it.
+    /// Takes over a connection of which `early` was read already.
     #[must_use]
-    pub fn new(io: Io, early: &[u8], held: Option<oneshot::Sender<()>>) -> Self {
-        Self { io, early: unread(early), _held: held }
+    pub fn new(io: Io, early: &[u8]) -> Self {
+        Self { io, early: unread(early), unwritten: 0 }
+    }
+
+    /// Takes over a connection whose client has ended its upgrade from polling, and what was read behind that. The
+    /// transport, which does not know yet, reads the upgrade again; what it answers was said before and goes nowhere.
+    #[must_use]
+    pub fn upgraded(io: Io, behind: &[u8]) -> Self {
+        let mut early = Vec::with_capacity(UPGRADE.len() + behind.len());
+        early.extend_from_slice(UPGRADE);
+        early.extend_from_slice(behind);
+        Self { io, early: unread(&early), unwritten: PROBE_ANSWER }
     }
 
     fn connection(&self) -> &Connection {
@@ -61,7 +75,12 @@ impl AsyncRead for WebSocketIo {
 }
 
 impl AsyncWrite for WebSocketIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unwritten > 0 {
+            let skipped = frames.len().min(self.unwritten.into());
+            self.unwritten -= u8::try_from(skipped).unwrap_or(self.unwritten);
+            return Poll::Ready(Ok(skipped));
+        }
         let connection = self.connection();
         let mut queue = connection.queue_lock();
         if queue.is_closed() {
