@@ -244,6 +244,24 @@ describe("a node that stops", () => {
   });
 });
 
+describe("a connection that passes nothing", () => {
+  it("is made anew once a request was not answered in time", async () => {
+    const { connection, socket } = page();
+    const asked = connection.request("room:list", {});
+    socket(0).answersNothing();
+    await expect(asked).rejects.toMatchObject({ code: "timeout", temporary: true });
+    expect(socket(0).silences).toEqual([10_000]);
+  });
+
+  it("is left be where its end was told", async () => {
+    const { connection, socket } = page();
+    const asked = connection.request("room:list", {});
+    socket(0).lose();
+    await expect(asked).rejects.toMatchObject({ code: "disconnected" });
+    expect(socket(0).silences).toEqual([]);
+  });
+});
+
 describe("a session that ends", () => {
   it("is told as revoked, with the reason, and not begun again", async () => {
     const { sockets, socket, news } = page();

@@ -9,6 +9,8 @@ export class FakeSocket {
   connected = false;
   active = true;
   reconnects = true;
+  /** After how much silence it was to connect anew. */
+  silences: number[] = [];
   readonly requests: { event: string; payload: object; answer(ack: object): void }[] = [];
   readonly #listeners = new Map<string, Listener[]>();
   readonly #unanswered = new Set<(error: Error) => void>();
@@ -30,6 +32,10 @@ export class FakeSocket {
   disconnect(): void {
     this.active = false;
     this.lose("io client disconnect");
+  }
+
+  restartIfSilent(ms: number): void {
+    this.silences.push(ms);
   }
 
   timeout() {
@@ -60,6 +66,11 @@ export class FakeSocket {
     this.connected = false;
     this.says("disconnect", reason);
     for (const fail of this.#unanswered) fail(new Error("socket has been disconnected"));
+  }
+
+  /** Nothing comes in time for what was asked. */
+  answersNothing(): void {
+    for (const fail of this.#unanswered) fail(new Error("operation has timed out"));
   }
 
   /** An attempt to connect fails. */

@@ -83,7 +83,10 @@ export class SessionSocket {
     try {
       ack = await socket.timeout(ACK_TIMEOUT).emitWithAck(name, payload);
     } catch {
-      throw new RequestError(socket.connected ? "timeout" : "disconnected", "no answer", true);
+      const late = socket.connected;
+      // A connection may pass nothing without an end; the heartbeat sees that after a minute.
+      if (late && !this.#retired) socket.restartIfSilent(ACK_TIMEOUT);
+      throw new RequestError(late ? "timeout" : "disconnected", "no answer", true);
     } finally {
       this.#unanswered--;
       if (this.#retired && this.#unanswered === 0) this.close();
