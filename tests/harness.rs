@@ -11,6 +11,7 @@ pub(crate) mod connect;
 pub(crate) mod control_plane;
 pub(crate) mod deployment;
 pub(crate) mod dialogue;
+pub(crate) mod faulty_proxy;
 pub(crate) mod front;
 pub(crate) mod helm;
 pub(crate) mod herd;

@@ -16,6 +16,7 @@ mod chat_connect;
 mod chat_connections;
 mod chat_consent;
 mod chat_guests;
+mod chat_impaired;
 mod chat_invites;
 mod chat_limits;
 mod chat_malformed;
