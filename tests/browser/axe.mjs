@@ -35,6 +35,7 @@ async function main(browser) {
   const before = await ada.rooms();
   await ada.at("room-create-submit").click();
   const secret = await ada.newRoom(before);
+  await ada.page.waitForFunction((room) => location.hash.includes(room), secret);
   await ada.say("Only for who is in here");
   await ada.sees("Only for who is in here");
   await ada.at("invite").click();
