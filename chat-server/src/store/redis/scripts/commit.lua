@@ -23,8 +23,13 @@ if appends then
   now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 end
 
--- The reply that this nonce belongs to the entry at this offset; nothing if the entry is gone, or too old.
+-- The last offset, by the head.
+local head_top = 0
+
+-- The reply that this nonce belongs to the entry at this offset; nothing if the entry is gone, too old, or left over (see
+-- below).
 local repeated = function(offset)
+  if tonumber(offset) > head_top then return end
   local found = redis.call('XRANGE', log, offset .. '-0', offset .. '-0')[1]
   if not found or found[2][6] .. found[2][8] ~= named then return end
   if max_age > 0 and tonumber(found[2][4]) < now - max_age then return end
@@ -42,6 +47,7 @@ for i = sets_at + 1, sets_at + sets * 3, 3 do
   if counts then names[#names + 1] = ARGV[i] end
 end
 local values = redis.call('HMGET', fields, unpack(names))
+head_top = values[1] and struct.unpack('<d', values[1]) or 0
 local as_expected = holds(expected, 7, values, 4)
 if named and not (as_expected and values[1]) then
   local offset = redis.call('HGET', nonces, named)
@@ -90,8 +96,9 @@ local is_new = not epoch
 if is_new then
   top, at, last_counted, count, first, since, expires, nonced, epoch, server = 0, 0, 0, 0, 0, 0, -1, 0, ARGV[1], server_id()
   if appends then first, since = 1, now end
-  -- A Redis that evicts keys may have left the log of a head that is gone.
-  redis.call('DEL', log, nonces)
+  -- Somebody who deleted the fields may have left the other keys.
+  redis.call('DEL', log, nonces, index)
+  indexed = false
 end
 local offset = appends and text(top + 1)
 if named and redis.call('HSETNX', nonces, named, offset) == 0 then
@@ -122,12 +129,51 @@ local fresh, ends
 if appends then fresh, ends = is_fresh(expires, now, max_age) end
 local set_expiry = life ~= '' or index_is_new or appends and (not fresh or named and nonced == 0)
 local time
+
+-- Takes entries over that lie beyond the head. They are left over from scripts that failed half-way, as where the user
+-- may not run one of the commands: Redis undoes nothing. Nobody was told that they are stored, and nobody that they are
+-- not. Answers whether there were any, and which of them is this very entry.
+local adopt = function()
+  local by, mine, before = {}, nil, top
+  for _, entry in ipairs(redis.call('XRANGE', log, text(top + 1) .. '-0', '+')) do
+    local values = entry[2]
+    top, at = tonumber(string.match(entry[1], '^%d+')), math.max(at, tonumber(values[4]))
+    if values[10] == '1' then
+      last_counted, count = top, count + 1
+      by[values[6]] = (by[values[6]] or 0) + 1
+    end
+    if named and values[6] .. values[8] == named then mine = text(top) end
+  end
+  if top == before then return false end
+  redis.call('HSET', fields, HEAD,
+    struct.pack(HEAD_FORM, top, at, last_counted, count, first, since, expires, nonced, epoch, server))
+  for who, more in pairs(by) do redis.call('HINCRBY', fields, BY .. who, more) end
+  values[2], head_top = redis.call('HGET', fields, BY .. author), top
+  for i = 1, readers do values[3 + expected + i] = redis.call('HGET', fields, BY .. ARGV[append_at + 6 + i]) end
+  return true, mine
+end
+
+-- The reply of Redis to a command that failed.
+local refusal = function(why) return redis.error_reply(type(why) == 'table' and why.err or why) end
+
 if appends then
-  -- The clock of the system may go back; times in a log never do.
+  local stored = function()
+    -- The clock of the system may go back; times in a log never do.
+    time = text(math.max(now, at))
+    -- No counted entry lies between `last_counted` and this one.
+    return pcall(add, log, offset, event, time, author, nonce, counted, payload, epoch, text(last_counted), text(count))
+  end
+  local done, why = stored()
+  if not done then
+    local adopted, mine = adopt()
+    if not adopted then return refusal(why) end
+    if mine then return repeated(mine) end
+    offset = text(top + 1)
+    if named then redis.call('HSET', nonces, named, offset) end
+    done, why = stored()
+    if not done then return refusal(why) end
+  end
   at, top = math.max(now, at), top + 1
-  time = text(at)
-  -- No counted entry lies between `last_counted` and this one.
-  add(log, offset, event, time, author, nonce, counted, payload, epoch, text(last_counted), text(count))
   if counted == '1' then
     last_counted, count = top, count + 1
     changed[#changed + 1], changed[#changed + 2] = BY .. author, text((values[2] or 0) + 1)
