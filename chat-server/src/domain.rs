@@ -18,4 +18,5 @@ pub mod room;
 pub mod session;
 pub mod text;
 pub mod trace;
+pub mod trouble;
 pub mod user;

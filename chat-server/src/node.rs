@@ -12,3 +12,4 @@ mod reserve;
 pub mod server;
 mod services;
 mod startup;
+mod store_probe;

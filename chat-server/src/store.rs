@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};
+use crate::domain::trouble::Trouble;
 
 mod activity;
 mod bus;
@@ -103,6 +104,9 @@ pub enum StoreError {
     /// The store can't be reached, or did not answer in time.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store answers and refuses, for a reason that passes. The text is its own.
+    #[error("{0}: {1}")]
+    Refused(Trouble, String),
     /// The store, or the way to it, is not set up as required. The text says what to change.
     #[error("{0}")]
     Misconfigured(String),
@@ -113,8 +117,14 @@ pub enum StoreError {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Self::new(Code::Unavailable, "the store can't be reached; send the same request again")
-            .because(error.to_string())
+        let refusal = match &error {
+            StoreError::Refused(trouble, _) => {
+                let what = format!("the store refuses it ({}); send the same request again", trouble.as_str());
+                Self::new(Code::Unavailable, what).in_trouble(*trouble)
+            }
+            _ => Self::new(Code::Unavailable, "the store can't be reached; send the same request again"),
+        };
+        refusal.because(error.to_string())
     }
 }
 

@@ -135,6 +135,11 @@ impl Redis {
         copy_files(from, &self.dir.join(FILES));
     }
 
+    /// The folder of its files.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Asks one command on a connection of its own; lists in the answer are flat, nothing is an empty text.
     pub(crate) async fn ask(&self, command: &[&str]) -> Vec<String> {
         self.asked().ask(command).await

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 pub use super::code::Code;
 use super::limits::Limit;
+use super::trouble::Trouble;
 
 /// A refusal, as it is told to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -23,6 +24,9 @@ pub struct Refusal {
     /// The bound that was met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
+    /// Why the store refused, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<Trouble>,
     /// What went wrong, for the log; the client is not told.
     #[serde(skip)]
     pub cause: Option<String>,
@@ -37,6 +41,7 @@ impl Refusal {
             temporary: code.is_temporary(),
             retry_after_ms: None,
             limit: None,
+            store: None,
             cause: None,
         }
     }
@@ -45,6 +50,13 @@ impl Refusal {
     #[must_use]
     pub fn because(mut self, cause: String) -> Self {
         self.cause = Some(cause);
+        self
+    }
+
+    /// Says why the store refused.
+    #[must_use]
+    pub fn in_trouble(mut self, trouble: Trouble) -> Self {
+        self.store = Some(trouble);
         self
     }
 

@@ -5,6 +5,7 @@
 use prometheus::{Counter, Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 
 use crate::domain::error::Code;
+use crate::domain::trouble::Trouble;
 use crate::lifecycle::NodeState;
 use histogram::Histogram;
 use label_values::Version;
@@ -27,6 +28,8 @@ pub struct Now {
     pub state: NodeState,
     /// Whether the broker answers.
     pub broker_is_up: bool,
+    /// Why it can't be used, if so.
+    pub trouble: Option<Trouble>,
     /// Commands sent to Redis since the start.
     pub redis_commands: u64,
     /// Connections to Redis since the start.
@@ -87,6 +90,7 @@ pub struct Metrics {
     handovers: Each<Transport, IntCounter>,
     state: Each<NodeState, IntGauge>,
     broker_up: IntGauge,
+    trouble: Each<Trouble, IntGauge>,
     redis_commands: IntCounter,
     redis_connects: IntCounter,
     loop_lag: Histogram,
@@ -135,6 +139,7 @@ impl Metrics {
             handovers: make.counters(catalogue::HANDOVERS)?,
             state: make.gauges(catalogue::NODE_STATE)?,
             broker_up: make.gauge(catalogue::BROKER_UP)?,
+            trouble: make.gauges(catalogue::STORE_TROUBLE)?,
             redis_commands: make.counter(catalogue::REDIS_COMMANDS)?,
             redis_connects: make.counter(catalogue::REDIS_CONNECTS)?,
             loop_lag: make.histogram(catalogue::LOOP_LAG)?,
@@ -174,6 +179,9 @@ impl Metrics {
             gauge.set(i64::from(state == now.state));
         }
         self.broker_up.set(now.broker_is_up.into());
+        for (trouble, gauge) in self.trouble.iter() {
+            gauge.set(i64::from(now.trouble == Some(trouble)));
+        }
         raise(&self.redis_commands, now.redis_commands);
         raise(&self.redis_connects, now.redis_connects);
         let runtime = tokio::runtime::Handle::current().metrics();
@@ -204,7 +212,8 @@ mod tests {
     use super::*;
 
     fn render(state: NodeState) -> String {
-        let now = Now { state, broker_is_up: true, redis_commands: 7, redis_connects: 2 };
+        let now =
+            Now { state, broker_is_up: true, trouble: Some(Trouble::ReadOnly), redis_commands: 7, redis_connects: 2 };
         Metrics::new().unwrap().render(now).unwrap()
     }
 

@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use crate::domain::id::NodeId;
+use crate::domain::trouble::Trouble;
 
 /// Traffic to a store outside of the process, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,8 +26,12 @@ pub trait Health: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns why the store, or a part of it, does not answer right now, in fixed words; `None` if it answers.
-    fn trouble(&self) -> Option<&'static str>;
+    /// Returns why the store, or a part of it, can't be used right now; `None` if it can.
+    fn trouble(&self) -> Option<Trouble>;
+
+    /// Finds out whether the store takes what it refused, and whether it takes writes: [`Health::trouble`] tells. `node`
+    /// is who asks.
+    async fn probe(&self, _node: &NodeId) {}
 
     /// Returns the traffic to a store outside of the process; zero if there is none.
     fn traffic(&self) -> Traffic {
@@ -40,7 +46,7 @@ pub trait Health: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Whether the store, or at least a part of it, answers right now.
+    /// Whether the store, or at least a part of it, can be used right now.
     fn is_available(&self) -> bool {
         self.trouble().is_none()
     }

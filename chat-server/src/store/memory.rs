@@ -27,6 +27,7 @@ use super::{
 use crate::domain::activity::{Activity, Report};
 use crate::domain::id::{NodeId, UserId};
 use crate::domain::position::{Lineage, Millis, Offset, Position};
+use crate::domain::trouble::Trouble;
 
 /// Topics that a commit examines for expiry, at most once a millisecond: expired data does not pile up.
 const SWEPT_AT_ONCE: usize = 8;
@@ -470,7 +471,7 @@ impl ActivityStore for MemoryStore {
 
 #[async_trait]
 impl Health for MemoryStore {
-    fn trouble(&self) -> Option<&'static str> {
+    fn trouble(&self) -> Option<Trouble> {
         None
     }
 }

@@ -240,7 +240,9 @@ fn end(followed: Followed, done: &Result<Committed, StoreError>) {
 
 fn reason(error: &StoreError) -> BrokerFailure {
     match error {
-        StoreError::Unavailable(_) | StoreError::Misconfigured(_) => BrokerFailure::Unavailable,
+        StoreError::Unavailable(_) | StoreError::Refused(..) | StoreError::Misconfigured(_) => {
+            BrokerFailure::Unavailable
+        }
         StoreError::Corrupt(_) => BrokerFailure::Corrupt,
     }
 }

@@ -12,6 +12,7 @@
 //! | `append/` | sends concurrent appends together |
 //! | `cluster/` | the servers and their slots |
 //! | `pubsub/` | subscriptions |
+//! | `refusals.rs` | what a Redis that answers and refuses says |
 //! | `durability.rs`, `server_check.rs` | what a server of Redis must be able to do |
 //! | `connect/` | options, URL, TLS, connections |
 
@@ -33,6 +34,7 @@ mod log;
 pub mod parsers;
 mod presence;
 mod pubsub;
+mod refusals;
 mod replies;
 mod scripts;
 mod server_check;

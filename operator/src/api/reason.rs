@@ -80,6 +80,8 @@ reasons! {
     RedisRightsMissing => "Grant the commands and keys that the message names. See docs/redis.md for the ACL rules.",
     /// Redis evicts messages when its memory is full.
     RedisEvicts => "Set `maxmemory-policy noeviction` in Redis.",
+    /// Redis answers and refuses: it is a replica, its memory or its disk is full, it loads, runs a script, or its Cluster is down.
+    RedisRefuses => "The message says why. See the runbook ChatBrokerDown.",
     /// Redis is not configured for `spec.delivery.durability`.
     RedisNotDurable => "Set the Redis options that the message names, or choose another `spec.delivery.durability`.",
     /// The StorageClass does not exist, so Redis has no volume.

@@ -5,6 +5,7 @@ use super::label_values::{
     Version, Word,
 };
 use crate::domain::error::Code;
+use crate::domain::trouble::Trouble;
 use crate::lifecycle::NodeState;
 
 /// What a metric is, and what it says.
@@ -123,6 +124,8 @@ catalogue! {
         "Calls to the broker in flight: the queue to Redis.";
     BROKER_UP = "chat_broker_up", Kind::Gauge, "", [],
         "1 while the broker answers, else 0.";
+    STORE_TROUBLE = "chat_store_trouble", Kind::Gauge, "", ["cause": Trouble],
+        "1 for the cause for which Redis can't be used now, or refuses what it is asked; 0 for all others.";
     MEMORY_USED = "chat_broker_memory_used_ratio", Kind::Gauge, "", [],
         "Share of its memory limit (maxmemory) that the broker uses, of a Redis Cluster the fullest server. Above 0.9 only messages are taken. 0 without a limit.";
     REDIS_COMMANDS = "chat_redis_commands_total", Kind::Counter, "commands", [],

@@ -1,6 +1,7 @@
 //! The closed sets that labels take their values from.
 
 use crate::domain::error::Code;
+use crate::domain::trouble::Trouble;
 use crate::lifecycle::NodeState;
 
 /// A value of a label, one of a set that never grows while a node runs.
@@ -221,6 +222,20 @@ impl Word for NodeState {
     }
 }
 
+impl Word for Trouble {
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    fn place(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
+    }
+}
+
 /// How a request was answered; `None` is a success.
 impl Word for Option<Code> {
     fn all() -> Vec<Self> {
@@ -251,6 +266,7 @@ mod tests {
         in_place::<HandshakeRefusal>();
         in_place::<Verb>();
         in_place::<NodeState>();
+        in_place::<Trouble>();
         in_place::<Option<Code>>();
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::*;
+use crate::domain::trouble::Trouble;
 use crate::store::StoreError;
 
 /// A cluster of a test's own, and a prefix.
@@ -137,7 +138,7 @@ async fn a_shard_without_a_primary_does_not_delay_the_others() {
     }
     assert!(down > 0);
     assert!(node.store.is_available(), "most of it answers");
-    assert_eq!(node.store.trouble(), Some("a shard of the Redis Cluster can't be reached"));
+    assert_eq!(node.store.trouble(), Some(Trouble::ShardUnreachable));
     while !matches!(node.receive().await, BusEvent::Interrupted) {}
     append_eventually(&node, &dying, "after").await;
     while node.receive_entry().await.payload.as_str() != "after" {}

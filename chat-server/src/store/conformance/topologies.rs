@@ -10,7 +10,7 @@ use crate::store::StoreError;
 /// The trouble of a node that can't connect.
 async fn trouble(config: RedisConfig) -> &'static str {
     let (store, _received) = RedisStore::connect(config).await.unwrap();
-    store.trouble().expect("it is connected")
+    store.trouble().expect("it is connected").sentence()
 }
 
 fn file(of: &RedisConfig, name: &str) -> PathBuf {

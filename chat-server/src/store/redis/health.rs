@@ -1,9 +1,21 @@
 //! [`Health`] of Redis.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::store::RedisStore;
-use crate::store::{Health, StoreError, Traffic};
+use crate::domain::id::NodeId;
+use crate::domain::trouble::Trouble;
+use crate::store::{Commit, Health, LogStore, StoreError, Traffic};
+
+/// The field that a probe writes.
+const PROBE: &str = "probe";
+/// How long what a probe wrote is kept: nobody reads it.
+const PROBE_TTL_MS: u64 = 60_000;
+/// Every so many probes the permissions are checked, too.
+const PERMISSIONS_EVERY: u64 = 5;
 
 #[async_trait]
 impl Health for RedisStore {
@@ -11,8 +23,23 @@ impl Health for RedisStore {
         self.router.check().await
     }
 
-    fn trouble(&self) -> Option<&'static str> {
+    fn trouble(&self) -> Option<Trouble> {
         self.router.trouble()
+    }
+
+    async fn probe(&self, node: &NodeId) {
+        let round = self.probes.fetch_add(1, Ordering::Relaxed);
+        let topics = self.router.probes(node);
+        let each = topics.iter().map(|topic| {
+            let key = self.keyspace.keys(topic).fields;
+            async move {
+                let set = vec![(PROBE.to_owned(), Some(String::new()))];
+                let commit = Commit { set, ttl_ms: Some(PROBE_TTL_MS), ..Commit::default() };
+                let write = async { self.commit(topic, commit).await.map(drop) };
+                self.router.probe(&key, round % PERMISSIONS_EVERY == 0, write).await;
+            }
+        });
+        join_all(each).await;
     }
 
     fn is_available(&self) -> bool {

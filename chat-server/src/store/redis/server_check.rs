@@ -11,7 +11,9 @@ use super::connect::config::Requirement;
 use super::connect::connection::failed;
 use super::durability::{self, Method};
 use super::keys::Keyspace;
+use super::refusals;
 use super::scripts::ACL_CHECK;
+use crate::domain::trouble::Trouble;
 use crate::store::{StoreError, Topic};
 
 /// Begins the error of a server that evicts keys. The operator matches on these words
@@ -38,7 +40,7 @@ pub(super) async fn check(
             Method::EveryWrite => "",
         },
     };
-    check_permissions(client, keyspace, sharded, wait).await?;
+    check_permissions_with(client, keyspace, sharded, wait).await?;
     let info: String = custom(client, "INFO", vec!["memory".to_owned()]).await.map_err(refused)?;
     match eviction_policy(&info) {
         None => Ok(()),
@@ -60,8 +62,21 @@ pub(super) async fn durability_method(client: &Client, requirement: Requirement)
     })
 }
 
+/// Whether the user may do all that is needed, but for waiting until a write is durable.
+///
+/// # Errors
+/// What it may not do, as [`StoreError::Misconfigured`].
+pub(super) async fn check_permissions(client: &Client, keyspace: &Keyspace, sharded: bool) -> Result<(), StoreError> {
+    check_permissions_with(client, keyspace, sharded, "").await
+}
+
 /// A script asks Redis itself: it knows better than any code here what an ACL rule allows.
-async fn check_permissions(client: &Client, keyspace: &Keyspace, sharded: bool, wait: &str) -> Result<(), StoreError> {
+async fn check_permissions_with(
+    client: &Client,
+    keyspace: &Keyspace,
+    sharded: bool,
+    wait: &str,
+) -> Result<(), StoreError> {
     let script = Script::from_lua(ACL_CHECK);
     let (key, channel) = (keyspace.keys(&Topic::Cluster).fields, keyspace.channel(&Topic::Cluster));
     let args = vec![key.clone(), channel.clone(), if sharded { "1" } else { "0" }.to_owned(), wait.to_owned()];
@@ -88,7 +103,7 @@ async fn custom<R: fred::types::FromValue>(
 
 /// The error of a refused command, which Redis names.
 fn refused(error: Error) -> StoreError {
-    if error.details().starts_with("NOPERM") {
+    if refusals::of(error.details()) == Some(Trouble::NoPermission) {
         StoreError::Misconfigured(format!("{LACKS_PERMISSIONS}: {}", error.details()))
     } else {
         failed(error)

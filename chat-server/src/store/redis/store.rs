@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the state behind all parts of the store. Each part has a file of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use fred::types::scripts::Script;
 use fred::types::{FromValue, Value};
@@ -26,6 +27,8 @@ pub struct RedisStore {
     pub(super) scripts: Scripts,
     pub(super) coalescer: Coalescer,
     pub(super) batcher: Batcher,
+    /// How often it was probed.
+    pub(super) probes: AtomicU64,
     retention: Retention,
 }
 
@@ -45,7 +48,8 @@ impl RedisStore {
         let (scripts, retention) = (Scripts::new(sharded), config.retention);
         let limits = [retention.max_age_ms, retention.max_entries].map(|limit| limit.min(MAX_OFFSET).to_string());
         let batcher = Batcher::new(router.clone(), scripts.append.clone(), limits);
-        Ok((Self { router, keyspace, scripts, coalescer: Coalescer::default(), batcher, retention }, received))
+        let (coalescer, probes) = (Coalescer::default(), AtomicU64::new(0));
+        Ok((Self { router, keyspace, scripts, coalescer, batcher, probes, retention }, received))
     }
 
     /// Runs a script.

@@ -111,7 +111,11 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
         HandshakeRefusal::Unavailable
         | HandshakeRefusal::Cordoned
         | HandshakeRefusal::Draining
-        | HandshakeRefusal::Full => unavailable(format!("{word}: try again\n"), wait),
+        | HandshakeRefusal::Full => {
+            let trouble = gate.health.trouble().filter(|_| refusal == HandshakeRefusal::Unavailable);
+            let why = trouble.map_or(String::new(), |trouble| format!(" ({})", trouble.as_str()));
+            unavailable(format!("{word}{why}: try again\n"), wait)
+        }
         HandshakeRefusal::Address => {
             unavailable(format!("{word}: too many connections from your address; try again\n"), wait)
         }

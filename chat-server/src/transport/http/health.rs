@@ -72,6 +72,7 @@ async fn render(State(shared): State<Shared>) -> Response {
     let now = Now {
         state: shared.lifecycle.state(),
         broker_is_up: shared.health.is_available(),
+        trouble: shared.health.trouble(),
         redis_commands: traffic.commands,
         redis_connects: traffic.connects,
     };

@@ -22,6 +22,7 @@ use super::client::Client;
 use super::connection::Connection;
 use super::context::Context;
 use super::guest::NewGuest;
+use super::outbox::Outbox;
 use super::polling::query;
 use super::protocol::Packet;
 use super::upgrade::{SocketService, UPGRADE_TIMEOUT};
@@ -42,6 +43,9 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(40);
 const KEEP_ALIVE: Duration = Duration::from_secs(6 * 3600);
 /// How long a connection may take to become a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection waits for a store that is in trouble.
+const TROUBLE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Sets up Socket.IO for a node. The handle closes everything.
 pub fn build(context: Arc<Context>) -> (SocketService, SocketIo) {
@@ -101,14 +105,20 @@ impl std::fmt::Display for Word {
 async fn authenticate(Shared(context, socket): Shared, RawAuth(auth): RawAuth) -> Result<(), Word> {
     let Auth { credentials, positions } = Auth::parse(auth.as_deref()).map_err(|refusal| Word(refusal.code))?;
     let id = ConnectionId::parse(socket.id.as_str()).ok_or(Word(Code::Unavailable))?;
-    let mut identity = identify(&context, credentials).await?;
-    let stranger = socket.req_parts().extensions.get::<Stranger>().copied().unwrap_or_default();
-    let guest = NewGuest::new(identity.unstored.take(), stranger);
-    let resume = std::mem::take(&mut identity.resume);
     let outbox = context.outboxes.of(id);
     if let Some(connection) = own_connection(&socket) {
         outbox.connected(connection);
     }
+    let mut identity = match identify(&context, credentials, &outbox).await {
+        Ok(identity) => identity,
+        Err(word) => {
+            context.outboxes.release(id);
+            return Err(word);
+        }
+    };
+    let stranger = socket.req_parts().extensions.get::<Stranger>().copied().unwrap_or_default();
+    let guest = NewGuest::new(identity.unstored.take(), stranger);
+    let resume = std::mem::take(&mut identity.resume);
     // The transport's own word that the socket is connected, which comes next, is before all of ours.
     outbox.admit(0);
     let client = Arc::new(Client::new(id, identity, guest, &socket, outbox, context.answers.clone()));
@@ -130,15 +140,25 @@ fn own_connection(socket: &Socket) -> Option<Connection> {
 }
 
 /// A refusal would stop a stock client for good, so an unavailable store is waited for. A connection that does not become
-/// a session in [`CONNECT_TIMEOUT`] is closed, which clients answer by trying again.
-async fn identify(context: &Context, credentials: Credentials) -> Result<Identity, Word> {
-    let until = tokio::time::Instant::now() + CONNECT_TIMEOUT * 2;
+/// a session in [`CONNECT_TIMEOUT`] is closed, which clients answer by trying again; sooner where the store is known to be
+/// in trouble, so that the next handshake tells the client.
+async fn identify(context: &Context, credentials: Credentials, outbox: &Outbox) -> Result<Identity, Word> {
+    let begun = tokio::time::Instant::now();
+    let until = begun + CONNECT_TIMEOUT * 2;
     loop {
         match context.sessions.authenticate(credentials.clone()).await {
             Ok(identity) => return Ok(identity),
             Err(SessionError::Unauthenticated | SessionError::Revoked(_)) => return Err(Word(Code::Unauthenticated)),
             Err(SessionError::Store(error)) if tokio::time::Instant::now() > until => {
                 tracing::warn!(%error, "a connection could not become a session");
+                return Err(Word(Code::Unavailable));
+            }
+            Err(SessionError::Store(_))
+                if begun.elapsed() > TROUBLE_TIMEOUT && context.stores.health.trouble().is_some() =>
+            {
+                outbox.hand_over();
+                // The transport ends first: the client must not hear the refusal.
+                tokio::time::sleep(CONNECT_TIMEOUT).await;
                 return Err(Word(Code::Unavailable));
             }
             Err(SessionError::Store(_)) => tokio::time::sleep(worker::RETRY).await,

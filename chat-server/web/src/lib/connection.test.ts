@@ -30,7 +30,7 @@ function page() {
       presence: () => {},
       readMarked: () => {},
       lost: ({ handover }) => void told.push(handover ? "lost in a handover" : "lost"),
-      failed: (why) => void told.push(why),
+      failed: (why, cause) => void told.push(cause ? `${why} ${cause}` : why),
       refused: (code, message) => void told.push(`refused ${code}${message && ` ${message}`}`),
     },
     open,
@@ -161,6 +161,9 @@ describe("a node that stops", () => {
     expect(old.reconnects).toBe(true);
     old.fails();
     expect(news()).toEqual(["unreachable"]);
+    old.fails(503, "unavailable: try again\n");
+    old.fails(503, "unavailable (out_of_memory): try again\n");
+    expect(news()).toEqual(["unavailable", "unavailable out_of_memory"]);
     old.begins({ r: 3 }, { node: "back" });
     expect(news()).toEqual(["session back"]);
     expect(sockets).toHaveLength(2);

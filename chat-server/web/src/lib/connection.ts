@@ -1,5 +1,5 @@
 import { SessionSocket, type ConnectRefusal, type Credentials, type Heard, type SocketEvents } from "./session-socket";
-import { RequestError, type Answer, type Payload, type Position, type Request, type RequestName } from "./protocol";
+import { RequestError, type Answer, type Payload, type Position, type Request, type RequestName, type Trouble } from "./protocol";
 import { openSocket, type OpenSocket } from "./socket";
 
 /** What the connection tells the rest of the page. It knows nothing of rooms, and the rest knows nothing of sockets. */
@@ -9,7 +9,7 @@ export interface ConnectionEvents extends Omit<Heard, "draining"> {
   /** What has been heard so far, by room. */
   positions(): Record<string, Position>;
   lost(how: { handover: boolean }): void;
-  failed(why: "unreachable" | "unavailable"): void;
+  failed(why: "unreachable" | "unavailable", cause?: Trouble): void;
   refused(code: ConnectRefusal, message: string): void;
 }
 
@@ -69,8 +69,8 @@ export class Connection {
     positions: () => this.events.positions(),
     caughtUp: () => this.#takeOver(),
     lost: (socket) => this.#onLost(socket),
-    failed: (socket, why) => {
-      if (socket === this.#current) this.events.failed(why);
+    failed: (socket, why, cause) => {
+      if (socket === this.#current) this.events.failed(why, cause);
     },
     refused: (socket, code, message) => {
       // The session on the current one is as good as ever.

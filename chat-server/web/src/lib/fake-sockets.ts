@@ -73,9 +73,10 @@ export class FakeSocket {
     for (const fail of this.#unanswered) fail(new Error("operation has timed out"));
   }
 
-  /** An attempt to connect fails. */
-  fails(description?: number): void {
-    this.says("connect_error", Object.assign(new Error("xhr poll error"), { description }));
+  /** An attempt to connect fails; `responseText` is what a server answered. */
+  fails(description?: number, responseText?: string): void {
+    const context = { responseText };
+    this.says("connect_error", Object.assign(new Error("xhr poll error"), { description, context }));
   }
 
   /** The server answers the attempt with CONNECT_ERROR. */

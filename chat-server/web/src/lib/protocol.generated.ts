@@ -134,6 +134,7 @@ export interface Refusal {
   limit?: Limit;
   /** When to try again, in milliseconds. */
   retryAfterMs?: number;
+  store?: Trouble;
 }
 
 /** Why a session was revoked. */
@@ -172,6 +173,9 @@ export interface SessionView {
 
 /** Whether someone is there. */
 export type Status = "online" | "offline";
+
+/** Why the store can't be used, or refuses what it is asked. */
+export type Trouble = "unreachable" | "unauthenticated" | "untrusted" | "tls_rejected" | "no_primary" | "shard_unreachable" | "slots_unknown" | "read_only" | "out_of_memory" | "disk_failed" | "too_few_replicas" | "loading" | "busy" | "no_permission" | "cluster_down";
 
 /** A person, as others see them. */
 export interface User {

@@ -1,6 +1,6 @@
 // What of the protocol's types is this page's own: names for parts of the contract, errors, and lenient reads. The contract
 // itself is `protocol.generated.ts`, all of whose types are to be had from here.
-import type { Code, Events, LogEvent, Message as SentMessage, Refusal, Requests, User } from "./protocol.generated";
+import type { Code, Events, LogEvent, Message as SentMessage, Refusal, Requests, Trouble, User } from "./protocol.generated";
 
 export type * from "./protocol.generated";
 
@@ -46,6 +46,8 @@ export class RequestError extends Error {
     message: string,
     readonly temporary: boolean,
     readonly retryAfterMs?: number,
+    /** Why the server's store refused, where it did. */
+    readonly store?: Trouble,
   ) {
     super(message);
   }
@@ -54,7 +56,7 @@ export class RequestError extends Error {
     const e = (error ?? {}) as Partial<Refusal>;
     const code = e.code ?? "unavailable";
     const passes = code === "rate_limited" || code === "unavailable" || code === "draining";
-    return new RequestError(code, e.message ?? code, e.temporary ?? passes, e.retryAfterMs);
+    return new RequestError(code, e.message ?? code, e.temporary ?? passes, e.retryAfterMs, e.store);
   }
 }
 

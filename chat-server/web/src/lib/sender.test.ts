@@ -8,7 +8,7 @@ let outbox: Outbox;
 let sent: string[];
 let answer: (nonce: string) => Promise<Answer<"message:send">>;
 let sender: Sender;
-let storing: boolean[];
+let storing: (boolean | string)[];
 
 const stored = async (nonce: string): Promise<Answer<"message:send">> => ({ id: nonce, position: { epoch: "e", offset: 1 }, at: 1 });
 const refuse = (code: RequestError["code"], temporary: boolean, after?: number) => Promise.reject(new RequestError(code, code, temporary, after));
@@ -33,7 +33,7 @@ beforeEach(() => {
   sender = new Sender(outbox, request, {
     stored: () => {},
     refused: (entry, error) => outbox.fail(entry.room, entry.nonce, error.code),
-    storing: (able) => storing.push(able),
+    storing: (able, why) => storing.push(why ?? able),
   });
 });
 afterEach(() => vi.useRealTimers());
@@ -103,6 +103,14 @@ describe("sending", () => {
     answer = stored;
     await vi.advanceTimersByTimeAsync(1000);
     expect(storing).toEqual([false, true]);
+  });
+
+  it("says why the store refuses, where the server tells", async () => {
+    sender.start();
+    answer = () => Promise.reject(RequestError.from({ code: "unavailable", temporary: true, store: "read_only" }));
+    add("a");
+    await settle();
+    expect(storing).toEqual(["read_only"]);
   });
 
   it("is done with a message that the bus brought while its ack got lost", async () => {

@@ -1,5 +1,5 @@
 import type { Outbox, Pending } from "./outbox";
-import { RequestError, type Answer, type Request } from "./protocol";
+import { RequestError, type Answer, type Request, type Trouble } from "./protocol";
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 10_000;
@@ -7,8 +7,8 @@ const LONGEST_WAIT = 10_000;
 export interface SenderEvents {
   stored(entry: Pending, ack: Answer<"message:send">): void;
   refused(entry: Pending, error: RequestError): void;
-  /** The server can't store at the moment, or can again. */
-  storing(able: boolean): void;
+  /** The server can't store at the moment (and why, if it says so), or can again. */
+  storing(able: boolean, why?: Trouble): void;
 }
 
 /**
@@ -71,7 +71,7 @@ export class Sender {
       // Heard from the bus meanwhile: it is stored, whatever became of the ack.
       if (!this.outbox.find(room, nonce)) return undefined;
       const error = cause instanceof RequestError ? cause : RequestError.from(cause);
-      if (error.code === "unavailable") this.events.storing(false);
+      if (error.code === "unavailable") this.events.storing(false, error.store);
       if (!error.temporary) {
         this.events.refused(entry, error);
         return undefined;

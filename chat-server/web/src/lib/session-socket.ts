@@ -1,6 +1,6 @@
 import { CatchUp } from "./catch-up";
 import { LOG_EVENTS, RequestError } from "./protocol";
-import type { Answer, Events, GapEvent, LogEvent, Membership, Payload, Position, RequestName, Session } from "./protocol";
+import type { Answer, Events, GapEvent, LogEvent, Membership, Payload, Position, RequestName, Session, Trouble } from "./protocol";
 import type { OpenSocket, IoSocket } from "./socket";
 
 const ACK_TIMEOUT = 10_000;
@@ -41,8 +41,8 @@ export interface SocketEvents {
   /** On standby: it has a session, and has brought all that is there already. */
   caughtUp(): void;
   lost(socket: SessionSocket): void;
-  /** An attempt failed; `unavailable` is a server that answered, but can't take anyone. */
-  failed(socket: SessionSocket, why: "unreachable" | "unavailable"): void;
+  /** An attempt failed; `unavailable` is a server that answered, but can't take anyone, for a cause that it may tell. */
+  failed(socket: SessionSocket, why: "unreachable" | "unavailable", cause?: Trouble): void;
   refused(socket: SessionSocket, code: ConnectRefusal, message: string): void;
 }
 
@@ -176,7 +176,7 @@ export class SessionSocket {
     this.events.lost(this);
   }
 
-  #onConnectError(error: Error & { data?: { message?: string }; description?: unknown }): void {
+  #onConnectError(error: ConnectError): void {
     // `active` says that Socket.IO goes on trying; it stops only where the server answered with CONNECT_ERROR.
     if (!this.#io.active) {
       const code = error.message;
@@ -185,8 +185,18 @@ export class SessionSocket {
       return;
     }
     this.failed = true;
-    this.events.failed(this, error.description === 503 ? "unavailable" : "unreachable");
+    if (error.description === 503) this.events.failed(this, "unavailable", causeOf(error));
+    else this.events.failed(this, "unreachable");
   }
+}
+
+/** What Socket.IO says of an attempt that failed; `context` is the request, where a poll failed. */
+type ConnectError = Error & { data?: { message?: string }; description?: unknown; context?: unknown };
+
+/** The cause in the words of a server that can't take anyone: `unavailable (read_only): try again`. */
+function causeOf(error: ConnectError): Trouble | undefined {
+  const text = (error.context as { responseText?: unknown } | undefined)?.responseText;
+  return typeof text === "string" ? (/^unavailable \((\w+)\)/.exec(text)?.[1] as Trouble | undefined) : undefined;
 }
 
 function withoutEmpty(credentials: object): object {

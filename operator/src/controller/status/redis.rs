@@ -7,14 +7,18 @@ use crate::api::reason::Reason;
 use crate::controller::pods;
 
 /// How the errors of a node about Redis begin, and their reasons; the more specific come first. They are defined in
-/// chat-server/src/store/redis: connect/connection.rs, cluster/, server_check.rs, durability.rs.
-const SYMPTOMS: [(&str, Reason); 11] = [
+/// chat-server/src: domain/trouble.rs, and store/redis: cluster/, server_check.rs, durability.rs.
+const SYMPTOMS: [(&str, Reason); 15] = [
     ("Redis refuses the user or the password", Reason::RedisAuthenticationFailed),
     ("Redis shows a certificate that can't be trusted", Reason::RedisTlsFailed),
     ("Redis breaks TLS off", Reason::RedisTlsFailed),
     ("the user of Redis may not do all that is needed", Reason::RedisRightsMissing),
     ("Redis throws messages away when it is full", Reason::RedisEvicts),
     ("Redis can't keep messages as --durability asks for", Reason::RedisNotDurable),
+    ("Redis takes no writes", Reason::RedisRefuses),
+    ("Redis loads its data", Reason::RedisRefuses),
+    ("Redis runs a script that does not end", Reason::RedisRefuses),
+    ("the Redis Cluster is down", Reason::RedisRefuses),
     ("no sentinel leads to a primary of Redis that can be reached", Reason::RedisUnreachable),
     ("a shard of the Redis Cluster can't be reached", Reason::RedisUnreachable),
     ("Redis does not say who has which slots", Reason::RedisUnreachable),

@@ -126,6 +126,8 @@ fn a_redis_problem_that_nodes_report_makes_the_chat_unavailable() {
         ("ok, but Redis shows a certificate that can't be trusted\n", "RedisTlsFailed"),
         ("waiting for the broker: the user of Redis may not do all that is needed: xadd; …\n", "RedisRightsMissing"),
         ("waiting for the broker: Redis throws messages away when it is full (…): …\n", "RedisEvicts"),
+        ("ok, but Redis takes no writes: its memory is full (OOM)\n", "RedisRefuses"),
+        ("ok, but Redis runs a script that does not end (BUSY)\n", "RedisRefuses"),
         ("waiting for the broker: Redis can't keep messages as --durability asks for: …\n", "RedisNotDurable"),
     ] {
         let mut found = Found::with(external(), nodes(0, 2));

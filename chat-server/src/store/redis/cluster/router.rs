@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::shard::{Ask, Shard};
 use super::slot_table::SlotTable;
 use crate::domain::id::NodeId;
+use crate::domain::trouble::Trouble;
 use crate::store::redis::connect::client::ClientFactory;
-use crate::store::redis::connect::connection::{AWAY, failed, is_replica};
+use crate::store::redis::connect::connection::{failed, is_replica};
 use crate::store::redis::connect::url::Topology;
 use crate::store::redis::pubsub::shared::Shared;
 use crate::store::redis::pubsub::subscriptions::Subscriptions;
@@ -25,10 +26,8 @@ use crate::store::{StoreError, Topic, Traffic};
 
 /// The pause before a call is repeated whose keys are being moved from one shard to another.
 const RETRY: Duration = Duration::from_millis(50);
-/// The trouble while some shards answer and others don't. The operator matches on these words
+/// The error of a server that redirects although it was taken for a single Redis. The operator matches on these words
 /// (operator/src/controller/status/redis.rs).
-const PARTLY: &str = "a shard of the Redis Cluster can't be reached";
-/// The error of a server that redirects although it was taken for a single Redis; likewise.
 const A_CLUSTER: &str = "this Redis belongs to a Redis Cluster: redis-cluster:// has to stand in --redis-url";
 /// Topics that are tried to find one on each shard; enough for all but the very smallest shards.
 const MAX_PROBES: u16 = 4096;
@@ -79,9 +78,12 @@ impl Router {
         let Some(slot) = self.slot(call.key()) else {
             let shard = self.table.owner(0)?;
             let done = call.ask(&shard, false).await;
-            if done.as_ref().err().is_some_and(is_replica) {
-                // The former primary is a replica now. A new connection may lead to the new primary.
-                shard.commands.renew().await;
+            if let Err(error) = &done {
+                shard.refusing.note(error.details());
+                if is_replica(error) && shard.refusing.should_renew(Instant::now()) {
+                    // The former primary is a replica now. A new connection may lead to the new primary.
+                    shard.commands.renew().await;
+                }
             }
             return match done {
                 Err(error) if matches!(Redirect::read(error.details()), Some(Redirect::Moved(..))) => {
@@ -107,7 +109,11 @@ impl Router {
     /// Publishes a message on a channel.
     pub(crate) async fn publish(&self, channel: &str, text: String) -> Result<(), StoreError> {
         let Some(slot) = self.slot(channel) else {
-            return self.table.owner(0)?.commands.client()?.publish(channel, text).await.map_err(failed);
+            let shard = self.table.owner(0)?;
+            return shard.commands.client()?.publish(channel, text).await.map_err(|error: Error| {
+                shard.refusing.note(error.details());
+                failed(error)
+            });
         };
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         loop {
@@ -134,7 +140,10 @@ impl Router {
             _ => (host, port),
         };
         match redirect {
-            None => Err(failed(error)),
+            None => {
+                shard.refusing.note(error.details());
+                Err(failed(error))
+            }
             Some(Redirect::Later) => {
                 tokio::time::sleep(RETRY).await;
                 Ok(None)
@@ -209,6 +218,35 @@ impl Router {
         join_all(checks).await.into_iter().collect()
     }
 
+    /// Finds out whether the shard of this key refuses: `write` writes there. Whether the user may do everything is asked
+    /// now and then, and always after it might not.
+    pub(crate) async fn probe<W: Future<Output = Result<(), StoreError>>>(
+        &self,
+        key: &str,
+        permissions: bool,
+        write: W,
+    ) {
+        let Ok(shard) = self.shard_of(key) else { return };
+        let lacked = shard.refusing.trouble() == Some(Trouble::NoPermission);
+        // A refusal is noted where the write is done.
+        if write.await.is_err() {
+            return;
+        }
+        if permissions || lacked {
+            let Ok(client) = shard.client() else { return };
+            let Shared { keyspace, sharded, .. } = &*self.table.shared;
+            match server_check::check_permissions(client, keyspace, *sharded).await {
+                Ok(()) => {}
+                Err(StoreError::Misconfigured(why)) => {
+                    tracing::debug!(why);
+                    return shard.refusing.note("NOPERM");
+                }
+                Err(_) => return,
+            }
+        }
+        shard.refusing.clear(Instant::now());
+    }
+
     /// How much of its memory the fullest shard uses, of those that have a limit.
     pub(crate) async fn memory_used(&self) -> Result<Option<f64>, StoreError> {
         let shards = self.table.shards();
@@ -219,14 +257,14 @@ impl Router {
     }
 
     /// Why not all shards can be used, if so.
-    pub(crate) fn trouble(&self) -> Option<&'static str> {
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         let shards = self.table.shards();
         if shards.is_empty() {
             return Some(self.table.unknown());
         }
         let troubles: Vec<_> = shards.iter().filter_map(|shard| shard.trouble()).collect();
         match troubles.first() {
-            Some(trouble) if *trouble == AWAY && troubles.len() < shards.len() => Some(PARTLY),
+            Some(Trouble::Unreachable) if troubles.len() < shards.len() => Some(Trouble::ShardUnreachable),
             trouble => trouble.copied(),
         }
     }

@@ -7,13 +7,16 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
 use fred::types::{CustomCommand, FromValue, Value};
+use tokio::time::Instant;
 
+use crate::domain::trouble::Trouble;
 use crate::store::StoreError;
 use crate::store::redis::connect::client::ClientFactory;
 use crate::store::redis::connect::connection::{Connection, TrafficCounters};
 use crate::store::redis::durability::writer::{DurableWriter, Write};
 use crate::store::redis::pubsub::shared::Shared;
 use crate::store::redis::pubsub::subscriber::Subscriber;
+use crate::store::redis::refusals::Refusing;
 
 /// One server, and the connections to it.
 pub(crate) struct Shard {
@@ -24,6 +27,7 @@ pub(crate) struct Shard {
     /// For durable writes, if writes are to be durable.
     durable: Option<DurableWriter>,
     subscriber: Subscriber,
+    pub(super) refusing: Refusing,
 }
 
 /// A script to run.
@@ -107,7 +111,7 @@ impl Shard {
             None => None,
         };
         let commands = connection("commands")?;
-        Ok(Self { at, number, commands, durable, subscriber })
+        Ok(Self { at, number, commands, durable, subscriber, refusing: Refusing::default() })
     }
 
     pub(super) fn client(&self) -> Result<&Client, Error> {
@@ -119,8 +123,11 @@ impl Shard {
     }
 
     /// Why it can't be used, if it can't.
-    pub(super) fn trouble(&self) -> Option<&'static str> {
-        self.connections().find_map(Connection::trouble)
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match self.connections().find_map(Connection::trouble) {
+            Some(Trouble::Unreachable) => Some(self.refusing.recent(Instant::now()).unwrap_or(Trouble::Unreachable)),
+            trouble => trouble.or_else(|| self.refusing.trouble()),
+        }
     }
 
     pub(super) fn connections(&self) -> impl Iterator<Item = &Connection> {

@@ -10,10 +10,11 @@ use fred::interfaces::ClientLike;
 use fred::types::CustomCommand;
 
 use super::shard::Shard;
+use crate::domain::trouble::Trouble;
 use crate::store::StoreError;
 use crate::store::redis::CONNECT_TIMEOUT;
 use crate::store::redis::connect::client::ClientFactory;
-use crate::store::redis::connect::connection::{AWAY, Connection, TrafficCounters, failed};
+use crate::store::redis::connect::connection::{Connection, TrafficCounters, failed};
 use crate::store::redis::connect::url::Topology;
 use crate::store::redis::pubsub::shared::Shared;
 use crate::store::redis::slots::{self, Owned, SLOTS};
@@ -21,11 +22,6 @@ use crate::store::redis::slots::{self, Owned, SLOTS};
 /// How often the table is refreshed. A writer finds out sooner about a slot that has moved, by a redirection; this is
 /// for subscribers.
 const REFRESH: Duration = Duration::from_secs(1);
-/// The trouble where no shard is known, because no server tells the slots. The operator matches on these words
-/// (operator/src/controller/status/redis.rs).
-const NO_SLOTS: &str =
-    "Redis does not say who has which slots: it is no Redis Cluster, or its user may not CLUSTER SLOTS";
-
 /// Which shard owns which slot.
 pub(super) struct SlotTable {
     pub(super) clients: ClientFactory,
@@ -34,7 +30,7 @@ pub(super) struct SlotTable {
     /// The shard of each slot; one element where there are no slots.
     slots: RwLock<Vec<Option<Arc<Shard>>>>,
     /// Why no shard is known, if none is.
-    unknown: Mutex<&'static str>,
+    unknown: Mutex<Trouble>,
     next_number: AtomicU64,
     next_asked: AtomicUsize,
 }
@@ -48,7 +44,7 @@ impl SlotTable {
             shared,
             counters: Arc::default(),
             slots: RwLock::new(vec![None; slots]),
-            unknown: Mutex::new(AWAY),
+            unknown: Mutex::new(Trouble::Unreachable),
             next_number: AtomicU64::new(0),
             next_asked: AtomicUsize::new(0),
         }
@@ -69,7 +65,7 @@ impl SlotTable {
     /// The shard that owns a slot.
     pub(super) fn owner(&self, slot: usize) -> Result<Arc<Shard>, StoreError> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.get(slot).cloned().flatten().ok_or_else(|| StoreError::Unavailable(AWAY.to_owned()))
+        slots.get(slot).cloned().flatten().ok_or_else(|| StoreError::Unavailable(Trouble::Unreachable.to_string()))
     }
 
     /// All shards, each once.
@@ -82,7 +78,7 @@ impl SlotTable {
     }
 
     /// Why no shard is known.
-    pub(super) fn unknown(&self) -> &'static str {
+    pub(super) fn unknown(&self) -> Trouble {
         *self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,7 +146,7 @@ impl SlotTable {
             Ok(()) => true,
             Err(error) => {
                 let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-                if std::mem::replace(&mut *unknown, NO_SLOTS) != NO_SLOTS {
+                if std::mem::replace(&mut *unknown, Trouble::SlotsUnknown) != Trouble::SlotsUnknown {
                     tracing::warn!(%error, host, "a node of the Redis Cluster does not say who has which slots");
                 }
                 false

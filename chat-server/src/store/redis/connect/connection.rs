@@ -12,6 +12,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::domain::trouble::Trouble;
+use crate::store::redis::refusals;
 use crate::store::{StoreError, Traffic};
 
 /// The pause before fred is started again, should it end.
@@ -35,9 +37,9 @@ struct ConnectionState {
     role: &'static str,
     up: watch::Sender<Option<bool>>,
     /// The trouble when there is no more specific one.
-    away: &'static str,
+    away: Trouble,
     /// Why it was last lost.
-    trouble: Mutex<&'static str>,
+    trouble: Mutex<Trouble>,
     counters: Arc<TrafficCounters>,
 }
 
@@ -54,28 +56,16 @@ impl TrafficCounters {
     }
 }
 
-/// The trouble while Redis refuses the user or the password. The operator matches on these words
-/// (operator/src/controller/status/redis.rs).
-const REFUSED: &str = "Redis refuses the user or the password";
-/// The trouble while the certificate of Redis is not trusted; likewise.
-const UNTRUSTED: &str = "Redis shows a certificate that can't be trusted";
-/// The trouble while Redis breaks TLS off; likewise.
-const REJECTED: &str = "Redis breaks TLS off: it may want another client certificate";
-/// The trouble while Redis can't be reached; likewise.
-pub(crate) const AWAY: &str = "Redis can't be reached";
-/// The trouble while no sentinel leads to a primary; likewise.
-const NO_PRIMARY: &str = "no sentinel leads to a primary of Redis that can be reached";
-
-/// The trouble that an error stands for, if it is one of the first three.
-fn trouble_of(error: &Error) -> Option<&'static str> {
+/// The trouble that an error at connecting stands for, if it tells.
+fn trouble_of(error: &Error) -> Option<Trouble> {
     let says = |words| error.details().contains(words);
     match error.kind() {
-        ErrorKind::Auth => Some(REFUSED),
+        ErrorKind::Auth => Some(Trouble::Unauthenticated),
         // Behind a sentinel the error is of another kind.
-        _ if says("WRONGPASS") || says("NOAUTH") => Some(REFUSED),
-        _ if says("InvalidCertificate(") => Some(UNTRUSTED),
-        _ if says("AlertReceived(") => Some(REJECTED),
-        _ => None,
+        _ if says("WRONGPASS") || says("NOAUTH") => Some(Trouble::Unauthenticated),
+        _ if says("InvalidCertificate(") => Some(Trouble::Untrusted),
+        _ if says("AlertReceived(") => Some(Trouble::TlsRejected),
+        _ => refusals::of(error.details()),
     }
 }
 
@@ -98,7 +88,7 @@ impl ConnectionState {
         }
     }
 
-    fn trouble(&self) -> &'static str {
+    fn trouble(&self) -> Trouble {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +96,7 @@ impl ConnectionState {
 impl Connection {
     /// Starts to connect. Receivers for all of the client's events must exist before.
     pub(crate) fn start(client: Client, role: &'static str, counters: Arc<TrafficCounters>) -> Self {
-        let away = if client.inner().config.server.is_sentinel() { NO_PRIMARY } else { AWAY };
+        let away = if client.inner().config.server.is_sentinel() { Trouble::NoPrimary } else { Trouble::Unreachable };
         let state =
             Arc::new(ConnectionState { role, up: watch::Sender::new(None), away, trouble: Mutex::new(away), counters });
         let watch = watch_state(client.error_rx(), client.reconnect_rx(), state.clone());
@@ -123,7 +113,7 @@ impl Connection {
     }
 
     /// Why it is not up, if it is not.
-    pub(crate) fn trouble(&self) -> Option<&'static str> {
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         (!self.is_up()).then(|| self.state.trouble())
     }
 
@@ -164,7 +154,7 @@ impl Connection {
             self.state.counters.commands.fetch_add(1, Ordering::Relaxed);
             Ok(&self.client)
         } else {
-            Err(StoreError::Unavailable(self.state.trouble().to_owned()))
+            Err(StoreError::Unavailable(self.state.trouble().to_string()))
         }
     }
 }
@@ -179,11 +169,14 @@ impl Drop for Connection {
 
 /// Whether an error says that the server is a replica, which takes no writes.
 pub(crate) fn is_replica(error: &Error) -> bool {
-    error.details().starts_with("READONLY")
+    refusals::of(error.details()) == Some(Trouble::ReadOnly)
 }
 
 /// The error of the store for an error of fred.
 pub(crate) fn failed(error: Error) -> StoreError {
+    if let Some(trouble) = refusals::of(error.details()) {
+        return StoreError::Refused(trouble, error.details().to_owned());
+    }
     match error.kind() {
         // A key or a reply of another type than this version writes.
         ErrorKind::InvalidArgument | ErrorKind::Parse | ErrorKind::NotFound => StoreError::Corrupt(error.to_string()),

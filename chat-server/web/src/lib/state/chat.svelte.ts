@@ -59,7 +59,7 @@ export class Chat {
       this.sender.stop();
       this.connectionState.lost(handover);
     },
-    failed: (why) => this.connectionState.failed(why),
+    failed: (why, cause) => this.connectionState.failed(why, cause),
     refused: (code, message) => this.#onRefused(code, message),
   });
   readonly request = this.#connection.request;
@@ -69,7 +69,7 @@ export class Chat {
   readonly sender = new Sender(this.outbox, this.request, {
     stored: (entry, ack) => this.#onStored(entry, ack),
     refused: (entry, error) => this.outbox.fail(entry.room, entry.nonce, sendProblem(error, this.rooms.get(entry.room)?.archived)),
-    storing: (able) => (this.connectionState.storing = able),
+    storing: (able, why) => this.connectionState.stores(able, why),
   });
   readonly reading = new Reading(this.request, () => this.connectionState.state === "online");
   readonly logSync = new LogSync(this.request, {
