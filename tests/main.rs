@@ -30,6 +30,7 @@ mod chat_retention;
 mod chat_room_update;
 mod chat_rooms;
 mod chat_sessions;
+mod chat_settings;
 mod chat_stock_clients;
 mod chat_strangers;
 mod chat_upgrade;

@@ -57,6 +57,7 @@ enum Stage {
 pub struct Lifecycle {
     started: AtomicBool,
     waiting: Mutex<String>,
+    warning: Mutex<Option<String>>,
     bus_healthy: AtomicBool,
     stage: watch::Sender<Stage>,
     cordons: AtomicU64,
@@ -67,6 +68,7 @@ impl Default for Lifecycle {
         Self {
             started: AtomicBool::default(),
             waiting: Mutex::default(),
+            warning: Mutex::default(),
             bus_healthy: AtomicBool::new(true),
             stage: watch::Sender::new(Stage::Serving),
             cordons: AtomicU64::default(),
@@ -89,6 +91,17 @@ impl Lifecycle {
     #[must_use]
     pub fn waiting_for(&self) -> String {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets what is wrong with the store's configuration, though the node serves.
+    pub fn set_warning(&self, warning: Option<String>) {
+        *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = warning;
+    }
+
+    /// What is wrong with the store's configuration, if something is.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets whether the node receives what is published. Otherwise its sockets would miss everything.

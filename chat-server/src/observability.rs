@@ -3,6 +3,7 @@
 pub mod logs;
 pub mod metrics;
 pub mod store_clock;
+pub mod throttle;
 #[cfg(feature = "otlp")]
 pub mod traces;
 #[cfg(not(feature = "otlp"))]

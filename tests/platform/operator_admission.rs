@@ -117,7 +117,17 @@ const TABLE: &[Row] = &[
     refused("{replicas: 1, disruption: {maxUnavailable: 0}}", "spec.disruption.maxUnavailable: Invalid value"),
     refused("{replicas: 1, retention: {maxAgeSeconds: -1}}", "spec.retention.maxAgeSeconds: Invalid value"),
     // Origins and resources.
-    taken("{replicas: 1, auth: {allowedOrigins: ['https://a.example', '*']}}"),
+    taken("{replicas: 1, auth: {allowedOrigins: ['https://a.example', 'http://[::1]:3000']}}"),
+    taken("{replicas: 1, auth: {allowedOrigins: ['*']}}"),
+    refused(
+        "{replicas: 1, auth: {allowedOrigins: ['https://a.example', '*']}}",
+        "spec.auth.allowedOrigins: Invalid value: * allows any origin",
+    ),
+    refused(
+        "{replicas: 1, auth: {allowedOrigins: ['https://a.example:443']}}",
+        "spec.auth.allowedOrigins: Invalid value: browsers leave out the port",
+    ),
+    refused("{replicas: 1, auth: {allowedOrigins: ['https://*.example']}}", "spec.auth.allowedOrigins[0]: Invalid"),
     refused("{replicas: 1, auth: {allowedOrigins: ['https://a.example/']}}", "spec.auth.allowedOrigins[0]: Invalid"),
     taken("{replicas: 1, pod: {resources: {requests: {cpu: 2, memory: 1.5Gi}}}}"),
     refused("{replicas: 1, pod: {resources: {requests: {cpu: much}}}}", "spec.pod.resources.requests.cpu: Invalid"),

@@ -11,7 +11,7 @@ use crate::transport::socketio::Context;
 /// How often a store that does not answer at the start is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// How often the configuration of the store is checked later on.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Waits for what every socket needs, has sockets taken, and checks the store until the task is dropped.
 pub(super) async fn take_sockets_once_ready(context: Arc<Context>) {
@@ -40,17 +40,20 @@ pub(super) async fn take_sockets_once_ready(context: Arc<Context>) {
     check_configuration(&context).await;
 }
 
-/// Logs when the store is no longer configured as it was at the start, as after a failover to another one. That alone is
-/// no reason to send everybody away.
+/// Logs, and has `/readyz` say, that the store is no longer configured as it was at the start, as after a failover to
+/// another one. That alone is no reason to send everybody away.
 async fn check_configuration(context: &Context) {
-    let mut logged = false;
     loop {
         sleep(CHECK_INTERVAL).await;
         match context.stores.health.check().await {
-            Err(error @ StoreError::Misconfigured(_)) if !std::mem::replace(&mut logged, true) => {
-                tracing::warn!("{error}");
+            Err(error @ StoreError::Misconfigured(_)) => {
+                let warning = error.to_string();
+                if context.lifecycle.warning().as_ref() != Some(&warning) {
+                    tracing::warn!("{warning}");
+                }
+                context.lifecycle.set_warning(Some(warning));
             }
-            Ok(()) => logged = false,
+            Ok(()) => context.lifecycle.set_warning(None),
             Err(_) => {}
         }
     }

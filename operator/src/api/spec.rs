@@ -235,12 +235,32 @@ pub struct SecretName {
 }
 
 /// Which web pages may connect.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, x_kube(cel))]
+#[x_kube(
+    validation = Rule::new("self.allowedOrigins.size() < 2 || !self.allowedOrigins.exists(origin, origin == '*')")
+        .message("* allows any origin, whatever stands beside it: leave out * or the rest")
+        .field_path(".allowedOrigins"),
+    validation = Rule::new(
+        "self.allowedOrigins.all(origin, !(origin.startsWith('https://') && origin.endsWith(':443')) \
+         && !(origin.startsWith('http://') && origin.endsWith(':80')))"
+    )
+        .message("browsers leave out the port 443 of https and 80 of http: leave it out")
+        .field_path(".allowedOrigins"),
+)]
 pub struct Auth {
-    /// Origins of the web pages that may connect, such as `https://chat.example.com`; `*` allows
-    /// any. If empty, only the chat's own page may connect.
-    #[schemars(length(max = 50), inner(length(max = 255), regex(pattern = r"^(\*|https?://[^/\s,]+)$")))]
+    /// Origins of the web pages that may connect, as browsers send them: scheme, host, and a port
+    /// that is not the scheme's own, such as `https://chat.example.com`. `*` alone allows any. If
+    /// empty, only the chat's own page may connect.
+    #[serde(default)]
+    #[schemars(
+        length(max = 50),
+        inner(
+            length(max = 255),
+            regex(pattern = r"^(\*|https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?)$")
+        )
+    )]
     pub allowed_origins: Vec<String>,
 }
 

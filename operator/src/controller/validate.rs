@@ -1,7 +1,6 @@
 //! Validates a spec and what it refers to. Pure: no client, no clock.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use kube::Resource;
 
@@ -17,6 +16,7 @@ use crate::api::spec::redis::{Managed, Redis};
 use crate::api::spec::tracing::Tracing;
 use crate::api::spec::{ChatCluster, ChatClusterSpec};
 
+mod addresses;
 mod external;
 mod validated;
 
@@ -26,6 +26,8 @@ pub use validated::{
 
 /// Key of the resume token keys in their Secret.
 pub const SESSION_KEY: &str = "keys";
+/// The shortest of these keys, in bytes: the server's bound.
+const MIN_SESSION_KEY: usize = 32;
 /// Key of the admin token in its Secret.
 pub const ADMIN_KEY: &str = "token";
 /// Key of the password in the Secret of a managed Redis.
@@ -48,7 +50,8 @@ pub fn validate(
     let settings = settings(cluster);
     check_extra_env(&spec.pod, &settings)?;
     check_resources("spec.pod.resources", &spec.pod.resources)?;
-    check_networks(spec.exposure.trusted_proxies.as_deref().unwrap_or_default())?;
+    addresses::check_networks(spec.exposure.trusted_proxies.as_deref().unwrap_or_default())?;
+    addresses::check_origins(&spec.auth.allowed_origins)?;
     Ok(ValidatedCluster {
         names: Names::of(cluster),
         namespace,
@@ -72,7 +75,7 @@ pub fn validate(
         installed: references.installed,
         collector_port: collector_port(&spec.tracing)?,
         operator_namespace: operator_namespace.to_owned(),
-        session_keys: references.session.value(SESSION_KEY),
+        session_keys: session_keys(references)?,
         admin_token: references.admin.value(ADMIN_KEY),
     })
 }
@@ -138,31 +141,27 @@ fn check_extra_env(pod: &Pod, settings: &BTreeMap<String, String>) -> Result<(),
     }
 }
 
+/// With a shorter key a node does not start. The Secret is the operator's, and people replace keys in it.
+fn session_keys(references: &References) -> Result<Vec<u8>, SpecError> {
+    let keys = references.session.value(SESSION_KEY);
+    if keys.split(|byte| *byte == b',').all(|key| key.len() >= MIN_SESSION_KEY) {
+        return Ok(keys);
+    }
+    Err(SpecError {
+        reason: Reason::InvalidValue,
+        message: format!(
+            "the Secret with the session keys: each of the keys under {SESSION_KEY}, separated by commas, must have at \
+             least {MIN_SESSION_KEY} characters"
+        ),
+    })
+}
+
 /// The schema's pattern accepts numbers that are not ports.
 fn collector_port(tracing: &Tracing) -> Result<Option<u16>, SpecError> {
     tracing.port().map_err(|_| SpecError {
         reason: Reason::InvalidValue,
         message: format!("spec.tracing.otlpEndpoint: {} has no valid port", tracing.otlp_endpoint),
     })
-}
-
-/// The schema's pattern accepts what is no network, with which a node does not start.
-fn check_networks(networks: &[String]) -> Result<(), SpecError> {
-    let is_network = |text: &str| {
-        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-        let Ok(address) = address.parse::<IpAddr>() else { return false };
-        let longest = if address.is_ipv4() { 32_u8 } else { 128 };
-        length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
-    };
-    match networks.iter().find(|network| !is_network(network)) {
-        None => Ok(()),
-        Some(network) => Err(SpecError {
-            reason: Reason::InvalidValue,
-            message: format!(
-                "spec.exposure.trustedProxies: {network} is neither a network such as 10.0.0.0/8 nor an address"
-            ),
-        }),
-    }
 }
 
 /// The schema's pattern accepts quantities that are too large.

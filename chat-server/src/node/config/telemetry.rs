@@ -24,6 +24,12 @@ pub struct TelemetryOptions {
 
 fn parse_collector(text: &str) -> Result<String, String> {
     let uri: http::Uri = text.parse().map_err(|_| "not a URL".to_owned())?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // What follows a colon that is in no address is a port; it is none where the URI has none.
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err("a port is a number from 1 to 65535".to_owned());
+    }
     match uri.scheme_str() {
         Some("http") if uri.path() == "/" && uri.query().is_none() => Ok(text.to_owned()),
         Some("https") => {
@@ -45,7 +51,17 @@ mod tests {
     #[test]
     fn a_collector_is_reached_by_http_and_nothing_else() {
         assert!(parse_collector("http://otel-collector.monitoring:4317").is_ok());
-        for bad in ["https://a:4317", "a:4317", "http://a:4317/v1/traces", "grpc://a:4317", "http://", ""] {
+        for bad in [
+            "https://a:4317",
+            "a:4317",
+            "http://a:4317/v1/traces",
+            "grpc://a:4317",
+            "http://",
+            "",
+            "http://a:99999",
+            "http://a:0",
+            "http://a:",
+        ] {
             assert!(parse_collector(bad).is_err(), "{bad}");
         }
     }

@@ -18,6 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::domain::address::Stranger;
 use crate::lifecycle::{Lifecycle, NodeState};
 use crate::observability::metrics::{HandshakeRefusal, Metrics};
+use crate::observability::throttle::{Throttle, shown};
 use crate::store::Health;
 use crate::transport::http::forwarded::Proxies;
 use crate::transport::socketio::connection::Connection;
@@ -53,6 +54,7 @@ impl Gate {
     fn refusal(&self, request: &mut Request) -> Option<(HandshakeRefusal, Duration)> {
         let address = address(request);
         if !self.origins.allow(request.headers(), address) {
+            self.origins.log_refusal(request.headers(), address);
             return Some((HandshakeRefusal::Origin, RETRY_AFTER));
         }
         if has_session(request) || request.method() == Method::OPTIONS {
@@ -146,6 +148,7 @@ fn unavailable(text: String, wait: Duration) -> Response {
 pub struct Origins {
     allowed: Vec<String>,
     proxies: Proxies,
+    refused: Throttle,
 }
 
 impl Origins {
@@ -153,7 +156,7 @@ impl Origins {
     /// scheme is believed only from `proxies`.
     #[must_use]
     pub fn new(allowed: Vec<String>, proxies: Proxies) -> Self {
-        Self { allowed, proxies }
+        Self { allowed, proxies, refused: Throttle::default() }
     }
 
     fn allow(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> bool {
@@ -162,6 +165,21 @@ impl Origins {
         let Ok(origin) = origin.to_str() else { return false };
         let origin = origin.to_lowercase();
         self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) || self.is_own(&origin, headers, peer)
+    }
+
+    /// Logs what was compared when an origin was refused, at most once a minute.
+    fn log_refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) {
+        let Some(suppressed) = self.refused.pass() else { return };
+        let said = |name: &str| headers.get(name).map(shown).unwrap_or_default();
+        tracing::warn!(
+            origin = said("origin"),
+            host = said("host"),
+            forwardedHost = said("x-forwarded-host"),
+            scheme = self.told_scheme(headers, peer).unwrap_or("not told"),
+            allowed = self.allowed.join(","),
+            suppressed,
+            "a page was refused: its origin is neither the Host of the request nor in --allowed-origins",
+        );
     }
 
     /// The scheme that the client used, where a trusted proxy tells it. Of a WebSocket, Traefik tells `ws` or `wss`.
@@ -193,7 +211,12 @@ pub fn cors(origins: Arc<Origins>) -> CorsLayer {
     let allow = move |origin: &HeaderValue, request: &Parts| {
         let mut headers = request.headers.clone();
         headers.insert(header::ORIGIN, origin.clone());
-        origins.allow(&headers, None)
+        let allowed = origins.allow(&headers, None);
+        // Of a preflight nobody else hears.
+        if !allowed && request.method == Method::OPTIONS {
+            origins.log_refusal(&headers, None);
+        }
+        allowed
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allow))

@@ -50,21 +50,24 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     } else if !shared.lifecycle.is_bus_healthy() {
         (StatusCode::SERVICE_UNAVAILABLE, "deaf: what is published does not reach this node\n").into_response()
     } else if shared.lifecycle.has_started() {
-        match (shared.health.trouble(), shared.reserve.in_use()) {
-            (Some(why), _) => format!("ok, but {why}\n").into_response(),
-            (None, Some(percent)) => {
-                format!("ok, but Redis is almost full ({percent} % of maxmemory): only messages are taken\n")
-                    .into_response()
-            }
-            (None, None) => match shared.advice {
-                None => "ok\n".into_response(),
-                Some(why) => format!("ok, but {why}\n").into_response(),
-            },
+        match remark(&shared) {
+            None => "ok\n".into_response(),
+            Some(why) => format!("ok, but {why}\n").into_response(),
         }
     } else {
         let why = shared.lifecycle.waiting_for();
         (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the broker: {why}\n")).into_response()
     }
+}
+
+/// What an operator should know of a node that is ready: the worst of it.
+fn remark(shared: &Shared) -> Option<String> {
+    let trouble = shared.health.trouble().map(str::to_owned);
+    let full = || {
+        let percent = shared.reserve.in_use()?;
+        Some(format!("Redis is almost full ({percent} % of maxmemory): only messages are taken"))
+    };
+    trouble.or_else(full).or_else(|| shared.lifecycle.warning()).or_else(|| shared.advice.map(str::to_owned))
 }
 
 async fn render(State(shared): State<Shared>) -> Response {

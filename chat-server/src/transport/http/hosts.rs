@@ -5,12 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::observability::throttle::{Throttle, shown};
+
 /// By which names this server may be asked.
-pub enum Hosts {
+pub struct Hosts {
+    served: Served,
+    refused: Throttle,
+}
+
+enum Served {
     /// By any.
     Any,
     /// By the machine's own: `localhost`, and loopback addresses, which nobody can make lead elsewhere.
@@ -24,23 +31,36 @@ impl Hosts {
     /// machine itself.
     #[must_use]
     pub fn new(allowed: &[String], listen: SocketAddr) -> Self {
-        match allowed {
-            [] if listen.ip().is_loopback() => Self::Loopback,
-            [] => Self::Any,
-            some if some.iter().any(|host| host == "*") => Self::Any,
-            some => Self::Listed(some.to_vec()),
-        }
+        let served = match allowed {
+            [] if listen.ip().is_loopback() => Served::Loopback,
+            [] => Served::Any,
+            some if some.iter().any(|host| host == "*") => Served::Any,
+            some => Served::Listed(some.to_vec()),
+        };
+        Self { served, refused: Throttle::default() }
     }
 
     fn allow(&self, host: Option<&str>) -> bool {
         let host = host.map(without_port);
-        match self {
-            Self::Any => true,
-            Self::Loopback => host.is_some_and(is_loopback),
-            Self::Listed(listed) => {
+        match &self.served {
+            Served::Any => true,
+            Served::Loopback => host.is_some_and(is_loopback),
+            Served::Listed(listed) => {
                 host.is_some_and(|host| listed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)))
             }
         }
+    }
+
+    /// Logs what was compared when a host was refused, at most once a minute.
+    fn log_refusal(&self, host: Option<&HeaderValue>) {
+        let Some(suppressed) = self.refused.pass() else { return };
+        let allowed = match &self.served {
+            Served::Any => "*".to_owned(),
+            Served::Loopback => "localhost and loopback addresses, as --listen is one".to_owned(),
+            Served::Listed(listed) => listed.join(","),
+        };
+        let host = host.map(shown).unwrap_or_default();
+        tracing::warn!(host, allowed, suppressed, "a request was refused: its Host is none of --allowed-hosts");
     }
 }
 
@@ -69,6 +89,12 @@ pub fn parse(text: &str) -> Result<String, String> {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => Ok(format!("[{address}]")),
         _ if host == "*" || !host.is_empty() && is_name(&host) => Ok(host),
+        _ if host.contains('*') => {
+            Err("`*` stands alone, for all hosts, and not for a part of one: list each".to_owned())
+        }
+        _ if !host.is_ascii() => {
+            Err("clients send a host in Punycode: write xn--… in place of other characters".to_owned())
+        }
         _ => Err("a host is a name or an address without a scheme and a port, such as chat.example.com".to_owned()),
     }
 }
@@ -79,6 +105,7 @@ pub async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next
     if hosts.allow(host.or_else(|| request.uri().host())) {
         return next.run(request).await;
     }
+    hosts.log_refusal(request.headers().get(header::HOST));
     (StatusCode::MISDIRECTED_REQUEST, "not a host of this server: see --allowed-hosts\n").into_response()
 }
 
@@ -122,7 +149,16 @@ mod tests {
 
     #[test]
     fn a_host_has_no_scheme_and_no_port() {
-        for bad in ["", "https://chat.example.com", "chat.example.com:443", "a b", "[::1", "chat/"] {
+        for bad in [
+            "",
+            "https://chat.example.com",
+            "chat.example.com:443",
+            "a b",
+            "[::1",
+            "chat/",
+            "*.example.com",
+            "bücher.example",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -131,3 +131,20 @@ fn durability_must_be_supported_by_the_redis() {
         assert!(message.contains(why), "{message}");
     }
 }
+
+#[test]
+fn an_origin_that_no_browser_sends_is_rejected() {
+    let of = |origins: Value| refusal("chat", json!({"replicas": 1, "auth": {"allowedOrigins": origins}}));
+    for taken in [json!([]), json!(["*"]), json!(["https://a.example", "http://a.example:443", "https://b.example:80"])]
+    {
+        assert_eq!(of(taken), None);
+    }
+    for (refused, why) in [
+        (json!(["https://a.example", "*"]), "leave out * or the rest"),
+        (json!(["https://a.example:443"]), "port 443 of https"),
+        (json!(["https://a.example", "http://[::1]:80"]), "80 of http"),
+    ] {
+        let message = of(refused).unwrap_or_default();
+        assert!(message.contains(why), "{message}");
+    }
+}

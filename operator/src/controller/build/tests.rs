@@ -14,7 +14,7 @@ fn built_with(spec: Value, session: &str) -> Resources<Desired> {
     .unwrap();
     let owned = |value: &str| OwnedSecret { fresh: value.to_owned(), ..OwnedSecret::default() };
     let references = References {
-        session: owned(session),
+        session: owned(&session.repeat(4)),
         admin: owned("s3cr3t-admin"),
         redis: owned("s3cr3t-redis"),
         installed: InstalledKinds { pod_monitor: true, prometheus_rule: true },
@@ -49,6 +49,25 @@ fn the_grace_period_covers_the_drain() {
 }
 
 #[test]
+fn a_session_key_that_is_too_short_is_refused_and_not_shown() {
+    let cluster: ChatCluster = serde_json::from_value(json!({
+        "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
+        "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": {"replicas": 1},
+    }))
+    .unwrap();
+    let validated = |keys: String| {
+        let session = OwnedSecret { fresh: keys, ..OwnedSecret::default() };
+        validate(&cluster, &References { session, ..References::default() }, "chat-system")
+    };
+    let (long, short) = ("k".repeat(32), "s".repeat(31));
+    assert!(validated(format!("{long},{long}")).is_ok());
+    for keys in [short.clone(), format!("{long},{short}"), format!("{long},"), String::new()] {
+        let error = format!("{:?}", validated(keys).unwrap_err());
+        assert!(error.contains("at least 32 characters") && !error.contains("sss"), "{error}");
+    }
+}
+
+#[test]
 fn immutable_fields_do_not_depend_on_mutable_ones() {
     let of = |tag: &str| built(json!({"redis": {"managed": {}}, "image": {"tag": tag}, "pod": {"labels": {"a": tag}}}));
     let (one, other) = (of("1"), of("2"));
@@ -62,7 +81,7 @@ fn immutable_fields_do_not_depend_on_mutable_ones() {
 #[test]
 fn new_session_keys_replace_the_nodes_but_not_redis() {
     let of = |session: &str| built_with(json!({"redis": {"managed": {}}}), session);
-    let (one, other) = (of("one"), of("other"));
+    let (one, other) = (of("the first"), of("another one"));
     assert_ne!(replica_set(&one)["spec"]["template"], replica_set(&other)["spec"]["template"]);
     let set = |resources: Resources<Desired>| resources.redis.map(|redis| redis.stateful_set);
     assert_eq!(set(one), set(other));
@@ -85,7 +104,9 @@ fn no_eviction_is_allowed_while_a_node_drains() {
         "metadata": {"name": "chat", "namespace": "here", "uid": "u"}, "spec": {"redis": {"managed": {}}},
     }))
     .unwrap();
-    let validated = validate(&cluster, &References::default(), "chat-system").unwrap();
+    let session = OwnedSecret { fresh: "k".repeat(32), ..OwnedSecret::default() };
+    let references = References { session, ..References::default() };
+    let validated = validate(&cluster, &references, "chat-system").unwrap();
     let budget = |draining| {
         let scale = Scale { desired: 5, current_replicas: 5, draining };
         serde_json::to_value(build(&validated, &scale).disruption.spec).unwrap()
@@ -140,7 +161,7 @@ fn session_keys_and_admin_token_are_always_set() {
         assert_eq!(variable("CHAT_SESSION_KEYS").unwrap()["valueFrom"]["secretKeyRef"], keys, "{spec}");
         assert_eq!(variable("CHAT_ADMIN_TOKEN_FILE").unwrap()["value"], "/etc/chat-server/admin/token", "{spec}");
         assert!(pod["volumes"].to_string().contains(r#""secretName":"chat-admin""#), "{spec}");
-        assert_eq!(resources.session.data.unwrap()["keys"].0, b"s3cr3t-session", "{spec}");
+        assert_eq!(resources.session.data.unwrap()["keys"].0, "s3cr3t-session".repeat(4).as_bytes(), "{spec}");
         assert_eq!(resources.admin.data.unwrap()["token"].0, b"s3cr3t-admin", "{spec}");
     }
     // Neither an empty Secret nor a variable of the spec takes them away.
@@ -190,7 +211,7 @@ fn proxies_are_trusted_where_all_clients_come_through_them() {
     ] {
         assert_eq!(trusted(none.clone()), "", "{none}");
     }
-    for bad in ["10.0.0.0/33", "1.2.3", "::1/129", "10.0.0.0/"] {
+    for bad in ["10.0.0.0/33", "1.2.3", "::1/129", "10.0.0.0/", "10.1.2.3/8"] {
         let cluster: ChatCluster = serde_json::from_value(json!({
             "apiVersion": "chatcluster.dev/v1alpha1", "kind": "ChatCluster",
             "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
@@ -230,7 +251,8 @@ fn an_external_redis_gets_its_ports_and_certificates() {
             "metadata": {"name": "chat", "namespace": "here", "uid": "u"},
             "spec": {"redis": {"external": external}},
         }));
-        let references = References { external: external_secrets, ..References::default() };
+        let session = OwnedSecret { fresh: "k".repeat(32), ..OwnedSecret::default() };
+        let references = References { external: external_secrets, session, ..References::default() };
         validate(&cluster.unwrap(), &references, "chat-system")
     };
     let resources =
