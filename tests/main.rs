@@ -17,6 +17,7 @@ mod chat_connections;
 mod chat_consent;
 mod chat_guests;
 mod chat_impaired;
+mod chat_handshake;
 mod chat_invites;
 mod chat_limits;
 mod chat_malformed;

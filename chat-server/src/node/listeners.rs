@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use crate::transport::http::forwarded::Proxies;
 use crate::transport::http::serve::{Port, whole_body};
 use crate::transport::http::{analytics, api, gate, health, hosts, web};
 use crate::transport::socketio::connection::listener::Connections;
+use crate::transport::socketio::handshake_check;
 use crate::transport::socketio::polling::{self, Polling};
 use crate::transport::socketio::upgrade::{self, SocketService};
 use crate::transport::socketio::{Context, PING_INTERVAL, PING_TIMEOUT};
@@ -87,6 +88,7 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
     };
     let sockets = ServiceBuilder::new()
         .layer(gate::cors(origins.clone()))
+        .layer(from_fn(handshake_check::answer_errors))
         .layer(from_fn_with_state(gate, gate::guard))
         .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::serve_polling))
         .layer(from_fn_with_state(service.clone(), upgrade::take_over));

@@ -9,11 +9,13 @@ pub mod connection;
 mod context;
 #[cfg(test)]
 mod contract;
+pub mod engine_error;
 mod event;
 mod first_write;
 mod guest;
 pub mod handover;
 mod handshake;
+pub mod handshake_check;
 mod jobs;
 mod membership;
 mod notices;
@@ -28,6 +30,7 @@ pub mod requests;
 mod revocation;
 mod session;
 mod strangers;
+mod subprotocol;
 pub mod upgrade;
 mod worker;
 

@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::domain::address::Stranger;
 use crate::lifecycle::{Lifecycle, NodeState};
@@ -22,6 +22,7 @@ use crate::observability::throttle::{Throttle, shown};
 use crate::store::Health;
 use crate::transport::http::forwarded::Proxies;
 use crate::transport::socketio::connection::Connection;
+use crate::transport::socketio::engine_error::EngineError;
 use crate::transport::socketio::{Clients, Strangers};
 
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -109,7 +110,7 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     gate.metrics.handshake_refused(refusal);
     let word = refusal.as_str();
     match refusal {
-        HandshakeRefusal::Origin => (StatusCode::FORBIDDEN, format!("{word}: not an allowed origin\n")).into_response(),
+        HandshakeRefusal::Origin => EngineError::Forbidden.into_response(),
         HandshakeRefusal::Unavailable
         | HandshakeRefusal::Cordoned
         | HandshakeRefusal::Draining
@@ -222,7 +223,8 @@ pub fn cors(origins: Arc<Origins>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(allow))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE])
+        // Those that the client was told to send with its requests: its page is trusted with more than that.
+        .allow_headers(AllowHeaders::mirror_request())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::connection::frame::is_counted;
+use super::engine_error::EngineError;
 use super::outbox::polls::Interruption;
 use super::outbox::{Outbox, Outboxes};
 use crate::domain::id::ConnectionId;
@@ -125,7 +126,7 @@ pub async fn serve_polling(State(polling): State<Polling>, mut request: Request,
     let Some(sid) = query(request.uri(), "sid") else { return open_session(&polling, request, next).await };
     // Nothing is kept for a session that is not open: anyone can make one up.
     let session = ConnectionId::parse(&sid).and_then(|sid| Some((sid, polling.outboxes.get(sid)?)));
-    let Some((sid, outbox)) = session else { return unknown_session() };
+    let Some((sid, outbox)) = session else { return EngineError::UnknownSession.into_response() };
     if query(request.uri(), "transport").as_deref() == Some("websocket") {
         request.extensions_mut().insert(PollingSession { sid, outbox, split: polling.split });
         return next.run(request).await;
@@ -165,12 +166,6 @@ fn opened(packet: &[u8]) -> Option<ConnectionId> {
     }
     let open: Open = serde_json::from_slice(packet.strip_prefix(b"0")?).ok()?;
     ConnectionId::parse(&open.sid)
-}
-
-/// The answer of Engine.IO: clients connect anew.
-fn unknown_session() -> Response {
-    let text = r#"{"code":"1","message":"Session ID unknown"}"#;
-    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// Answers a poll, with a part of an earlier response if there is one.
@@ -223,7 +218,7 @@ async fn end(uri: Uri, next: Next) -> Response {
     *close.method_mut() = Method::POST;
     *close.uri_mut() = uri;
     next.run(close).await;
-    (StatusCode::BAD_REQUEST, "this session goes on elsewhere\n").into_response()
+    EngineError::UnknownSession.into_response()
 }
 
 /// A parameter of a request.

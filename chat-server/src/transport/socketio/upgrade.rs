@@ -25,8 +25,10 @@ use tower::Service;
 use super::connection::Connection;
 use super::connection::listener::Io;
 use super::connection::websocket_io::WebSocketIo;
+use super::engine_error::EngineError;
 use super::outbox::polls::Attempt;
 use super::polling::{PollingSession, query};
+use super::subprotocol::first_offered;
 use crate::domain::address::Stranger;
 
 mod probe;
@@ -56,14 +58,15 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
         return next.run(slim(&request, uri, Body::empty())).await;
     }
     // A proxy may have taken out what asks for a WebSocket.
-    let Some(accept) = accept(request.headers()) else { return bad_request() };
+    let Some(accept) = accept(request.headers()) else { return EngineError::BadRequest.into_response() };
     let attempt = match request.extensions_mut().remove::<PollingSession>() {
         Some(session) => match session.outbox.begin_upgrade() {
             Some(attempt) => Some((session, attempt)),
-            None => return bad_request(),
+            None => return EngineError::BadRequest.into_response(),
         },
         None => None,
     };
+    let subprotocol = first_offered(request.headers()).map(|first| (header::SEC_WEBSOCKET_PROTOCOL, first));
     let upgrade = hyper::upgrade::on(&mut request);
     // The address lives as long as the session; that of a new session says nothing else.
     let uri = if sid.is_some() { owned(request.uri()) } else { Uri::from_static(NEW_SESSION) };
@@ -73,7 +76,9 @@ pub async fn take_over(State(sockets): State<SocketService>, mut request: Reques
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    response.headers_mut().extend(subprotocol);
+    response
 }
 
 /// Gives a WebSocket to the transport, for a session that polls once its client has ended the upgrade.
@@ -112,12 +117,6 @@ async fn serve(
     if let Err(error) = Service::call(&mut sockets, (io, request)).await {
         tracing::debug!(?error, "a WebSocket was refused");
     }
-}
-
-/// The answer of Engine.IO to what does not fit the state of its session.
-fn bad_request() -> Response {
-    let text = r#"{"code":"3","message":"Bad request"}"#;
-    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The accept key for a WebSocket's handshake; `None` if the request is none.
