@@ -22,6 +22,7 @@ mod chat_invites;
 mod chat_limits;
 mod chat_malformed;
 mod chat_messages;
+mod chat_names;
 mod chat_origins;
 mod chat_people;
 mod chat_polling;

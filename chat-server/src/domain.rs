@@ -6,6 +6,7 @@ pub mod bucket_table;
 pub mod code;
 pub mod content;
 pub mod error;
+pub mod fold;
 pub mod id;
 pub mod json;
 pub mod limits;

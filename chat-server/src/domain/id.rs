@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::fold::fold;
 pub use super::text::InvalidText;
 use super::text::visible;
 
@@ -180,12 +181,6 @@ impl Name {
     }
 }
 
-/// The form in which names are compared.
-#[must_use]
-pub fn fold(name: &str) -> String {
-    name.to_lowercase()
-}
-
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -246,10 +241,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_fold_to_one() {
-        assert_eq!(
-            Name::parse("Straße 7").unwrap().folded(),
-            Name::parse("STRASSE 7").unwrap().folded().replace("ss", "ß")
-        );
+        assert_eq!(Name::parse("Straße 7").unwrap().folded(), Name::parse("STRASSE 7").unwrap().folded());
         assert_eq!(Name::parse("RUST").unwrap().folded(), Name::parse("rust").unwrap().folded());
     }
 

@@ -34,8 +34,8 @@ pub(super) async fn take_sockets_once_ready(context: Arc<Context>) {
         }
     }
     tracing::info!("the store is available; taking sockets");
-    if let Err(error) = context.rooms.claim_looks().await {
-        tracing::warn!(%error, "public names of an earlier version are not held against those that look like them yet");
+    if let Err(error) = context.rooms.renew_names().await {
+        tracing::warn!(%error, "public names of an earlier version are not held against those that are like them yet");
     }
     check_configuration(&context).await;
 }

@@ -4,6 +4,7 @@ use super::Rooms;
 use super::access::Access;
 use super::names::{NamePage, is_called};
 use crate::domain::error::{Code, Refusal};
+use crate::domain::fold::search_form;
 use crate::domain::id::RoomId;
 use crate::domain::room::View;
 use crate::service::actor::Actor;
@@ -40,7 +41,7 @@ impl Rooms {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Listed, Refusal> {
-        let query = query.trim().to_lowercase();
+        let query = search_form(query);
         let limit = limit.min(ROOMS_AT_ONCE);
         let (mut found, mut cursor) = match cursor.map_or(Ok(Cursor::Own(0)), Cursor::parse)? {
             Cursor::Own(skip) => self.list_own(actor, &query, skip, limit).await?,
@@ -64,7 +65,7 @@ impl Rooms {
         limit: usize,
     ) -> Result<(Vec<(RoomId, Access)>, Cursor), Refusal> {
         let user = &actor.user;
-        let called = |access: &Access| access.info.name_for(&user.id).to_lowercase().contains(query);
+        let called = |access: &Access| search_form(&access.info.name_for(&user.id)).contains(query);
         let (mut found, lobby) = (Vec::new(), Access::lobby(user));
         if skip == 0 && called(&lobby) {
             found.push((RoomId::lobby(), lobby));
@@ -92,7 +93,7 @@ impl Rooms {
     ) -> Result<Option<String>, Refusal> {
         let NamePage { names, mut more } = self.public_names(Some(after).filter(|after| !after.is_empty())).await?;
         let last = names.last().map(|(name, _)| name.clone());
-        let matching = names.into_iter().filter(|(name, _)| name.contains(query));
+        let matching = names.into_iter().filter(|(name, _)| search_form(name).contains(query));
         let mut matching = matching.filter_map(|(name, room)| Some((name, room?)));
         let candidates: Vec<(String, RoomId)> = matching.by_ref().take(limit - found.len()).collect();
         let mut upto = last;

@@ -4,7 +4,8 @@ use super::Rooms;
 use super::fields::{INFO, from_json};
 use super::retry::Attempts;
 use crate::domain::error::{Code, Refusal};
-use crate::domain::id::{Name, RoomId, fold};
+use crate::domain::fold::fold;
+use crate::domain::id::{Name, RoomId};
 use crate::domain::position::Millis;
 use crate::domain::room::{Info, Kind};
 use crate::domain::text::looks;
@@ -131,16 +132,25 @@ impl Rooms {
         Ok(NamePage { names, more })
     }
 
-    /// Claims the looks of all public names that have none: those of rooms that an earlier version made.
+    /// Has all public names as this version compares them: those that an earlier version folded otherwise are folded anew,
+    /// and looks are claimed where there are none. A name or a look that belongs to another room stays with it.
     ///
     /// # Errors
     /// The store's.
-    pub async fn claim_looks(&self) -> Result<(), StoreError> {
+    pub async fn renew_names(&self) -> Result<(), StoreError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.fields.list(&Topic::Directory, "", after.as_deref(), NAMES_AT_ONCE).await?;
             let names: Vec<_> = page.into_iter().take_while(|(name, _)| !name.starts_with(LOOK)).collect();
-            // The directory has names in small letters.
+            for (name, claim) in names.iter().filter(|(name, _)| fold(name) != *name) {
+                let renamed = Commit {
+                    expect: vec![(name.clone(), Some(claim.clone())), (fold(name), None)],
+                    set: vec![(name.clone(), None), (fold(name), Some(claim.clone()))],
+                    ..Commit::default()
+                };
+                self.log.commit(&Topic::Directory, renamed).await?;
+            }
+            // The directory has names folded, so that they have one look.
             let looks: Vec<String> = names.iter().map(|(name, _)| look_field(&looks(name)[0])).collect();
             let known = self.fields.values(&[Topic::Directory], &looks).await?.into_iter().flatten();
             for ((look, (_, claim)), _) in looks.iter().zip(&names).zip(known).filter(|(_, known)| known.is_none()) {
@@ -177,7 +187,7 @@ fn look_field(look: &str) -> String {
 
 /// Whether a room is called by a public name, as the directory has it.
 pub(super) fn is_called(info: &Info, folded: &str) -> bool {
-    info.kind == Kind::Public && fold(&info.name) == folded
+    info.kind == Kind::Public && fold(&info.name) == fold(folded)
 }
 
 /// The room that claimed a name, and since when.
@@ -222,5 +232,22 @@ mod tests {
         stores.log.commit(&Topic::Directory, commit).await.unwrap();
         rooms.list(&actor, "", None, 9).await.unwrap();
         assert_eq!(rooms.public_names(None).await.unwrap().names.len(), 2);
+    }
+    #[tokio::test]
+    async fn a_name_that_an_earlier_version_folded_otherwise_is_folded_anew() {
+        let stores = Stores::new(Arc::new(MemoryStore::new(Retention::default()).0));
+        let rooms = Rooms::new(&stores);
+        let user = User { id: UserId::parse("u1").unwrap(), name: Name::parse("Ann").unwrap(), guest: true };
+        let actor = Actor::unlimited(user);
+        let draft = |name: &str| Draft { name: Name::parse(name).unwrap(), kind: Kind::Public, topic: String::new() };
+        let (street, _) = rooms.create(&actor, draft("Straße")).await.unwrap();
+        let claim = |name: &str, claim: Option<String>| (name.to_owned(), claim);
+        let held = stores.fields.values(&[Topic::Directory], &["strasse".to_owned()]).await.unwrap();
+        let set = vec![claim("straße", held[0][0].clone()), claim("strasse", None)];
+        stores.log.commit(&Topic::Directory, Commit { set, ..Commit::default() }).await.unwrap();
+        rooms.renew_names().await.unwrap();
+        let names = rooms.public_names(None).await.unwrap().names;
+        assert_eq!(names, [("strasse".to_owned(), Some(street))]);
+        assert_eq!(rooms.create(&actor, draft("STRASSE")).await.unwrap_err().code, Code::Conflict);
     }
 }

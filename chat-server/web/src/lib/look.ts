@@ -1,6 +1,8 @@
 // What a name looks like, so that people whose names look alike can be told apart. Rougher than the server's rule for rooms:
 // to tell two people apart without need does no harm.
 
+import { fold } from "./fold";
+
 /** Letters of other scripts that are drawn as Latin ones, each before the one that it looks like. */
 const ALIKE =
   "аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwӏlАAВBЕEКKМMНHОOРPСCТTУYХXІIЈJЅSԚQԜWӀl" +
@@ -13,7 +15,7 @@ for (let letters = [...ALIKE], i = 0; i < letters.length; i += 2) LATIN.set(lett
 /** Two names with one look are taken for each other. For comparing only. */
 export function look(name: string): string {
   const plain = name.normalize("NFKD").replace(/\p{M}/gu, "").replace(/\s+/gu, " ").trim();
-  return Array.from(plain, (letter) => LATIN.get(letter) ?? letter).join("").toLowerCase();
+  return fold(Array.from(plain, (letter) => LATIN.get(letter) ?? letter).join(""));
 }
 
 /** A short piece of an id, to stand behind a name. */
