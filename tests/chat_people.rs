@@ -35,6 +35,8 @@ on_both! {
         let ann_too = ann.again(cluster.node(1)).await;
         let bob = Client::guest(cluster.node(1), "Bob").await;
         let carl = Client::guest(cluster.node(0), "Carl").await;
+        // A socket that has just heard its session may not receive the room's signals yet.
+        ann.fence("lobby", &[&ann_too, &bob, &carl]).await;
         for on in [true, false] {
             ann.ok("typing:set", json!({"room": "lobby", "on": on})).await;
             for other in [&bob, &carl] {
@@ -50,13 +52,15 @@ on_both! {
             socket.hear("typing", |typing| typing["room"] == room).await;
         }
         bob.fence("lobby", &[&ann, &ann_too, &carl]).await;
-        for (client, count) in [(&ann, 1), (&ann_too, 1), (&bob, 2), (&carl, 2)] {
-            assert_eq!(client.heard("typing").len(), count, "{:?}", client.heard("typing"));
+        // On a slow machine one also hears that a notice ended by itself.
+        for client in [&ann, &ann_too, &bob, &carl] {
+            let begun: Vec<_> = client.heard("typing").into_iter().filter(|typing| typing["on"] == true).collect();
+            assert_eq!(begun.len(), 1, "{begun:?}");
         }
         ann.refused("typing:set", json!({"room": "lobby"}), "bad_request").await;
         ann.refused("typing:set", json!({"room": "lobby", "on": 1}), "bad_request").await;
         let entries = ann.ok("history:get", json!({"room": "lobby"})).await;
-        assert_eq!(entries["messages"].as_array().unwrap().len(), 1, "typing is not stored");
+        assert_eq!(entries["messages"].as_array().unwrap().len(), 2, "the fences; typing is not stored");
     }
 }
 

@@ -23,6 +23,7 @@ mod chat_limits;
 mod chat_malformed;
 mod chat_messages;
 mod chat_names;
+mod chat_passing;
 mod chat_origins;
 mod chat_people;
 mod chat_polling;

@@ -20,6 +20,7 @@ use crate::store::{Head, StoreError, Topic};
 use backlog::Backlog;
 use batch::Batch;
 use listeners::{Listener, Listeners};
+use typing::Typing;
 
 mod attach;
 mod backlog;
@@ -32,6 +33,7 @@ mod rendered;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 /// How long a node stays subscribed to a room after the last outlet was detached.
 const UNSUBSCRIBE_DELAY: Duration = Duration::from_secs(20);
@@ -58,6 +60,7 @@ pub(super) struct Feed {
     /// Entries that are applied and not delivered yet.
     batch: Batch,
     backlog: Backlog,
+    typing: Typing,
     handle: FeedHandle,
 }
 
@@ -74,6 +77,7 @@ impl Feed {
             listeners: Listeners::default(),
             batch: Batch::default(),
             backlog: Backlog::default(),
+            typing: Typing::default(),
             handle,
         }
     }
@@ -118,6 +122,7 @@ impl Feed {
             let missed = self.handle.has_missed();
             let idle = self.listeners.is_empty();
             let backlog_until = self.backlog.retained_until();
+            let typing_until = self.typing.until();
             tokio::select! {
                 biased;
                 () = sleep_until(catch_up_at), if catches_up => {
@@ -145,6 +150,7 @@ impl Feed {
                     self.backlog.end_retention();
                     self.drop_unneeded_backlog();
                 }
+                () = sleep_until(typing_until.unwrap_or(idle_since)), if typing_until.is_some() => self.end_typing(),
                 () = sleep_until(idle_since + UNSUBSCRIBE_DELAY), if idle => {
                     if self.end(&mut mailbox).await {
                         break;
@@ -215,7 +221,7 @@ impl Feed {
                 self.drop_unneeded_backlog();
             }
             Message::Entry(entry) => self.receive_entry(entry.0, entry.1).await,
-            Message::Signal(signal) => self.deliver_signal(&signal),
+            Message::Signal(signal) => self.receive_signal(&signal),
             Message::Backfill => self.backfill(None).await,
         }
     }

@@ -1,7 +1,7 @@
 //! Who is there. Presence expires instead of being counted: what a node said holds only while
 //! that node goes on saying that it lives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct Presence {
     rooms: Rooms,
     node: NodeId,
     here: Arc<Mutex<HashMap<UserId, Here>>>,
+    /// Who came or went while the store did not answer.
+    untold: Arc<Mutex<HashSet<UserId>>>,
 }
 
 struct Here {
@@ -46,7 +48,7 @@ impl Presence {
     #[must_use]
     pub fn new(stores: &Stores, rooms: Rooms, node: NodeId) -> Self {
         let Stores { presence, fields, .. } = stores.clone();
-        Self { presence, fields, rooms, node, here: Arc::default() }
+        Self { presence, fields, rooms, node, here: Arc::default(), untold: Arc::default() }
     }
 
     /// A socket of the user was opened. Returns at once; the news spreads on its own, by a task, if it is news.
@@ -61,14 +63,7 @@ impl Presence {
         };
         first.then(|| {
             let (this, user) = (self.clone(), user.clone());
-            tokio::spawn(async move {
-                match this.presence.set_presence(&this.node, &user.id, Some(&card(&user))).await {
-                    Ok((false, true)) => this.announce(&user.id, Status::Online).await,
-                    Ok(_) => {}
-                    // The next beat that passes tells of everybody who is here.
-                    Err(error) => tracing::debug!(%error, "presence could not be told"),
-                }
-            })
+            tokio::spawn(async move { this.tell(&user.id).await })
         })
     }
 
@@ -93,12 +88,33 @@ impl Presence {
                     _ => return,
                 };
             }
-            match this.presence.set_presence(&this.node, &user, None).await {
-                Ok((true, false)) => this.announce(&user, Status::Offline).await,
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "absence could not be told"),
-            }
+            this.tell(&user).await;
         });
+    }
+
+    /// Tells whether a user is here. What the store does not hear is told again after the next beat that passes: the
+    /// user would be shown as here for as long as this node lives.
+    async fn tell(&self, user: &UserId) {
+        let card = {
+            let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+            here.get(user).map(|here| card(&here.user))
+        };
+        match self.presence.set_presence(&self.node, user, card.as_deref()).await {
+            Ok((false, true)) => self.announce(user, Status::Online).await,
+            Ok((true, false)) => self.announce(user, Status::Offline).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "presence could not be told yet");
+                self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(user.clone());
+            }
+        }
+    }
+
+    async fn tell_untold(&self) {
+        let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+        for user in untold {
+            self.tell(&user).await;
+        }
     }
 
     /// Tells those who share a private room or a direct message with the user.
@@ -146,6 +162,7 @@ impl Presence {
                 self.tell_all().await;
             }
             beaten_at = Some(tokio::time::Instant::now());
+            self.tell_untold().await;
             self.reap().await;
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Feed;
 use super::listeners::{MAX_HELD_SIGNALS, Progress};
 use super::tally::Tally;
@@ -57,7 +59,21 @@ impl Feed {
         true
     }
 
-    pub(super) fn deliver_signal(&mut self, signal: &Arc<Signal>) {
+    /// Delivers a signal, and takes note of it if it is one that ends by itself.
+    pub(super) fn receive_signal(&mut self, signal: &Arc<Signal>) {
+        let ended = self.typing.note(signal, Instant::now());
+        self.deliver_signal(signal);
+        ended.iter().for_each(|ended| self.deliver_signal(ended));
+    }
+
+    /// Tells of those who type no more, as their notices hold no longer.
+    pub(super) fn end_typing(&mut self) {
+        while let Some(ended) = self.typing.take_ended(Instant::now()) {
+            self.deliver_signal(&ended);
+        }
+    }
+
+    fn deliver_signal(&mut self, signal: &Arc<Signal>) {
         let Some(event) = Event::of(signal.event.as_str(), &signal.payload, self.shared.encode) else { return };
         for listener in self.listeners.iter_mut() {
             if signal.except.as_ref() == Some(listener.outlet.user()) {

@@ -34,6 +34,8 @@ use crate::store::Signal;
 const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence is remembered, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
+/// Rooms that are told when a client that types goes.
+const TYPING_REMEMBERED: usize = 4;
 
 /// A connected client.
 pub(crate) struct Client {
@@ -50,6 +52,8 @@ pub(crate) struct Client {
     /// What is believed of the user's rights; a commit that uses them checks them.
     pub(crate) rights: Mutex<HashMap<RoomId, Box<Access>>>,
     presence: Mutex<HashMap<UserId, u64>>,
+    /// The rooms in which its user was said to type, those of the last notices.
+    typing: Mutex<Vec<RoomId>>,
     /// The rooms whose feeds may know the client, in their order; a set takes twice as much for the two that most have.
     rooms: Mutex<Vec<RoomId>>,
 }
@@ -74,6 +78,7 @@ impl Client {
             handed_over: AtomicBool::new(false),
             rights: Mutex::default(),
             presence: Mutex::default(),
+            typing: Mutex::default(),
             rooms: Mutex::default(),
         }
     }
@@ -81,6 +86,22 @@ impl Client {
     /// Takes the rooms whose feeds may know the client.
     pub(crate) fn take_rooms(&self) -> Vec<RoomId> {
         std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that the user types in a room, or no more.
+    pub(crate) fn note_typing(&self, room: &RoomId, on: bool) {
+        let mut rooms = self.typing.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|other| other != room);
+        if on {
+            // What is forgotten here ends by itself, a little later.
+            rooms.truncate(TYPING_REMEMBERED - 1);
+            rooms.insert(0, room.clone());
+        }
+    }
+
+    /// Takes the rooms in which the user was said to type.
+    pub(crate) fn take_typing(&self) -> Vec<RoomId> {
+        std::mem::take(&mut *self.typing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the client is still connected.

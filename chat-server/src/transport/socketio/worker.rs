@@ -102,6 +102,12 @@ async fn work(context: Arc<Context>, client: Arc<Client>, budget: SharedBudget) 
     for room in client.take_rooms() {
         context.hub.detach(&client, &room).await;
     }
+    for room in client.take_typing() {
+        if let Err(refusal) = context.rooms.set_typing(&actor, &room, false).await {
+            // The others' nodes end it by themselves.
+            tracing::debug!(%refusal, "a room could not be told that somebody types no more");
+        }
+    }
 }
 
 /// Answers the requests for which there was no room in the queue.

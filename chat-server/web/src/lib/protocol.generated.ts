@@ -442,7 +442,7 @@ export interface Requests {
       unread: number;
     };
   };
-  /** Says whether the user is typing. */
+  /** Says whether the user is typing. Holds for 8 s, or until the socket goes: repeated every 3 s while the user types. */
   "typing:set": {
     payload: {
       room: RoomId;

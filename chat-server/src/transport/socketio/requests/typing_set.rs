@@ -6,7 +6,7 @@ use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request}
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 
-/// Says whether the user is typing.
+/// Says whether the user is typing. Holds for 8 s, or until the socket goes: repeated every 3 s while the user types.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct TypingSet {
@@ -22,6 +22,7 @@ impl Request for TypingSet {
 
     async fn handle(self, call: Call<'_>) -> Result<Reply<Done>, Refusal> {
         call.context.rooms.set_typing(call.actor, &self.room, self.on).await?;
+        call.client.note_typing(&self.room, self.on);
         Ok(Done {}.into())
     }
 }
