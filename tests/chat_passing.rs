@@ -99,3 +99,74 @@ scenario! {
         ann.hear("presence", |presence| presence["user"]["id"] == bob.id() && presence["status"] == "offline").await;
     }
 }
+
+on_both! {
+    /// Two sockets of one person mark in turn, on different nodes; a third one never hears of a mark that goes back.
+    async fn marks_are_told_in_order(bus) {
+        let cluster = Plan::on(bus).start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let [one, other] = [ann.again(cluster.node(0)).await, ann.again(cluster.node(1)).await];
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        let mut offsets = Vec::new();
+        for number in 0..30 {
+            offsets.push(bob.say("lobby", &format!("{number}")).await["position"]["offset"].clone());
+        }
+        let asked: Vec<_> = offsets
+            .iter()
+            .enumerate()
+            .map(|(number, offset)| {
+                let marker = if number % 2 == 0 { &one } else { &other };
+                marker.ask("read:mark", &json!({"room": "lobby", "offset": offset}))
+            })
+            .collect();
+        for ack in asked {
+            assert_eq!(ack.answer().await["ok"], true);
+        }
+        // One that is late tells nothing that was not so any more.
+        one.ok("read:mark", json!({"room": "lobby", "offset": offsets[3]})).await;
+        ann.hear("read:marked", |marked| marked["offset"] == offsets[29]).await;
+        other.fence("lobby", &[&ann, &one]).await;
+        let told = ann.heard("read:marked");
+        let told: Vec<u64> = told.iter().map(|marked| marked["offset"].as_u64().expect("an offset")).collect();
+        assert!(told.is_sorted(), "{told:?}");
+    }
+}
+
+on_both! {
+    async fn what_retention_took_is_not_unread(bus) {
+        let cluster = Plan::on(bus).flag("--retention-messages", "5").start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        ann.say("lobby", "first").await;
+        ann.fence("lobby", &[&bob]).await;
+        bob.close().await;
+        for number in 0..40 {
+            ann.say("lobby", &format!("{number}")).await;
+        }
+        let back = bob.again(cluster.node(0)).await;
+        let unread = back.session_room("lobby").expect("the lobby")["unread"].as_u64().expect("a number");
+        let kept = back.ok("history:get", json!({"room": "lobby", "limit": 100})).await;
+        let kept = kept["messages"].as_array().expect("messages").len() as u64;
+        println!("{unread} unread of {kept} that are kept");
+        assert!(unread <= kept && unread >= 5, "{unread} unread, {kept} are kept");
+    }
+}
+
+on_both! {
+    /// Nobody says anything any more, so that nothing is removed: what is too old is not unread all the same.
+    async fn what_is_past_its_age_is_not_unread(bus) {
+        let cluster = Plan::on(bus).flag("--retention-seconds", "4").start().await;
+        let ann = Client::guest(cluster.node(0), "Ann").await;
+        let bob = Client::guest(cluster.node(1), "Bob").await;
+        bob.close().await;
+        for number in 0..5 {
+            ann.say("lobby", &format!("{number}")).await;
+        }
+        let unread = async |client: &Client| client.session_room("lobby").expect("the lobby")["unread"].as_u64();
+        assert_eq!(unread(&bob.again(cluster.node(0)).await).await, Some(5));
+        until("nothing is unread", || async {
+            (unread(&bob.again(cluster.node(1)).await).await == Some(0)).then_some(())
+        })
+        .await;
+    }
+}

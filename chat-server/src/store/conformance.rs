@@ -12,7 +12,7 @@ use self::server::Server;
 use super::memory::MemoryStore;
 use super::redis::{RedisConfig, RedisStore};
 use super::{
-    Append, BusEvent, Commit, Committed, Entry, FieldBound, Keep, Range, Retention, Seen, Slice, Store, Topic,
+    Append, BusEvent, Commit, Committed, Entry, FieldBound, Keep, Marked, Range, Retention, Seen, Slice, Store, Topic,
     TtlWhileEmpty,
 };
 use crate::domain::id::{NodeId, RoomId, SessionId, UserId};

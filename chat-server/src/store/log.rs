@@ -248,18 +248,21 @@ pub trait FieldStore: Send + Sync + 'static {
 }
 
 /// A read mark after it was moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marked {
-    /// What was asked for, or the last offset of the log if that is lower.
+    /// Where the mark is: what was asked for, or the last offset of the log if that is lower, or where it was before if that
+    /// is higher.
     pub offset: Offset,
-    /// How many counted entries of others come after the mark.
+    /// The epoch of the log.
+    pub epoch: Epoch,
+    /// How many counted entries of others come after the mark, as far as they are kept.
     pub unread: u64,
 }
 
 /// What a user finds in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// How many counted entries of others come after the user's mark; 0 if the user has none.
+    /// How many counted entries of others come after the user's mark, no more than are kept; 0 if the user has none.
     pub unread: u64,
     /// The values of fields, in the order of the requested names.
     pub values: Vec<Option<String>>,

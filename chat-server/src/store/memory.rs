@@ -362,9 +362,9 @@ impl ReadMarks for MemoryStore {
         let now = now();
         let oldest = oldest(self.retention, now);
         let mut state = self.state();
-        let Some(data) = state.topic(topic, now) else { return Ok(Marked { offset: 0, unread: 0 }) };
-        let (offset, unread) = (offset.min(data.top()), data.log_mut().mark(user, offset, oldest));
-        Ok(Marked { offset, unread })
+        let Some(data) = state.topic(topic, now) else { return Ok(Marked::default()) };
+        let (offset, unread) = data.log_mut().mark(user, offset, oldest);
+        Ok(Marked { offset, epoch: data.epoch.clone(), unread })
     }
 
     async fn readers(
@@ -391,9 +391,10 @@ impl ReadMarks for MemoryStore {
 
     async fn seen(&self, topics: &[Topic], user: &UserId, names: &[String]) -> Result<Vec<Seen>, StoreError> {
         let now = now();
+        let oldest = oldest(self.retention, now);
         let mut state = self.state();
         let seen = |topic| {
-            let unread = state.topic(topic, now).and_then(|data| Some(data.log()?.unread(user))).unwrap_or(0);
+            let unread = state.topic(topic, now).and_then(|data| Some(data.log()?.unread(user, oldest))).unwrap_or(0);
             Seen { unread, values: state.values(topic, names, now) }
         };
         Ok(topics.iter().map(seen).collect())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{RoomId, SessionId, UserId};
-use crate::domain::position::Offset;
+use crate::domain::position::{Epoch, Offset};
 use crate::domain::room::Invitation;
 use crate::domain::session::RevokeReason;
 
@@ -91,6 +91,9 @@ pub enum Notice {
         room: RoomId,
         /// The new mark.
         offset: Offset,
+        /// The epoch of the room's log: marks of one epoch only rise.
+        #[serde(default)]
+        epoch: Epoch,
         /// The number of unread entries.
         unread: u64,
         /// The socket that requested it and needs no notice.

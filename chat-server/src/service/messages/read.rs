@@ -15,9 +15,9 @@ impl Messages {
     pub async fn mark_read(&self, actor: &Actor, room: &RoomId, offset: Offset) -> Result<u64, Refusal> {
         let user = &*actor.user;
         self.rooms.access(user, room).await?.standing(room).may_take_part()?;
-        let Marked { offset, unread } = self.marks.mark_read(&Topic::room(room), &user.id, offset).await?;
+        let Marked { offset, epoch, unread } = self.marks.mark_read(&Topic::room(room), &user.id, offset).await?;
         let by_socket = actor.connection.map(|connection| connection.to_string());
-        self.rooms.notify(&user.id, &Notice::Read { room: room.clone(), offset, unread, by_socket }).await;
+        self.rooms.notify(&user.id, &Notice::Read { room: room.clone(), offset, epoch, unread, by_socket }).await;
         Ok(unread)
     }
 }

@@ -101,3 +101,22 @@ async fn a_log_whose_maximum_age_was_removed_does_not_expire() {
         assert_eq!(server.ask(&format!("PTTL {key}")), ":-1", "{key}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_do_not_go_back_after_a_clock_that_was_ahead() {
+    let server = Server::start();
+    let node = server.node_with(Retention { max_age_ms: 60_000, max_entries: 0 }).await;
+    let topic = room("a");
+    let (_, right) = node.append(&topic, nonced("u", "", "n1")).await;
+    let ahead = right + 30_000;
+    assert_eq!(server.change_head(FIELDS, &format!("{{[2]={ahead}}}")), ":0");
+    for i in 2..=4 {
+        let (position, at) = node.append(&topic, nonced("u", "", &format!("n{i}"))).await;
+        assert_eq!((position.offset, at), (i, ahead));
+    }
+    assert_eq!(offsets(&node.all(&topic).await), [1, 2, 3, 4], "nothing is taken too early");
+    // The clock has passed it.
+    assert_eq!(server.change_head(FIELDS, &format!("{{[2]={}}}", right - 30_000)), ":0");
+    let (_, at) = node.append(&topic, message("u", "")).await;
+    assert!((right..ahead).contains(&at), "{at}");
+}

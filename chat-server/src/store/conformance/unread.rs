@@ -8,7 +8,9 @@ on_all!(
     own_and_uncounted_entries_are_not_unread,
     unread_is_exact_whatever_the_order,
     a_mark_far_back_counts_all_entries_after_it,
-    removed_entries_stay_unread_for_old_marks,
+    removed_entries_are_not_unread_any_more,
+    entries_past_their_age_are_not_unread_any_more,
+    a_mark_tells_where_it_is,
     a_mark_far_from_both_ends_counts_in_proportion,
     readers_of_a_commit_have_read_up_to_its_entry,
     fields_are_read_with_what_is_unread,
@@ -123,7 +125,7 @@ async fn a_mark_far_back_counts_all_entries_after_it(stage: Stage) {
     assert_eq!(mark(&node, &topic, "v", 349).await, 1);
 }
 
-async fn removed_entries_stay_unread_for_old_marks(stage: Stage) {
+async fn removed_entries_are_not_unread_any_more(stage: Stage) {
     let node = stage.node_with(Retention { max_entries: 5, max_age_ms: 0 }).await;
     let topic = room("a");
     node.append(&topic, message("u", "")).await;
@@ -131,11 +133,43 @@ async fn removed_entries_stay_unread_for_old_marks(stage: Stage) {
     for _ in 0..20 {
         node.append(&topic, message("u", "")).await;
     }
-    assert_eq!(unread(&node, &topic, "v").await, 20);
-    assert_eq!(mark(&node, &topic, "v", 1).await, 20);
-    // Of those after a new mark only what is kept can be counted.
+    assert_eq!(unread(&node, &topic, "v").await, 5);
+    assert_eq!(mark(&node, &topic, "v", 1).await, 5);
     assert_eq!(mark(&node, &topic, "v", 2).await, 5);
     assert_eq!(mark(&node, &topic, "v", 18).await, 3);
+}
+
+async fn entries_past_their_age_are_not_unread_any_more(stage: Stage) {
+    let node = stage.node_with(Retention { max_entries: 0, max_age_ms: 1_500 }).await;
+    let topic = room("a");
+    node.append(&topic, message("u", "")).await;
+    assert_eq!(mark(&node, &topic, "v", 0).await, 1);
+    for _ in 0..4 {
+        node.append(&topic, message("u", "")).await;
+    }
+    pause(800).await;
+    for by in ["u", "u", "w"] {
+        node.append(&topic, message(by, "")).await;
+    }
+    assert_eq!(unread(&node, &topic, "v").await, 8);
+    // Nobody says anything: nothing is removed, but the first five are too old to be read.
+    pause(900).await;
+    assert_eq!(unread(&node, &topic, "v").await, 3);
+    pause(900).await;
+    assert_eq!(unread(&node, &topic, "v").await, 0);
+    assert_eq!(mark(&node, &topic, "v", 0).await, 0);
+}
+
+async fn a_mark_tells_where_it_is(stage: Stage) {
+    let (node, topic) = (stage.node().await, room("a"));
+    for _ in 0..5 {
+        node.append(&topic, message("u", "")).await;
+    }
+    let epoch = node.all(&topic).await.lineage.epoch;
+    for (asked, offset, left) in [(3, 3, 2), (1, 3, 2), (9, 5, 0), (2, 5, 0)] {
+        let marked = node.store.mark_read(&topic, &user("v"), asked).await.unwrap();
+        assert_eq!(marked, Marked { offset, epoch: epoch.clone(), unread: left }, "{asked}");
+    }
 }
 
 async fn a_mark_far_from_both_ends_counts_in_proportion(stage: Stage) {

@@ -90,7 +90,8 @@ impl Log {
         self.counted - self.counted_by.get(user).copied().unwrap_or(0)
     }
 
-    pub(super) fn mark(&mut self, user: &UserId, offset: Offset, oldest: Millis) -> u64 {
+    /// Moves a mark forward. Returns where it is, and what is unread.
+    pub(super) fn mark(&mut self, user: &UserId, offset: Offset, oldest: Millis) -> (Offset, u64) {
         let offset = offset.min(self.top);
         if self.marks.get(user).is_none_or(|mark| mark.offset < offset) {
             let after = |logged: &&Logged| logged.entry.offset > offset && logged.entry.at >= oldest;
@@ -99,7 +100,7 @@ impl Log {
             let others = self.counted_of_others(user).saturating_sub(unread);
             self.marks.insert(user.clone(), Mark { offset, others });
         }
-        self.unread(user)
+        (self.marks.get(user).map_or(offset, |mark| mark.offset), self.unread(user, oldest))
     }
 
     /// The users who have a mark, in the order of their ids. Whoever writes has one.
@@ -113,8 +114,13 @@ impl Log {
         self.counted_by.remove(user);
     }
 
-    pub(super) fn unread(&self, user: &UserId) -> u64 {
-        self.marks.get(user).map_or(0, |mark| self.counted_of_others(user).saturating_sub(mark.others))
+    /// What is unread by a user, no more than is kept.
+    pub(super) fn unread(&self, user: &UserId, oldest: Millis) -> u64 {
+        let unread = self.marks.get(user).map_or(0, |mark| self.counted_of_others(user).saturating_sub(mark.others));
+        // No more are looked at than are unread, and those that are not counted between them.
+        let kept = self.entries.newest_first().take_while(|logged| logged.entry.at >= oldest);
+        let most = usize::try_from(unread).unwrap_or(usize::MAX);
+        kept.filter(|logged| logged.counted).take(most).count() as u64
     }
 }
 

@@ -1,5 +1,7 @@
 //! [`FieldStore`] and [`ReadMarks`] on Redis.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use async_trait::async_trait;
 use fred::types::Value;
 use futures_util::future::try_join_all;
@@ -7,10 +9,10 @@ use futures_util::future::try_join_all;
 use super::keys::TopicKeys;
 use super::replies::{number, optional};
 use super::store::{RedisStore, ttl};
-use super::topic_head;
+use super::topic_head::{self, Unread};
 use super::{MAX_LIMIT, MAX_OFFSET};
 use crate::domain::id::UserId;
-use crate::domain::position::Offset;
+use crate::domain::position::{Epoch, Offset};
 use crate::store::{FieldStore, Fields, Marked, ReadMarks, Seen, StoreError, Topic};
 
 /// Topics that are read in one write.
@@ -30,6 +32,20 @@ impl RedisStore {
             all.extend(try_join_all(each).await?);
         }
         Ok(all)
+    }
+
+    /// What is unread in a log, less what is past the maximum age: until the next commit nobody removes that. The log is
+    /// asked only where it began before.
+    async fn not_too_old(&self, topic: &Topic, found: Unread) -> Result<u64, StoreError> {
+        let Unread { unread, counted, since } = found;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let begins_too_early = self.limited_age().is_some_and(|age| u128::from(since.saturating_add(age)) <= now);
+        if unread == 0 || !begins_too_early {
+            return Ok(unread);
+        }
+        let TopicKeys { fields, log, .. } = self.keyspace.keys(topic);
+        let gone: u64 = self.run(&self.scripts.count_gone, vec![fields, log], vec![self.max_age()]).await?;
+        Ok(unread.min(counted.saturating_sub(gone)))
     }
 }
 
@@ -89,8 +105,9 @@ impl ReadMarks for RedisStore {
     async fn mark_read(&self, topic: &Topic, user: &UserId, offset: Offset) -> Result<Marked, StoreError> {
         let TopicKeys { fields, log, .. } = self.keyspace.keys(topic);
         let args = vec![user.to_string(), offset.min(MAX_OFFSET).to_string(), self.max_age()];
-        let (offset, unread) = self.run(&self.scripts.mark_read, vec![fields, log], args).await?;
-        Ok(Marked { offset, unread })
+        let (offset, epoch, unread): (String, String, String) =
+            self.run(&self.scripts.mark_read, vec![fields, log], args).await?;
+        Ok(Marked { offset: number(&offset)?, epoch: Epoch::new(&epoch), unread: number(&unread)? })
     }
 
     async fn readers(
@@ -122,11 +139,11 @@ impl ReadMarks for RedisStore {
         let asked: Vec<Value> =
             topic_head::marks_of(user).into_iter().chain(names.iter().map(|name| name.as_str().into())).collect();
         let found = self.read_fields(topics, &asked).await?;
-        let seen = found.into_iter().map(|values| {
+        let seen = topics.iter().zip(found).map(async |(topic, values)| {
             let mut values = values.into_iter();
             let unread = topic_head::unread(std::array::from_fn(|_| values.next().flatten()))?;
-            Ok(Seen { unread, values: texts(values) })
+            Ok(Seen { unread: self.not_too_old(topic, unread).await?, values: texts(values) })
         });
-        seen.collect()
+        try_join_all(seen).await
     }
 }

@@ -60,6 +60,7 @@ scripts! {
     list_fields: [],
     touch: [],
     mark_read: [HEAD],
+    count_gone: [HEAD],
     presence: [],
     activity: [],
 }

@@ -82,6 +82,11 @@ impl RedisStore {
         self.router.run(Query { command, key, args }).await
     }
 
+    /// The maximum age of an entry in milliseconds, if there is one.
+    pub(super) fn limited_age(&self) -> Option<u64> {
+        Some(self.retention.max_age_ms).filter(|age| *age > 0)
+    }
+
     /// The maximum age of an entry, as the scripts take it.
     pub(super) fn max_age(&self) -> String {
         self.retention.max_age_ms.min(MAX_OFFSET).to_string()

@@ -3,7 +3,7 @@
 use fred::types::Value;
 
 use crate::domain::id::UserId;
-use crate::domain::position::{Epoch, Offset, Position};
+use crate::domain::position::{Epoch, Millis, Offset, Position};
 use crate::store::StoreError;
 
 /// The numbers of a head, before its texts.
@@ -14,10 +14,11 @@ pub(super) fn head() -> Value {
     field(b"h")
 }
 
-/// The fields that say what a user has not read: the head, how much the user wrote, and the user's mark.
-pub(super) fn marks_of(user: &UserId) -> [Value; 3] {
+/// The fields that say what a user has not read: the head, how much the user wrote, the user's mark, and what retention
+/// removed.
+pub(super) fn marks_of(user: &UserId) -> [Value; 4] {
     let [wrote, mark] = kept_of(user);
-    [head(), wrote, mark]
+    [head(), wrote, mark, field(b"t")]
 }
 
 /// The fields that a user leaves behind: how much the user wrote, and the user's mark.
@@ -50,13 +51,27 @@ pub(super) fn position(head: Option<&Value>) -> Result<Position, StoreError> {
     Ok(Position { epoch: Epoch::new(epoch.ok_or_else(corrupt)?), offset: number(head, 0)? })
 }
 
-/// How many counted entries of others come after a mark, from the values of [`marks_of`].
-pub(super) fn unread([head, own, mark]: [Option<Value>; 3]) -> Result<u64, StoreError> {
-    let (Some(head), Some(mark)) = (head, mark) else { return Ok(0) };
-    let counted = number(bytes(&head)?, 3)?;
+/// What a user has not read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// How many counted entries of others come after the mark, as far as they are kept.
+    pub(super) unread: u64,
+    /// How many counted entries there ever were.
+    pub(super) counted: u64,
+    /// The time of the first entry when the log was last examined.
+    pub(super) since: Millis,
+}
+
+/// What a user has not read, from the values of [`marks_of`].
+pub(super) fn unread([head, own, mark, trimmed]: [Option<Value>; 4]) -> Result<Unread, StoreError> {
+    let (Some(head), Some(mark)) = (head, mark) else { return Ok(Unread::default()) };
+    let head = bytes(&head)?;
+    let (counted, since) = (number(head, 3)?, number(head, 5)?);
     let own = own.map_or(Ok(0), |own| text(&own)?.parse().map_err(|_| corrupt()))?;
     let seen: u64 = text(&mark)?.split_once(':').and_then(|(_, seen)| seen.parse().ok()).ok_or_else(corrupt)?;
-    Ok(counted.saturating_sub(own).saturating_sub(seen))
+    let gone = trimmed.map_or(Ok(0), |trimmed| number(bytes(&trimmed)?, 1))?;
+    let unread = counted.saturating_sub(own).saturating_sub(seen).min(counted.saturating_sub(gone));
+    Ok(Unread { unread, counted, since })
 }
 
 fn bytes(value: &Value) -> Result<&[u8], StoreError> {
@@ -108,13 +123,17 @@ mod tests {
         assert_eq!((there.epoch.as_str(), there.offset), ("e1", 12));
         assert_eq!(position(None).unwrap(), Position::default());
         let text = |text: &str| Some(Value::from(text));
-        assert_eq!(unread([Some(head.clone()), text("2"), text("5:3")]).unwrap(), 4);
-        assert_eq!(unread([Some(head.clone()), None, text("5:3")]).unwrap(), 6);
-        assert_eq!(unread([Some(head.clone()), text("2"), None]).unwrap(), 0);
-        assert_eq!(unread([None, None, text("5:3")]).unwrap(), 0);
+        let unread = |values: [Option<Value>; 4]| unread(values).map(|found| found.unread);
+        assert_eq!(unread([Some(head.clone()), text("2"), text("5:3"), None]).unwrap(), 4);
+        assert_eq!(unread([Some(head.clone()), None, text("5:3"), None]).unwrap(), 6);
+        assert_eq!(unread([Some(head.clone()), text("2"), None, None]).unwrap(), 0);
+        assert_eq!(unread([None, None, text("5:3"), None]).unwrap(), 0);
+        let trimmed = [9.0_f64, 7.0].iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+        let trimmed = Some(Value::Bytes(trimmed.into()));
+        assert_eq!(unread([Some(head.clone()), text("2"), text("5:3"), trimmed]).unwrap(), 2);
         for torn in [Value::from("short"), Value::Integer(3)] {
             assert!(position(Some(&torn)).is_err());
         }
-        assert!(unread([Some(head), None, text("5")]).is_err());
+        assert!(unread([Some(head), None, text("5"), None]).is_err());
     }
 }

@@ -22,6 +22,7 @@ use super::jobs::Jobs;
 use super::outbox::Outbox;
 use crate::delivery::{Event, NotQueued, Outlet};
 use crate::domain::id::{ConnectionId, RoomId, UserId};
+use crate::domain::position::Position;
 #[cfg(feature = "fault-injection")]
 use crate::fault_injection::{self, Fault};
 use crate::service::identity::Identity;
@@ -34,6 +35,8 @@ use crate::store::Signal;
 const FULL_RETRY: Duration = Duration::from_millis(20);
 /// Users whose last presence is remembered, so as not to tell it twice.
 const PRESENCE_REMEMBERED: usize = 1024;
+/// Rooms whose last read mark is remembered, so as not to tell an older one.
+const MARKS_REMEMBERED: usize = 512;
 /// Rooms that are told when a client that types goes.
 const TYPING_REMEMBERED: usize = 4;
 
@@ -52,6 +55,8 @@ pub(crate) struct Client {
     /// What is believed of the user's rights; a commit that uses them checks them.
     pub(crate) rights: Mutex<HashMap<RoomId, Box<Access>>>,
     presence: Mutex<HashMap<UserId, u64>>,
+    /// The read marks that the client was told of last.
+    marks: Mutex<HashMap<RoomId, Position>>,
     /// The rooms in which its user was said to type, those of the last notices.
     typing: Mutex<Vec<RoomId>>,
     /// The rooms whose feeds may know the client, in their order; a set takes twice as much for the two that most have.
@@ -78,6 +83,7 @@ impl Client {
             handed_over: AtomicBool::new(false),
             rights: Mutex::default(),
             presence: Mutex::default(),
+            marks: Mutex::default(),
             typing: Mutex::default(),
             rooms: Mutex::default(),
         }
@@ -86,6 +92,20 @@ impl Client {
     /// Takes the rooms whose feeds may know the client.
     pub(crate) fn take_rooms(&self) -> Vec<RoomId> {
         std::mem::take(&mut *self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a read mark is news to the client: notices of several nodes may overtake each other, and a mark never moves
+    /// back within an epoch.
+    pub(crate) fn note_mark(&self, room: &RoomId, mark: Position) -> bool {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if marks.get(room).is_some_and(|last| last.epoch == mark.epoch && last.offset > mark.offset) {
+            return false;
+        }
+        if marks.len() >= MARKS_REMEMBERED {
+            marks.clear();
+        }
+        marks.insert(room.clone(), mark);
+        true
     }
 
     /// Notes that the user types in a room, or no more.

@@ -262,6 +262,7 @@ mod tests {
             let _ = jobs.later(Job::Notice(Notice::Read {
                 room: crate::domain::id::RoomId::lobby(),
                 offset: 1,
+                epoch: crate::domain::position::Epoch::default(),
                 unread: 0,
                 by_socket: None,
             }));

@@ -166,8 +166,10 @@ async fn heed(context: &Arc<Context>, client: &Arc<Client>, notice: Notice) {
         // Not left to the worker: see `notify`.
         Notice::SessionRevoked { .. } => {}
         Notice::Added { room, offset, .. } => tell_added(context, client, room, offset).await,
-        Notice::Read { room, offset, unread, .. } => {
-            client.send("read:marked", &ReadMarked { room, offset, unread }).await;
+        Notice::Read { room, offset, epoch, unread, .. } => {
+            if client.note_mark(&room, Position { epoch, offset }) {
+                client.send("read:marked", &ReadMarked { room, offset, unread }).await;
+            }
         }
         Notice::Invited { invitation } => {
             client.send("room:invited", &invitation).await;
