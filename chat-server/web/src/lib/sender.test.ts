@@ -113,6 +113,21 @@ describe("sending", () => {
     expect(storing).toEqual(["read_only"]);
   });
 
+  it("can store again once what could not be stored is discarded or heard of", async () => {
+    sender.start();
+    answer = () => refuse("unavailable", true, 500);
+    add("a");
+    add("b", "other");
+    await settle();
+    expect(storing).toEqual([false]);
+    outbox.discard("r", "a");
+    await vi.advanceTimersByTimeAsync(600);
+    expect(storing, "the other room's message waits still").toEqual([false]);
+    outbox.settle("other", "b");
+    await vi.advanceTimersByTimeAsync(600);
+    expect(storing).toEqual([false, true]);
+  });
+
   it("is done with a message that the bus brought while its ack got lost", async () => {
     sender.start();
     answer = async () => {

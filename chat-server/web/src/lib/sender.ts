@@ -20,6 +20,11 @@ export class Sender {
   readonly #busy = new Set<string>();
   readonly #waits = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #failures = new Map<string, number>();
+  /** The rooms of messages that the server could not store, for as long as these wait. */
+  readonly #unstored = new Set<string>();
+  #storing = true;
+  /** Why the store refuses, where the server tells. */
+  #why: string | undefined;
 
   constructor(
     private readonly outbox: Outbox,
@@ -31,6 +36,9 @@ export class Sender {
   start(): void {
     this.#online = true;
     this.#failures.clear();
+    this.#unstored.clear();
+    this.#storing = true;
+    this.#why = undefined;
     this.#stopWaiting();
     for (const room of this.outbox.waitingRooms()) void this.pump(room);
   }
@@ -53,6 +61,8 @@ export class Sender {
     } finally {
       this.#busy.delete(room);
     }
+    // Discarded, refused or heard of: nothing is left that could not be stored.
+    if (!this.outbox.next(room)) this.#stores(room, true);
     // A reconnect may have come while we were leaving.
     if (this.#online && !this.#waits.has(room) && this.outbox.next(room)) void this.pump(room);
   }
@@ -63,7 +73,7 @@ export class Sender {
     try {
       const ack = await this.request("message:send", { room, nonce, text });
       this.#failures.delete(room);
-      this.events.storing(true);
+      this.#stores(room, true);
       this.events.stored(entry, ack);
       this.outbox.settle(room, nonce);
       return undefined;
@@ -71,7 +81,7 @@ export class Sender {
       // Heard from the bus meanwhile: it is stored, whatever became of the ack.
       if (!this.outbox.find(room, nonce)) return undefined;
       const error = cause instanceof RequestError ? cause : RequestError.from(cause);
-      if (error.code === "unavailable") this.events.storing(false, error.store);
+      if (error.code === "unavailable") this.#stores(room, false, error.store);
       if (!error.temporary) {
         this.events.refused(entry, error);
         return undefined;
@@ -82,6 +92,16 @@ export class Sender {
       this.#failures.set(room, failures + 1);
       return error.retryAfterMs ?? Math.min(FIRST_WAIT * 2 ** failures, LONGEST_WAIT);
     }
+  }
+
+  #stores(room: string, able: boolean, why?: string): void {
+    if (able) this.#unstored.delete(room);
+    else this.#unstored.add(room);
+    const all = this.#unstored.size === 0;
+    if (able && !all) return;
+    if (all !== this.#storing || why !== this.#why) this.events.storing(all, why);
+    this.#storing = all;
+    this.#why = why;
   }
 
   #resume(room: string): void {
