@@ -89,7 +89,7 @@ lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the
 	else echo 'docker compose config: not checked, there is no docker compose here'; fi
 	@echo 'nginx -t'
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	export NGINX_LISTEN=127.0.0.1:8080 NGINX_UPSTREAM=chat-server:3000 NGINX_RESOLVER=127.0.0.11 NGINX_REAL_IP_FROM=127.0.0.1; \
+	export NGINX_LISTEN=127.0.0.1:8080 NGINX_UPSTREAM=chat-server:3000 NGINX_RESOLVER=127.0.0.11 NGINX_REAL_IP_FROM=127.0.0.1 NGINX_BASE_PATH=; \
 	export NGINX_CONNECTIONS_PER_ADDRESS=4096 NGINX_HANDSHAKES_PER_SECOND=200 NGINX_PAGES_PER_SECOND=500; \
 	envsubst "$$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/$$\1/p')" < nginx/nginx.conf.template > "$$folder/nginx.conf"; \
 	"$$(tests/setup/nginx)" -p "$$folder" -c nginx.conf -e stderr -t -q

@@ -12,6 +12,7 @@
 #[macro_use]
 mod harness;
 
+mod chat_base_path;
 mod chat_connect;
 mod chat_connections;
 mod chat_consent;
@@ -23,8 +24,8 @@ mod chat_limits;
 mod chat_malformed;
 mod chat_messages;
 mod chat_names;
-mod chat_passing;
 mod chat_origins;
+mod chat_passing;
 mod chat_people;
 mod chat_polling;
 mod chat_private;

@@ -97,9 +97,10 @@ fn the_server_reads_what_the_operator_writes() {
         limits: {maxConnectionsPerPod: 11, maxMessageBytes: 12, messagesPerSecondPerUser: 13, burst: 14, \
         changesPerSecondPerUser: 19, queriesPerSecondPerUser: 20, handshakesPerSecondPerAddress: 21, \
         newGuestsPerSecondPerAddress: 22}, \
-        retention: {maxAgeSeconds: 15, maxMessagesPerRoom: 16}, drain: {timeoutSeconds: 17, connectionsPerSecond: 18}}";
+        exposure: {path: /team/chat}, retention: {maxAgeSeconds: 15, maxMessagesPerRoom: 16}, drain: {timeoutSeconds: 17, connectionsPerSecond: 18}}";
     let config = read(&variables(&built(spec)));
     assert_eq!(config.allowed_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!(config.base_path.to_string(), "/team/chat");
     assert_eq!((config.max_connections, config.max_message_bytes), (11, 12));
     assert_eq!((config.messages_per_second, config.message_burst), (13, 14));
     assert_eq!((config.changes_per_second, config.queries_per_second), (19, 20));

@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   plugins: [svelte()],
+  // Every file is named relative to the page, so that a chat may be below any path.
+  base: "./",
   build: {
     // The page that people chat on, and that of the admin port for those who run it.
     rolldownOptions: { input: ["index.html", "analytics.html"] },

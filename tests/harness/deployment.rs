@@ -213,15 +213,16 @@ impl Processes {
         redis.start().await;
         let mut args = ["--redis-url", &redis.url(), "--allowed-origins", origin].map(str::to_owned).to_vec();
         args.extend(flags.iter().map(|&flag| flag.to_owned()));
+        let base_path = flags.iter().skip_while(|flag| **flag != "--base-path").nth(1).copied().unwrap_or_default();
         let (hosts, resolver, nginx_at) = (dir.path().join("hosts"), ports::free(), ports::free());
         let node_port = ports::free().port();
         fs::write(&hosts, "").expect("the list of nodes");
         let dnsmasq = start_dnsmasq(&hosts, resolver, dir.path());
-        let nginx = Some(start_nginx(dir.path(), nginx_at, node_port, resolver));
+        let nginx = Some(start_nginx(dir.path(), nginx_at, node_port, resolver, base_path));
         let nodes = Vec::new();
         let mut processes = Self { nginx_at, nodes, args, node_port, hosts, dnsmasq, nginx, _redis: redis, dir };
         processes.scale(NODES).await;
-        reaches_a_node(nginx_at).await;
+        reaches_a_node(nginx_at, base_path).await;
         processes
     }
 
@@ -377,13 +378,20 @@ fn address_limits() -> Vec<(String, String)> {
 }
 
 /// The nginx of this repository, before all nodes that the name server knows.
-pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: SocketAddr) -> Service {
+pub(crate) fn start_nginx(
+    dir: &Path,
+    at: SocketAddr,
+    node_port: u16,
+    resolver: SocketAddr,
+    base_path: &str,
+) -> Service {
     let mut conf = fs::read_to_string(stock::source("../nginx/nginx.conf.template")).expect("the template");
     let own = [
         ("NGINX_LISTEN", at.to_string()),
         ("NGINX_UPSTREAM", format!("chat-server:{node_port}")),
         ("NGINX_RESOLVER", resolver.to_string()),
         ("NGINX_REAL_IP_FROM", "127.0.0.1".to_owned()),
+        ("NGINX_BASE_PATH", base_path.to_owned()),
     ];
     for (name, value) in own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(address_limits()) {
         conf = conf.replace(&format!("${{{name}}}"), &value);
@@ -403,9 +411,10 @@ pub(crate) fn start_nginx(dir: &Path, at: SocketAddr, node_port: u16, resolver: 
 }
 
 /// Waits until this nginx finds a node that takes clients.
-pub(crate) async fn reaches_a_node(nginx: SocketAddr) {
+pub(crate) async fn reaches_a_node(nginx: SocketAddr, base_path: &str) {
     until("nginx reaches a node", || async {
-        let answer = reqwest::get(format!("http://{nginx}/socket.io/?EIO=4&transport=polling")).await.ok()?;
+        let answer =
+            reqwest::get(format!("http://{nginx}{base_path}/socket.io/?EIO=4&transport=polling")).await.ok()?;
         answer.status().is_success().then_some(())
     })
     .await;

@@ -47,9 +47,9 @@ impl Front {
         tell(dir.path(), &endpoints);
         let (resolver, at) = (ports::free(), ports::free());
         let dnsmasq = start_dnsmasq(&dir.path().join(LIST), resolver, dir.path());
-        let nginx = start_nginx(dir.path(), at, port, resolver);
+        let nginx = start_nginx(dir.path(), at, port, resolver, "");
         // Then the name server is up too: before, it could not be told of a change.
-        reaches_a_node(at).await;
+        reaches_a_node(at, "").await;
         let follower = tokio::spawn(follow(api, labels, endpoints, dir.path().to_owned(), dnsmasq));
         Self { at, _nginx: nginx, follower, dir }
     }

@@ -230,7 +230,7 @@ impl Nginx {
         let (list, resolver, at) = (dir.join("hosts"), ports::free(), ports::free());
         fs::write(&list, hosts(links.iter().map(Proxy::addr))).expect("the list of nodes");
         let dnsmasq = start_dnsmasq(&list, resolver, dir);
-        Self { at, _services: [start_nginx(dir, at, port, resolver), dnsmasq] }
+        Self { at, _services: [start_nginx(dir, at, port, resolver, ""), dnsmasq] }
     }
 }
 

@@ -80,6 +80,10 @@ const TABLE: &[Row] = &[
     // The way in.
     taken("{replicas: 1, exposure: {ingress: {hosts: [chat.example.com, '*.example.org']}}}"),
     taken("{replicas: 1, exposure: {service: {type: LoadBalancer}}}"),
+    taken("{replicas: 1, exposure: {path: /team-a/chat.v1}}"),
+    refused("{replicas: 1, exposure: {path: /chat/}}", "spec.exposure.path: Invalid value"),
+    refused("{replicas: 1, exposure: {path: chat}}", "spec.exposure.path: Invalid value"),
+    refused("{replicas: 1, exposure: {path: /a/../b}}", "spec.exposure.path: Invalid value"),
     refused("{replicas: 1, exposure: {ingress: {hosts: []}}}", "spec.exposure.ingress.hosts: Invalid value"),
     refused("{replicas: 1, exposure: {ingress: {}}}", "spec.exposure.ingress.hosts: Required value"),
     refused("{replicas: 1, exposure: {ingress: {hosts: ['http://a']}}}", "spec.exposure.ingress.hosts[0]: Invalid"),

@@ -19,6 +19,7 @@ use crate::service::identity::token::SigningKey;
 use crate::store::Retention;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisConfig;
+use crate::transport::http::base_path::BasePath;
 use crate::transport::socketio::Strangers;
 use crate::transport::socketio::handover::Pace;
 
@@ -96,6 +97,11 @@ pub struct Config {
     /// Address for clients: the page, and Socket.IO under /socket.io/
     #[arg(long, env = "CHAT_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:3000")]
     pub listen: SocketAddr,
+
+    /// Path below which clients find the chat, such as /chat, where the site has others: the page is at
+    /// /chat/ then, and Socket.IO under /chat/socket.io/. A proxy in front passes the path on as it is
+    #[arg(long, env = "CHAT_BASE_PATH", value_name = "PATH", default_value = "/", value_parser = BasePath::parse)]
+    pub base_path: BasePath,
 
     /// Address for /livez, /readyz, /metrics and node administration. Do not expose this port to
     /// clients

@@ -18,7 +18,7 @@ use super::files;
 use crate::transport::http::admin_token::AdminToken;
 use crate::transport::http::forwarded::Proxies;
 use crate::transport::http::serve::{Port, whole_body};
-use crate::transport::http::{analytics, api, gate, health, hosts, web};
+use crate::transport::http::{analytics, api, base_path, gate, health, hosts, web};
 use crate::transport::socketio::connection::listener::Connections;
 use crate::transport::socketio::handshake_check;
 use crate::transport::socketio::polling::{self, Polling};
@@ -92,7 +92,7 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
         .layer(from_fn_with_state(gate, gate::guard))
         .layer(from_fn_with_state(Polling::new(context.outboxes.clone()), polling::serve_polling))
         .layer(from_fn_with_state(service.clone(), upgrade::take_over));
-    Router::new()
+    let routes = Router::new()
         .route_service("/socket.io/", service)
         .layer(sockets)
         .fallback_service(
@@ -108,7 +108,12 @@ fn public_routes(config: &Config, context: &Context, service: SocketService) -> 
         .layer(map_response(async |mut response: Response| {
             response.headers_mut().remove(header::SERVER);
             response
-        }))
+        }));
+    if config.base_path.is_root() {
+        return routes;
+    }
+    let below = ServiceBuilder::new().layer(from_fn_with_state(config.base_path.clone(), base_path::take_off));
+    Router::new().fallback_service(below.service(routes))
 }
 
 fn admin_routes(config: Config, context: &Context) -> Router {

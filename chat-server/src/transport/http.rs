@@ -4,6 +4,7 @@
 pub mod admin_token;
 pub mod analytics;
 pub mod api;
+pub mod base_path;
 pub mod forwarded;
 pub mod gate;
 pub mod health;

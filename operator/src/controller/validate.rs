@@ -87,6 +87,7 @@ fn settings(cluster: &ChatCluster) -> BTreeMap<String, String> {
     [
         ("CHAT_LISTEN", "0.0.0.0:3000".to_owned()),
         ("CHAT_ADMIN_LISTEN", "0.0.0.0:9090".to_owned()),
+        ("CHAT_BASE_PATH", spec.exposure.path.clone()),
         ("CHAT_ALLOWED_ORIGINS", spec.auth.allowed_origins.join(",")),
         ("CHAT_TRUSTED_PROXIES", spec.exposure.trusted_proxies().join(",")),
         ("CHAT_MAX_CONNECTIONS", spec.limits.max_connections_per_pod.to_string()),

@@ -24,7 +24,7 @@ export class Sender {
   readonly #unstored = new Set<string>();
   #storing = true;
   /** Why the store refuses, where the server tells. */
-  #why: string | undefined;
+  #why: Trouble | undefined;
 
   constructor(
     private readonly outbox: Outbox,
@@ -94,7 +94,7 @@ export class Sender {
     }
   }
 
-  #stores(room: string, able: boolean, why?: string): void {
+  #stores(room: string, able: boolean, why?: Trouble): void {
     if (able) this.#unstored.delete(room);
     else this.#unstored.add(room);
     const all = this.#unstored.size === 0;

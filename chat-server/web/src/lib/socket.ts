@@ -1,4 +1,5 @@
 import { io, type Socket } from "socket.io-client";
+import { folder } from "./place";
 import { TransportChoice, type Transport } from "./transport-choice";
 
 /** How long a WebSocket that has opened may take to become a session. The server itself gives up after 10 s. */
@@ -21,6 +22,7 @@ const choice = new TransportChoice();
 export const openSocket: OpenSocket = (auth) => {
   const socket = io({
     forceNew: true,
+    path: `${folder()}socket.io/`,
     transports: choice.transports,
     timeout: choice.patience,
     tryAllTransports: true,

@@ -1,3 +1,5 @@
+import { folder } from "./place";
+
 /** What the page keeps in the browser. A browser may forbid storage altogether: then it lasts as long as the page. */
 export interface Store {
   get(key: string): string | undefined;
@@ -30,10 +32,13 @@ export function browserStore(open: () => Storage): Store {
 export const lasting = browserStore(() => localStorage);
 export const ofThisTab = browserStore(() => sessionStorage);
 
+/** Chats below different paths of one site share its storage: each has keys of its own, as one's token is not the other's. */
+const SCOPE = folder() === "/" ? "" : folder();
+
 export const KEYS = {
-  name: "chat.name",
-  resume: "chat.resume",
-  theme: "chat.theme",
-  outbox: "chat.outbox",
-  drafts: "chat.drafts",
+  name: `${SCOPE}chat.name`,
+  resume: `${SCOPE}chat.resume`,
+  theme: `${SCOPE}chat.theme`,
+  outbox: `${SCOPE}chat.outbox`,
+  drafts: `${SCOPE}chat.drafts`,
 } as const;

@@ -7,9 +7,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How clients reach the chat: a Service, and an optional Ingress.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exposure {
+    /// Path below which clients find the chat, such as `/chat`, where the site has others. The page is
+    /// at `/chat/` then, and Socket.IO under `/chat/socket.io/`.
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = r"^/([A-Za-z0-9_~][A-Za-z0-9._~-]*(/[A-Za-z0-9_~][A-Za-z0-9._~-]*)*)?$")
+    )]
+    pub path: String,
     /// Service in front of the nodes, for clients.
     pub service: Service,
     /// Ingress in front of the Service. If unset, the operator creates no Ingress.
@@ -27,7 +34,19 @@ pub struct Exposure {
 /// Private networks of IPv4 and IPv6, and the one that carriers share, which some clusters use.
 const PRIVATE_NETWORKS: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 
+impl Default for Exposure {
+    fn default() -> Self {
+        Self { path: "/".to_owned(), service: Service::default(), ingress: None, trusted_proxies: None }
+    }
+}
+
 impl Exposure {
+    /// What follows the host in the address of the chat: nothing, or the path with a slash at its end.
+    #[must_use]
+    pub fn address_path(&self) -> String {
+        if self.path == "/" { String::new() } else { format!("{}/", self.path) }
+    }
+
     /// The networks of the proxies that the nodes trust.
     #[must_use]
     pub fn trusted_proxies(&self) -> Vec<String> {

@@ -42,7 +42,7 @@ fn rule(cluster: &ValidatedCluster, host: &str) -> IngressRule {
         host: Some(host.into()),
         http: Some(HTTPIngressRuleValue {
             paths: vec![HTTPIngressPath {
-                path: Some("/".into()),
+                path: Some(cluster.exposure.path.clone()),
                 path_type: "Prefix".into(),
                 backend: IngressBackend {
                     service: Some(IngressServiceBackend {
@@ -81,7 +81,7 @@ fn annotations(cluster: &ValidatedCluster, spec: &exposure::Ingress) -> BTreeMap
             // Both, because old browsers support only Expires.
             ("session-cookie-max-age", sticky.max_age_seconds.to_string()),
             ("session-cookie-expires", sticky.max_age_seconds.to_string()),
-            ("session-cookie-path", "/".into()),
+            ("session-cookie-path", cluster.exposure.path.clone()),
             // The page and its sockets share an origin; pages of other sites do not need the
             // cookie.
             ("session-cookie-samesite", "Lax".into()),

@@ -68,6 +68,25 @@ fn a_session_key_that_is_too_short_is_refused_and_not_shown() {
 }
 
 #[test]
+fn a_chat_below_a_path_has_its_ingress_and_its_cookie_there() {
+    let of = |path: Option<&str>| {
+        let mut exposure = json!({"ingress": {"hosts": ["a"]}});
+        if let Some(path) = path {
+            exposure["path"] = json!(path);
+        }
+        let resources = built(json!({"replicas": 1, "exposure": exposure}));
+        let ingress = serde_json::to_value(resources.ingress.unwrap()).unwrap();
+        let rule = ingress["spec"]["rules"][0]["http"]["paths"][0].clone();
+        assert_eq!(rule["pathType"], "Prefix");
+        let cookie = &ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/session-cookie-path"];
+        assert_eq!(cookie, &rule["path"]);
+        assert_eq!(resources.config.data.unwrap()["CHAT_BASE_PATH"], rule["path"]);
+        rule["path"].clone()
+    };
+    assert_eq!((of(None), of(Some("/chat"))), (json!("/"), json!("/chat")));
+}
+
+#[test]
 fn immutable_fields_do_not_depend_on_mutable_ones() {
     let of = |tag: &str| built(json!({"redis": {"managed": {}}, "image": {"tag": tag}, "pod": {"labels": {"a": tag}}}));
     let (one, other) = (of("1"), of("2"));

@@ -42,15 +42,16 @@ pub(super) fn assess(observed: &Observed<'_>) -> Finding {
 /// Address of the chat.
 pub(super) fn endpoint(observed: &Observed<'_>) -> Option<String> {
     let service = observed.service?;
+    let path = observed.cluster.spec.exposure.address_path();
     if let Some(spec) = &observed.cluster.spec.exposure.ingress {
         let scheme = if spec.tls.is_some() { "https" } else { "http" };
-        return spec.hosts.iter().find(|host| !host.starts_with('*')).map(|host| format!("{scheme}://{host}"));
+        return spec.hosts.iter().find(|host| !host.starts_with('*')).map(|host| format!("{scheme}://{host}{path}"));
     }
     if let Some(address) = load_balancer(service) {
-        return Some(format!("http://{address}"));
+        return Some(format!("http://{address}{path}"));
     }
     let namespace = observed.cluster.metadata.namespace.as_deref().unwrap_or_default();
-    Some(format!("http://{}.{namespace}.svc", Names::of(observed.cluster).node()))
+    Some(format!("http://{}.{namespace}.svc{path}", Names::of(observed.cluster).node()))
 }
 
 fn load_balancer(service: &Service) -> Option<String> {

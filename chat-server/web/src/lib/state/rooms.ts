@@ -1,4 +1,5 @@
 import type { Answer, Kind, Payload } from "../protocol";
+import { folder } from "../place";
 import { RequestError } from "../protocol";
 import { chat, LOBBY } from "./chat.svelte";
 import type { Room } from "./room.svelte";
@@ -63,7 +64,7 @@ export async function acceptInvitation(id: string): Promise<void> {
 export async function inviteLink(room: string, uses: number): Promise<string> {
   // Always there where no user is named.
   const { invite = "" } = await chat.request("room:invite", { room, uses });
-  return `${location.origin}/#/invite/${encodeURIComponent(invite)}`;
+  return `${location.origin}${folder()}#/invite/${encodeURIComponent(invite)}`;
 }
 
 /** A page of the open links of a room that one may see and end. */
