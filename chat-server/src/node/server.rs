@@ -17,8 +17,8 @@ use super::probe::Probe;
 use super::reserve::watch_memory;
 use super::services::{self, Parts};
 use super::startup::take_sockets_once_ready;
-use crate::delivery::{Router, compare_tails};
 use super::store_probe::probe_store;
+use crate::delivery::{Router, compare_tails};
 use crate::domain::id::NodeId;
 use crate::observability::metrics::Metrics;
 use crate::observability::store_clock::StoreClock;
@@ -136,8 +136,8 @@ fn start_tasks(
     tasks.spawn(follow_store_clock(node.clone(), stores.fields.clone(), clock, metrics.clone()));
     tasks.spawn(watch_memory(stores.health.clone(), context.reserve.clone(), metrics.clone()));
     tasks.spawn(metrics.clone().watch_lag());
-    tasks.spawn(context.analytics.clone().run({
     tasks.spawn(probe_store(stores.health.clone(), node.clone()));
+    tasks.spawn(context.analytics.clone().run({
         let clients = context.clients.clone();
         move || clients.count()
     }));

@@ -63,13 +63,15 @@ impl Feed {
     pub(super) fn receive_signal(&mut self, signal: &Arc<Signal>) {
         let ended = self.typing.note(signal, Instant::now());
         self.deliver_signal(signal);
-        ended.iter().for_each(|ended| self.deliver_signal(ended));
+        if let Some(ended) = ended {
+            self.deliver_signal(&Arc::new(ended));
+        }
     }
 
     /// Tells of those who type no more, as their notices hold no longer.
     pub(super) fn end_typing(&mut self) {
         while let Some(ended) = self.typing.take_ended(Instant::now()) {
-            self.deliver_signal(&ended);
+            self.deliver_signal(&Arc::new(ended));
         }
     }
 

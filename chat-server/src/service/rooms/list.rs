@@ -65,7 +65,7 @@ impl Rooms {
         limit: usize,
     ) -> Result<(Vec<(RoomId, Access)>, Cursor), Refusal> {
         let user = &actor.user;
-        let called = |access: &Access| search_form(&access.info.name_for(&user.id)).contains(query);
+        let called = |access: &Access| search_form(access.info.name_for(&user.id)).contains(query);
         let (mut found, lobby) = (Vec::new(), Access::lobby(user));
         if skip == 0 && called(&lobby) {
             found.push((RoomId::lobby(), lobby));

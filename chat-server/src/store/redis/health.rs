@@ -36,7 +36,7 @@ impl Health for RedisStore {
                 let set = vec![(PROBE.to_owned(), Some(String::new()))];
                 let commit = Commit { set, ttl_ms: Some(PROBE_TTL_MS), ..Commit::default() };
                 let write = async { self.commit(topic, commit).await.map(drop) };
-                self.router.probe(&key, round % PERMISSIONS_EVERY == 0, write).await;
+                self.router.probe(&key, round.is_multiple_of(PERMISSIONS_EVERY), write).await;
             }
         });
         join_all(each).await;

@@ -62,7 +62,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 
 /// What an operator should know of a node that is ready: the worst of it.
 fn remark(shared: &Shared) -> Option<String> {
-    let trouble = shared.health.trouble().map(str::to_owned);
+    let trouble = shared.health.trouble().map(|trouble| trouble.sentence().to_owned());
     let full = || {
         let percent = shared.reserve.in_use()?;
         Some(format!("Redis is almost full ({percent} % of maxmemory): only messages are taken"))
