@@ -45,7 +45,7 @@ export type Invites = "all" | "known" | "none";
 export type Kind = "public" | "private" | "dm";
 
 /** A bound that a request can meet. */
-export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "received" | "requests" | "invitations" | "blocked" | "invites" | "member-invites" | "sessions" | "empty-rooms" | "store-memory" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "backlog" | "connections" | "handshakes" | "new-guests" | "node-guests" | "open-files" | "request-head" | "request-body" | "idle-connection";
+export type Limit = "messages" | "changes" | "queries" | "queued-requests" | "message-bytes" | "rooms" | "rooms-added" | "received" | "requests" | "invitations" | "blocked" | "invites" | "member-invites" | "sessions" | "empty-rooms" | "store-memory" | "page-bytes" | "packet-bytes" | "packets-per-poll" | "upgrades" | "backlog" | "connections" | "handshakes" | "new-guests" | "node-guests" | "open-files" | "request-head" | "request-body" | "idle-connection";
 
 /** An entry of a room's log: the event's name, and its payload beside it. */
 export interface LogEvent {
