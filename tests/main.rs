@@ -51,6 +51,7 @@ mod cluster_logs;
 mod cluster_order;
 mod cluster_roll;
 mod cluster_slow;
+mod cluster_store_loss;
 mod cluster_store_refusals;
 mod cluster_traces;
 mod cluster_wedged;

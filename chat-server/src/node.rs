@@ -9,6 +9,7 @@ mod gone;
 mod listeners;
 mod probe;
 mod reserve;
+mod restore;
 pub mod server;
 mod services;
 mod startup;

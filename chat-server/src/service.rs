@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod analytics;
 pub mod identity;
+pub mod lives;
 pub mod messages;
 pub mod presence;
 pub mod recovery;

@@ -135,6 +135,12 @@ impl Redis {
         copy_files(from, &self.dir.join(FILES));
     }
 
+    /// Removes all that it has written. It must not run.
+    pub(crate) fn forget(&mut self) {
+        assert!(self.child.is_none(), "this redis runs");
+        std::fs::remove_dir_all(self.dir.join(FILES)).expect("to remove the append-only files");
+    }
+
     /// The folder of its files.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

@@ -41,6 +41,12 @@ impl Hub {
         &self.registry
     }
 
+    /// The rooms that the node delivers.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<RoomId> {
+        self.registry.all().into_iter().map(|(room, _)| room).collect()
+    }
+
     /// Attaches an outlet to a room. It receives what comes after the returned position, which is at or after
     /// `at_least`; but nothing before [`Hub::ready`], even if it was attached before.
     ///

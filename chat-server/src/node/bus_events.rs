@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::probe::Probe;
 use crate::delivery::BusHandler;
 use crate::domain::id::UserId;
@@ -12,6 +14,8 @@ use crate::transport::socketio::{Context, notify, review_all};
 pub(super) struct BusEvents {
     pub(super) context: Arc<Context>,
     pub(super) probe: Arc<Probe>,
+    /// Notified of each interruption.
+    pub(super) interrupted: Arc<Notify>,
 }
 
 impl BusHandler for BusEvents {
@@ -24,6 +28,7 @@ impl BusHandler for BusEvents {
     }
 
     fn interrupted(&self) {
+        self.interrupted.notify_one();
         review_all(&self.context);
     }
 }

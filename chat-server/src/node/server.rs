@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::bus_events::BusEvents;
@@ -15,6 +15,7 @@ use super::gone::forget_gone;
 use super::listeners::Listeners;
 use super::probe::Probe;
 use super::reserve::watch_memory;
+use super::restore::restore_what_is_lost;
 use super::services::{self, Parts};
 use super::startup::take_sockets_once_ready;
 use super::store_probe::probe_store;
@@ -129,7 +130,8 @@ fn start_tasks(
 ) -> Result<JoinSet<()>, ServerError> {
     let (node, stores, metrics) = (&context.node, &context.stores, &context.metrics);
     let probe = Arc::new(Probe::new(node.clone(), stores.bus.clone(), metrics.clone(), new_id("p")?));
-    let bus_events = BusEvents { context: context.clone(), probe: probe.clone() };
+    let interrupted = Arc::new(Notify::new());
+    let bus_events = BusEvents { context: context.clone(), probe: probe.clone(), interrupted: interrupted.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(Router::new(context.hub.clone(), context.traces.clone(), bus_events).run(bus));
     tasks.spawn(compare_tails(context.hub.clone()));
@@ -147,6 +149,7 @@ fn start_tasks(
     tasks.spawn(socketio::end_revoked(context.clone()));
     tasks.spawn(forget_gone(context.sessions.clone()));
     tasks.spawn(take_sockets_once_ready(context.clone()));
+    tasks.spawn(restore_what_is_lost(context.clone(), interrupted));
     let lifecycle = context.lifecycle.clone();
     tasks.spawn(async move { probe.run(&lifecycle).await });
     Ok(tasks)

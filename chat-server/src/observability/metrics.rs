@@ -78,6 +78,8 @@ pub struct Metrics {
     pub broker_failures: Each<BrokerFailure, IntCounter>,
     /// Calls without an answer yet.
     pub broker_waiting: IntGauge,
+    /// Times that the store lost what it had.
+    pub store_losses: IntCounter,
     /// The share of its memory that the broker uses.
     pub memory_used: Gauge,
     /// How far the broker's clock is ahead.
@@ -140,6 +142,7 @@ impl Metrics {
             state: make.gauges(catalogue::NODE_STATE)?,
             broker_up: make.gauge(catalogue::BROKER_UP)?,
             trouble: make.gauges(catalogue::STORE_TROUBLE)?,
+            store_losses: make.counter(catalogue::STORE_LOSSES)?,
             redis_commands: make.counter(catalogue::REDIS_COMMANDS)?,
             redis_connects: make.counter(catalogue::REDIS_CONNECTS)?,
             loop_lag: make.histogram(catalogue::LOOP_LAG)?,

@@ -9,24 +9,27 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
 use crate::domain::id::{Name, SessionId, UserId};
 use crate::domain::position::Millis;
 use crate::domain::session::RevokeReason;
 use crate::domain::user::User;
 use crate::service::actor::now;
-use crate::store::{Bus, Commit, Committed, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
+use crate::store::{Bus, FieldStore, LogStore, ReadMarks, StoreError, Stores, Topic};
+use keys::Keys;
 use record::Record;
 use token::{Generation, GuestClaims, SigningKey, Token};
 
 mod gone;
 mod guest;
+mod keys;
 mod list;
 mod previous;
 mod record;
+mod restore;
 mod resume;
 mod revoke;
+mod share_keys;
 pub mod token;
 
 pub use guest::Unstored;
@@ -39,7 +42,6 @@ pub(crate) const PROFILE: &str = "profile";
 const SESSION: &str = "s:";
 /// Of a user, before the id of a session: that it was revoked, [`Mark`].
 const REVOKED: &str = "x:";
-const SIGNING_KEY: &str = "session-key";
 /// How often a check is repeated when somebody changed the session between check and commit.
 const TRIES: usize = 8;
 
@@ -67,6 +69,10 @@ pub struct Identity {
     pub resume: String,
     /// Whether the session was there before.
     pub resumed: bool,
+    /// When the session began.
+    pub since: Millis,
+    /// What the client calls itself.
+    pub client: Box<str>,
     /// What is to be stored with the first that the guest says or changes; `None` if the guest is stored.
     pub unstored: Option<Unstored>,
 }
@@ -92,7 +98,7 @@ pub struct Sessions {
     fields: Arc<dyn FieldStore>,
     marks: Arc<dyn ReadMarks>,
     bus: Arc<dyn Bus>,
-    keys: Arc<OnceCell<Vec<SigningKey>>>,
+    keys: Keys,
 }
 
 /// What is left of a session that was revoked, for as long as a token of it could be used.
@@ -106,18 +112,8 @@ impl Sessions {
     /// Sessions signed by `keys`; without any, by a key that all nodes share through the store.
     #[must_use]
     pub fn new(stores: &Stores, keys: Vec<SigningKey>) -> Self {
-        let keys = if keys.is_empty() { OnceCell::new() } else { OnceCell::new_with(Some(keys)) };
         let Stores { log, fields, marks, bus, .. } = stores.clone();
-        Self { log, fields, marks, bus, keys: Arc::new(keys) }
-    }
-
-    /// The keys. The first call reads the shared key from the store.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn keys(&self) -> Result<&[SigningKey], StoreError> {
-        let keys = self.keys.get_or_try_init(|| async { Ok(vec![shared_key(&*self.log).await?]) }).await?;
-        Ok(keys)
+        Self { log, fields, marks, bus, keys: Keys::new(keys) }
     }
 
     /// Continues the session of a valid token, or begins one for a new guest.
@@ -144,7 +140,9 @@ impl Sessions {
         let record = Record::new(since, client.clone(), rotate);
         let claims = GuestClaims { name, since, client, at: since };
         let resume = self.next_resume(&session, &user.id, &record, Some(claims)).await?;
-        Ok(Identity { user: Arc::new(user), session, resume, resumed: false, unstored: Some(Unstored(record)) })
+        let (user, client) = (Arc::new(user), record.client.clone().into());
+        let unstored = Some(Unstored(record));
+        Ok(Identity { user, session, resume, resumed: false, since, client, unstored })
     }
 
     /// The token to be used next: each one is another, unless the session does not rotate.
@@ -160,7 +158,7 @@ impl Sessions {
             None => Generation::default(),
         };
         let token = Token { session: session.clone(), user: user.clone(), generation, guest };
-        Ok(token.sign(self.keys().await?))
+        Ok(token.sign(&self.keys().await?))
     }
 }
 
@@ -180,23 +178,6 @@ pub(crate) async fn profile(fields: &dyn FieldStore, user: &UserId) -> Result<Op
     let found = fields.values(&[Topic::User(user.clone())], &[PROFILE.to_owned()]).await?;
     let Some(text) = found.into_iter().flatten().next().flatten() else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| StoreError::Corrupt(format!("a profile: {error}")))
-}
-
-/// The key that all nodes of a cluster share: the first to come makes it.
-async fn shared_key(log: &dyn LogStore) -> Result<SigningKey, StoreError> {
-    let mut bytes = [0; 32];
-    fill_random(&mut bytes)?;
-    let mine = URL_SAFE_NO_PAD.encode(bytes);
-    let commit = Commit {
-        expect: vec![(SIGNING_KEY.to_owned(), None)],
-        set: vec![(SIGNING_KEY.to_owned(), Some(mine.clone()))],
-        ..Commit::default()
-    };
-    let key = match log.commit(&Topic::Cluster, commit).await? {
-        Committed::Refused(values) => values.into_iter().next().flatten().unwrap_or(mine),
-        Committed::Done { .. } | Committed::Repeated(_) | Committed::Full => mine,
-    };
-    Ok(SigningKey::new(key.into_bytes()))
 }
 
 /// A new identifier that nobody guesses: `prefix` and 128 random bits.

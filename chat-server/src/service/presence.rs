@@ -152,22 +152,27 @@ impl Presence {
         let mut beaten_at: Option<tokio::time::Instant> = None;
         loop {
             ticks.tick().await;
-            if let Err(error) = self.presence.beat(&self.node, NODE_TTL_MS).await {
-                tracing::debug!(%error, "the node could not say that it lives");
-                continue;
-            }
-            // After a pause others may have buried this node: tell of everyone again.
+            let occupied = !self.here.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let whole = match self.presence.beat(&self.node, NODE_TTL_MS, occupied).await {
+                Ok(whole) => whole,
+                Err(error) => {
+                    tracing::debug!(%error, "the node could not say that it lives");
+                    continue;
+                }
+            };
+            // After a pause others may have buried this node, and the store may have lost what it said: tell of everyone
+            // again.
             let fresh = beaten_at.is_some_and(|at| at.elapsed() < Duration::from_millis(NODE_TTL_MS) - SWEEP);
-            if !fresh {
-                self.tell_all().await;
-            }
-            beaten_at = Some(tokio::time::Instant::now());
+            let told = fresh && whole || self.tell_all().await;
+            // What did not pass is told with the next beat.
+            beaten_at = told.then(tokio::time::Instant::now);
             self.tell_untold().await;
             self.reap().await;
         }
     }
 
-    async fn tell_all(&self) {
+    /// False if the store did not hear all of it.
+    async fn tell_all(&self) -> bool {
         let users: Vec<Arc<User>> = {
             let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
             here.values().map(|here| here.user.clone()).collect()
@@ -176,9 +181,10 @@ impl Presence {
             match self.presence.set_presence(&self.node, &user.id, Some(&card(&user))).await {
                 Ok((false, true)) => self.announce(&user.id, Status::Online).await,
                 Ok(_) => {}
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
     async fn reap(&self) {

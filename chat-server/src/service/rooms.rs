@@ -35,6 +35,7 @@ mod oldest;
 mod people;
 mod received;
 mod relation;
+mod restore;
 pub(crate) mod retry;
 mod typing;
 mod update;

@@ -243,6 +243,10 @@ pub trait FieldStore: Send + Sync + 'static {
     /// Counts the fields whose names start with `prefix`.
     async fn count(&self, topic: &Topic, prefix: &str) -> Result<u64, StoreError>;
 
+    /// Returns of each topic whether it has the field. A topic that has it, and whose index of names was lost, gets the
+    /// index anew.
+    async fn verify(&self, held: &[(Topic, String)]) -> Result<Vec<bool>, StoreError>;
+
     /// Renews the time to live of a topic, see [`Commit::ttl_ms`]. Returns false if the topic does not exist.
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError>;
 }

@@ -345,6 +345,15 @@ impl FieldStore for MemoryStore {
         Ok(data.fields.list(Bound::Included(prefix), prefix).count() as u64)
     }
 
+    async fn verify(&self, held: &[(Topic, String)]) -> Result<Vec<bool>, StoreError> {
+        let now = now();
+        let mut state = self.state();
+        let mut there = |(topic, name): &(Topic, String)| {
+            state.topic(topic, now).is_some_and(|data| data.fields.get(name).is_some())
+        };
+        Ok(held.iter().map(&mut there).collect())
+    }
+
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
         let now = now();
         let mut state = self.state();
@@ -434,9 +443,10 @@ impl PresenceStore for MemoryStore {
         Ok(self.state().presence.set(node, user, card, now()))
     }
 
-    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), StoreError> {
-        self.state().presence.beat(node, now().saturating_add(ttl_ms));
-        Ok(())
+    async fn beat(&self, node: &NodeId, ttl_ms: u64, occupied: bool) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        state.presence.beat(node, now().saturating_add(ttl_ms));
+        Ok(!occupied || state.presence.is_occupied(node))
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, StoreError> {

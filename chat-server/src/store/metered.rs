@@ -133,6 +133,10 @@ impl FieldStore for Metered<dyn FieldStore> {
         self.measure(Verb::Fields, self.inner.count(topic, prefix)).await
     }
 
+    async fn verify(&self, held: &[(Topic, String)]) -> Result<Vec<bool>, StoreError> {
+        self.measure(Verb::Fields, self.inner.verify(held)).await
+    }
+
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {
         self.measure(Verb::Touch, self.inner.touch(topic, ttl_ms)).await
     }
@@ -192,8 +196,8 @@ impl PresenceStore for Metered<dyn PresenceStore> {
         self.measure(Verb::Presence, self.inner.set_presence(node, user, card)).await
     }
 
-    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), StoreError> {
-        self.measure(Verb::Presence, self.inner.beat(node, ttl_ms)).await
+    async fn beat(&self, node: &NodeId, ttl_ms: u64, occupied: bool) -> Result<bool, StoreError> {
+        self.measure(Verb::Presence, self.inner.beat(node, ttl_ms, occupied)).await
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, StoreError> {

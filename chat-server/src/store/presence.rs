@@ -13,8 +13,9 @@ pub trait PresenceStore: Send + Sync + 'static {
     /// Returns whether the user was online on any node before, and whether the user is now.
     async fn set_presence(&self, node: &NodeId, user: &UserId, card: Option<&str>) -> Result<(bool, bool), StoreError>;
 
-    /// The heartbeat of a node: its presence entries count for another `ttl_ms`.
-    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), StoreError>;
+    /// The heartbeat of a node: its presence entries count for another `ttl_ms`. `occupied`: users are connected to it.
+    /// Returns false if the store has lost what the node said of them, which the node has to say again.
+    async fn beat(&self, node: &NodeId, ttl_ms: u64, occupied: bool) -> Result<bool, StoreError>;
 
     /// Returns the card of each user who is online; `None` for the others.
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, StoreError>;

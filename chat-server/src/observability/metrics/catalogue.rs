@@ -124,6 +124,8 @@ catalogue! {
         "Calls to the broker in flight: the queue to Redis.";
     BROKER_UP = "chat_broker_up", Kind::Gauge, "", [],
         "1 while the broker answers, else 0.";
+    STORE_LOSSES = "chat_store_losses_total", Kind::Counter, "losses", [],
+        "Times that the node found that Redis had lost what it had, as after FLUSHALL: once for each topic that all nodes share.";
     STORE_TROUBLE = "chat_store_trouble", Kind::Gauge, "", ["cause": Trouble],
         "1 for the cause for which Redis can't be used now, or refuses what it is asked; 0 for all others.";
     MEMORY_USED = "chat_broker_memory_used_ratio", Kind::Gauge, "", [],

@@ -30,7 +30,7 @@ impl Sessions {
     /// The store's; [`SessionError::Revoked`].
     pub async fn resumed(&self, credentials: &Credentials) -> Result<Option<Identity>, SessionError> {
         let keys = self.keys().await?;
-        match credentials.resume.as_ref().and_then(|text| Token::verify(keys, text)) {
+        match credentials.resume.as_ref().and_then(|text| Token::verify(&keys, text)) {
             Some(token) => self.resume(token, credentials.rotate).await,
             None => Ok(None),
         }
@@ -64,8 +64,9 @@ impl Sessions {
             }
             // Signed anew, so that a change of keys reaches those who come back.
             let resume = self.next_resume(&session, &id, &record, claims).await?;
+            let (user, since, client) = (Arc::new(user), record.since, record.client.clone().into());
             let unstored = (!is_stored).then_some(Unstored(record));
-            return Ok(Some(Identity { user: Arc::new(user), session, resume, resumed: true, unstored }));
+            return Ok(Some(Identity { user, session, resume, resumed: true, since, client, unstored }));
         }
         Err(StoreError::Unavailable("a session is changing too fast".to_owned()).into())
     }

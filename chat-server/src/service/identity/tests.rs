@@ -7,7 +7,7 @@ use crate::domain::limits::MAX_SESSIONS;
 use crate::domain::session::{SESSION_TTL_MS, SessionView};
 use crate::service::actor::Actor;
 use crate::store::memory::MemoryStore;
-use crate::store::{BusEvent, Notice, Retention};
+use crate::store::{BusEvent, Commit, Notice, Retention};
 
 fn sessions(stores: &Stores, keys: &[&str]) -> Sessions {
     let keys = keys.iter().map(|key| SigningKey::new(key.as_bytes().to_vec())).collect();

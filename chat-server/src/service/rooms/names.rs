@@ -56,7 +56,7 @@ impl Rooms {
         let former = held.filter_map(|(field, value)| Some((field, value?))).filter(|(_, value)| is_of(value, room));
         let former = former.collect();
 
-        let claimed: Claims = fields.into_iter().map(|field| (field, format!("{room} {now}"))).collect();
+        let claimed = claims_of(name.as_str(), room, now);
         let mut attempts = Attempts::default();
         loop {
             attempts.another()?;
@@ -179,6 +179,11 @@ fn fields_of(name: &str) -> Vec<String> {
     fields.extend(looks(name).iter().map(|look| look_field(look)));
     fields.dedup();
     fields
+}
+
+/// What a room claims of the directory by its name.
+pub(super) fn claims_of(name: &str, room: &RoomId, now: Millis) -> Claims {
+    fields_of(name).into_iter().map(|field| (field, format!("{room} {now}"))).collect()
 }
 
 fn look_field(look: &str) -> String {

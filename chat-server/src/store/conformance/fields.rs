@@ -18,6 +18,7 @@ on_all!(
     values_of_many_topics_are_read_at_once,
     a_bound_of_fields_holds_under_many_writers,
     fields_that_are_set_later_expire_with_their_topic,
+    a_topic_tells_whether_it_has_a_field,
 );
 
 async fn values(node: &Node, topic: &Topic, names: &[&str]) -> Vec<Option<String>> {
@@ -313,4 +314,18 @@ async fn a_log_with_a_maximum_age_keeps_its_expiry_when_the_topic_has_none(stage
         let log: i64 = server.ask("PTTL chat:{room:a}:l")[1..].parse().unwrap();
         assert!((1..=11_100).contains(&log), "{log}");
     }
+}
+
+async fn a_topic_tells_whether_it_has_a_field(stage: Stage) {
+    let (node, topics) = (stage.node().await, [room("a"), room("b"), room("c")]);
+    node.store.commit(&topics[0], setting(&[("x", Some("1")), ("y", Some("2"))])).await.unwrap();
+    node.store.commit(&topics[2], setting(&[("y", Some(""))])).await.unwrap();
+    let has = async |name: &str| {
+        let held: Vec<_> = topics.iter().map(|topic| (topic.clone(), name.to_owned())).collect();
+        node.store.verify(&held).await.unwrap()
+    };
+    assert_eq!(has("x").await, [true, false, false]);
+    assert_eq!(has("y").await, [true, false, true]);
+    assert_eq!(node.store.verify(&[]).await.unwrap(), [false; 0]);
+    assert_eq!(names(&node, &topics[0], "", None, 9).await, ["x", "y"]);
 }

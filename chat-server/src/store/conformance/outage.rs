@@ -118,7 +118,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_works_again_after() {
     unavailable(node.store.count(&topic, "").await.map(drop));
     unavailable(node.store.signal(&topic, String::new()).await);
     unavailable(node.store.subscribe(&[room("b")]).await);
-    unavailable(node.store.beat(&super::node("a"), 1).await);
+    unavailable(node.store.beat(&super::node("a"), 1, false).await.map(drop));
     node.store.unsubscribe(&[room("b")]).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 

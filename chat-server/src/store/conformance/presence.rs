@@ -10,6 +10,7 @@ on_all!(
     a_user_who_leaves_is_reported_once,
     a_node_without_a_heartbeat_is_alive_at_first,
     online_users_are_paged_by_id,
+    a_heartbeat_tells_whether_what_its_node_said_is_there,
 );
 
 async fn set(node: &Node, on: &str, who: &str, card: Option<&str>) -> (bool, bool) {
@@ -17,7 +18,7 @@ async fn set(node: &Node, on: &str, who: &str, card: Option<&str>) -> (bool, boo
 }
 
 async fn beat(node: &Node, on: &str, ttl_ms: u64) {
-    node.store.beat(&super::node(on), ttl_ms).await.unwrap();
+    node.store.beat(&super::node(on), ttl_ms, false).await.unwrap();
 }
 
 async fn cards(node: &Node, people: &[&str]) -> Vec<Option<String>> {
@@ -190,4 +191,17 @@ async fn online_users_are_paged_by_id(stage: Stage) {
     let page = node.store.online(None, 4).await.unwrap();
     assert_eq!(page.len(), 4);
     assert_eq!(online(&node).await.len(), 5);
+}
+
+async fn a_heartbeat_tells_whether_what_its_node_said_is_there(stage: Stage) {
+    let node = stage.node().await;
+    let whole = async |on: &str, occupied| node.store.beat(&super::node(on), 60_000, occupied).await.unwrap();
+    assert!(whole("a", false).await, "it said nothing");
+    assert!(!whole("a", true).await);
+    set(&node, "b", "u", Some("1")).await;
+    assert!(!whole("a", true).await, "another node said something");
+    set(&node, "a", "v", Some("1")).await;
+    assert!(whole("a", true).await && whole("b", true).await);
+    set(&node, "a", "v", None).await;
+    assert!(!whole("a", true).await && whole("b", true).await);
 }

@@ -46,6 +46,11 @@ impl Presence {
         self.nodes.insert(node.clone(), until);
     }
 
+    /// Whether any user is listed under the node.
+    pub(super) fn is_occupied(&self, node: &NodeId) -> bool {
+        self.cards.values().flatten().any(|(other, _)| other == node)
+    }
+
     pub(super) fn card(&self, user: &UserId, now: Millis) -> Option<&str> {
         let alive = |node: &NodeId| self.nodes.get(node).is_some_and(|until| *until > now);
         self.cards.get(user)?.iter().find(|(node, _)| alive(node)).map(|(_, card)| &**card)

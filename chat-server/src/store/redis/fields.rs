@@ -17,6 +17,8 @@ use crate::store::{FieldStore, Fields, Marked, ReadMarks, Seen, StoreError, Topi
 
 /// Topics that are read in one write.
 const TOPICS_AT_ONCE: usize = 1_000;
+/// Topics that one script verifies: Redis does nothing else meanwhile.
+const VERIFIED_AT_ONCE: usize = 200;
 
 impl RedisStore {
     /// Reads the same fields of many topics. Each is one command, and they go in one write: fred combines those that are
@@ -92,6 +94,21 @@ impl FieldStore for RedisStore {
         let end = if prefix.is_empty() { b"+".to_vec() } else { [b"(", prefix.as_bytes(), &[255]].concat() };
         let bounds = vec![format!("[{prefix}").into(), Value::Bytes(end.into())];
         self.query("ZLEXCOUNT", self.keyspace.keys(topic).index, bounds).await
+    }
+
+    async fn verify(&self, held: &[(Topic, String)]) -> Result<Vec<bool>, StoreError> {
+        // In a Redis Cluster each topic has a call of its own: their keys are in different slots.
+        let at_once = if self.router.is_sharded() { 1 } else { VERIFIED_AT_ONCE };
+        let each = held.chunks(at_once).map(|some| async {
+            let keys = some.iter().flat_map(|(topic, _)| {
+                let TopicKeys { fields, index, .. } = self.keyspace.keys(topic);
+                [fields, index]
+            });
+            let names = some.iter().map(|(_, name)| name.clone()).collect();
+            let found: Vec<u64> = self.run(&self.scripts.verify_fields, keys.collect(), names).await?;
+            Ok::<_, StoreError>(found.into_iter().map(|there| there == 1))
+        });
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
     async fn touch(&self, topic: &Topic, ttl_ms: u64) -> Result<bool, StoreError> {

@@ -22,6 +22,10 @@
 //! `SEEN` counts the counted entries by others up to `OFFSET`. The number of unread entries is the number of
 //! counted entries less `a:USER` less `SEEN`: the log is not read for it.
 //!
+//! `chat:{cluster}` and `chat:{directory}` have a field `life`, after twice U+10FFFF: a random id, written once, by which
+//! nodes notice that the topic was lost. `chat:{cluster}` has the keys that sign and verify resume tokens, and in its log
+//! the revocations of sessions.
+//!
 //! A public name is a field of `chat:{directory}`, and so is what it looks like, after U+10FFFF, with the same value: the
 //! room, and since when.
 //!

@@ -34,9 +34,9 @@ impl PresenceStore for RedisStore {
         Ok((was == 1, is == 1))
     }
 
-    async fn beat(&self, node: &NodeId, ttl_ms: u64) -> Result<(), StoreError> {
-        let _: Vec<String> = self.run_presence(vec!["beat".to_owned(), node.to_string(), ttl(ttl_ms)]).await?;
-        Ok(())
+    async fn beat(&self, node: &NodeId, ttl_ms: u64, occupied: bool) -> Result<bool, StoreError> {
+        let args = vec!["beat".to_owned(), node.to_string(), ttl(ttl_ms), flag(occupied)];
+        Ok(self.run_presence::<u64>(args).await? == 1)
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Option<String>>, StoreError> {

@@ -58,6 +58,7 @@ scripts! {
     find_nonce: [],
     read_fields: [],
     list_fields: [],
+    verify_fields: [],
     touch: [],
     mark_read: [HEAD],
     count_gone: [HEAD],

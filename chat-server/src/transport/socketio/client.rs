@@ -124,6 +124,11 @@ impl Client {
         std::mem::take(&mut *self.typing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The rooms whose feeds may know the client.
+    pub(crate) fn rooms(&self) -> Vec<RoomId> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether the client is still connected.
     pub(crate) fn is_open(&self) -> bool {
         self.socket.upgrade().is_some_and(|socket| socket.connected())

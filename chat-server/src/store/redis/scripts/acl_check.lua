@@ -12,8 +12,8 @@ local check = function(commands)
   return refused
 end
 local on_keys = {
-  {'HGET', key, 'f'}, {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v'}, {'HSETNX', key, 'f', 'v'}, {'HDEL', key, 'f'},
-  {'HINCRBY', key, 'f', '1'}, {'HSCAN', key, '0'},
+  {'HGET', key, 'f'}, {'HMGET', key, 'f'}, {'HGETALL', key}, {'HSET', key, 'f', 'v'}, {'HSETNX', key, 'f', 'v'},
+  {'HDEL', key, 'f'}, {'HINCRBY', key, 'f', '1'}, {'HSCAN', key, '0'},
   {'XADD', key, '1-0', 'f', 'v'}, {'XRANGE', key, '-', '+'}, {'XREVRANGE', key, '+', '-'},
   {'XTRIM', key, 'MINID', '0'}, {'XDEL', key, '1-0'},
   {'ZADD', key, '0', 'm'}, {'ZREM', key, 'm'}, {'ZCARD', key}, {'ZSCORE', key, 'm'},

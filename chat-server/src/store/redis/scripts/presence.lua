@@ -54,7 +54,13 @@ end
 
 local verb = ARGV[1]
 if verb == 'beat' then
+  -- node, its ttl in ms, '1' if users are connected to it. Replies 1 if what the node told of these is there.
   redis.call('ZADD', nodes, now + ARGV[3], ARGV[2])
+  if ARGV[4] ~= '1' then return 1 end
+  for _, key in ipairs({online, cards, by_user}) do
+    if redis.call('PTTL', key) == -2 then return 0 end
+  end
+  return #under(by_node, ARGV[2], 'LIMIT', 0, 1)
 elseif verb == 'set' then
   -- node, user, '1' or '0', card, the ttl in ms of a node that sent no heartbeat yet
   local node, user = ARGV[2], ARGV[3]
