@@ -71,6 +71,11 @@ fn what_the_store_loses_is_told() {
 }
 
 #[test]
+fn nothing_is_lost_while_redis_refuses_and_loses_what_nodes_share() {
+    check(&short(6, &[Kind::RedisRefuses, Kind::SharedKeysLost, Kind::NodeKilled]));
+}
+
+#[test]
 fn nothing_is_lost_behind_nginx() {
     check(&Plan {
         behind_nginx: true,

@@ -20,6 +20,18 @@ const LATE: Duration = Duration::from_millis(150);
 /// One of so many people reads slowly, sleeps or leaves at a time.
 const SHARE: usize = 6;
 
+/// What [`Kind::SharedKeysLost`] deletes. What says who people are is not among it: who comes back before that is put back
+/// would be somebody else.
+const SHARED_KEYS: [&str; 7] = [
+    "chat:{directory}:f",
+    "chat:{directory}:x",
+    "chat:{presence}:nodes",
+    "chat:{presence}:online",
+    "chat:{presence}:cards",
+    "chat:{presence}:users",
+    "chat:{presence}:at",
+];
+
 /// A fault that was carried out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Happened {
@@ -98,6 +110,11 @@ async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: 
                 carried.outages.push(outage);
                 hits
             }
+            Kind::SharedKeysLost => {
+                let deleted = stage.store.one().lock().await.ask(&[&["DEL"], &SHARED_KEYS[..]].concat()).await;
+                deleted[0].parse().expect("a number of keys")
+            }
+            Kind::RedisRefuses => refuse(fault, stage).await,
             Kind::SlotMoved => stage.store.set().lock().await.move_slot(fault.choice),
             Kind::PubsubKilled => {
                 let answer = stage.store.one().lock().await.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
@@ -125,6 +142,17 @@ async fn one(fault: &Fault, stage: &Stage, crowd: &Crowd, people: u32, carried: 
         node.map_or(String::new(), |n| format!("{n} "))
     );
     carried.happened.push(Happened { kind: fault.kind, begun, ended, node, hits });
+}
+
+/// Redis refuses writes for some time, in one of two ways.
+async fn refuse(fault: &Fault, stage: &Stage) -> u64 {
+    let [name, refuses, takes] =
+        if fault.choice.is_multiple_of(2) { ["min-replicas-to-write", "1", "0"] } else { ["maxmemory", "200kb", "0"] };
+    let redis = stage.store.one().lock().await;
+    redis.ask(&["CONFIG", "SET", name, refuses]).await;
+    tokio::time::sleep(fault.lasts).await;
+    redis.ask(&["CONFIG", "SET", name, takes]).await;
+    stage.buses.iter().map(Proxy::open).sum::<usize>() as u64
 }
 
 /// A node that somebody is on: another would feel nothing.

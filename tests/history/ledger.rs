@@ -82,6 +82,7 @@ fn unit(kind: Kind) -> &'static str {
     match kind {
         Kind::RedisLost => "entries",
         Kind::SlotMoved => "rooms",
+        Kind::SharedKeysLost => "keys",
         Kind::PubsubKilled => "subscribers",
         kind if kind.lane() == Lane::Redis => "connections of nodes",
         Kind::ReadersSlow | Kind::ReadersAsleep | Kind::PeopleLeave => "people",

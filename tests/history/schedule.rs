@@ -17,6 +17,10 @@ pub(crate) enum Kind {
     RedisRestarted,
     /// `kill -9` of Redis, and its start with what it had some seconds before.
     RedisLost,
+    /// The keys by which nodes tell who is there, and which names are taken, are deleted by hand.
+    SharedKeysLost,
+    /// Redis answers, and refuses writes: too few replicas, or its memory is full.
+    RedisRefuses,
     /// `kill -9` of a primary, whose replica takes over; it comes back as a replica.
     PrimaryKilled,
     /// The same, where replicas were cut off some time before: as many as acks don't wait for.
@@ -56,12 +60,14 @@ pub(crate) enum Lane {
 
 impl Kind {
     /// All that can go wrong over one Redis.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NodeKilled,
         Self::NodeEnded,
         Self::NodeFrozen,
         Self::RedisRestarted,
         Self::RedisLost,
+        Self::SharedKeysLost,
+        Self::RedisRefuses,
         Self::PubsubKilled,
         Self::BusCut,
         Self::BusStalled,
@@ -80,6 +86,8 @@ impl Kind {
             Self::NodeKilled | Self::NodeEnded | Self::NodeFrozen => Lane::Nodes,
             Self::RedisRestarted
             | Self::RedisLost
+            | Self::SharedKeysLost
+            | Self::RedisRefuses
             | Self::PrimaryKilled
             | Self::PrimaryLost
             | Self::SlotMoved
@@ -96,12 +104,15 @@ impl Kind {
     fn lasts(self) -> (u64, u64) {
         match self {
             Self::NodeKilled => (500, 3_000),
-            Self::NodeEnded | Self::PubsubKilled | Self::PrimaryKilled | Self::SlotMoved => (0, 0),
+            Self::NodeEnded | Self::PubsubKilled | Self::SharedKeysLost | Self::PrimaryKilled | Self::SlotMoved => {
+                (0, 0)
+            }
             Self::NodeFrozen => (2_000, 4_000),
             Self::RedisRestarted => (300, 1_500),
             // How much is lost.
             Self::RedisLost => (1_500, 4_000),
             Self::PrimaryLost => (500, 2_000),
+            Self::RedisRefuses => (1_500, 5_000),
             Self::BusCut => (300, 2_000),
             Self::BusStalled => (1_500, 5_000),
             Self::BusDelayed => (2_000, 5_000),

@@ -118,6 +118,11 @@ fn hinders(kind: Kind) -> bool {
     matches!(kind, Kind::NodeFrozen | Kind::LinkCut | Kind::LinkStalled | Kind::BusCut | Kind::BusStalled)
 }
 
+/// Whether a fault keeps all from being answered while it lasts.
+fn hinders_all(kind: Kind) -> bool {
+    kind == Kind::RedisRefuses
+}
+
 pub(super) fn of(
     people: &BTreeMap<Person, Vec<&Line>>,
     sends: &BTreeMap<Person, Vec<Sent>>,
@@ -140,9 +145,9 @@ pub(super) fn of(
             times.in_time.count(in_time);
             let hindered = whereabouts.deaf.iter().any(|deaf| overlaps(span, *deaf))
                 || happened.iter().any(|fault| {
-                    hinders(fault.kind)
-                        && overlaps(span, (fault.begun, fault.ended))
-                        && fault.node.is_some_and(|node| whereabouts.was_at(node, span))
+                    let at = fault.node.filter(|_| hinders(fault.kind));
+                    overlaps(span, (fault.begun, fault.ended))
+                        && (hinders_all(fault.kind) || at.is_some_and(|node| whereabouts.was_at(node, span)))
                 });
             if !hindered {
                 times.in_time_unhindered.count(in_time);
