@@ -139,6 +139,7 @@ on_both! {
         let bob = Client::guest(cluster.node(1), "Bob").await;
         ann.say("lobby", "first").await;
         ann.fence("lobby", &[&bob]).await;
+        bob.say("lobby", "good night").await;
         bob.close().await;
         for number in 0..40 {
             ann.say("lobby", &format!("{number}")).await;
@@ -158,6 +159,8 @@ on_both! {
         let cluster = Plan::on(bus).flag("--retention-seconds", "4").start().await;
         let ann = Client::guest(cluster.node(0), "Ann").await;
         let bob = Client::guest(cluster.node(1), "Bob").await;
+        // What is read is kept of those who said or marked something.
+        bob.say("lobby", "good night").await;
         bob.close().await;
         for number in 0..5 {
             ann.say("lobby", &format!("{number}")).await;
