@@ -18,7 +18,7 @@ const PACES: Paces = Paces { connections: 20, requests: 100 };
 
 /// What is less than as shipped, so that a few seconds are enough for more.
 const LOW: &[(&str, &str)] = &[
-    ("--queries-per-second", "5"),
+    ("--queries-per-second", "1"),
     ("--handshakes-per-second-per-address", "2"),
     ("--new-guests-per-second-per-address", "1"),
 ];

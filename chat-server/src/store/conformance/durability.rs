@@ -15,6 +15,8 @@ fn durable(durability: Durability, config: RedisConfig) -> RedisConfig {
 }
 
 fn unsafe_yet(done: Result<Committed, StoreError>) -> bool {
+    // Shown where the test fails.
+    println!("{done:?}");
     matches!(done, Err(StoreError::Unavailable(why)) if why.contains("too few replicas have it yet"))
 }
 
