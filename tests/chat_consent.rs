@@ -22,9 +22,9 @@ const HIDDEN: (bool, bool) = (false, true);
 const PLAIN: (bool, bool) = (false, false);
 
 on_both! {
-    /// 500 strangers write to a person. The oldest requests make room; nothing that the person does is refused.
+    /// 150 strangers write to a person. The oldest requests make room; nothing that the person does is refused.
     async fn strangers_who_write_lock_nobody_out(bus) {
-        const STRANGERS: usize = 500;
+        const STRANGERS: usize = 150;
         const REQUESTS: usize = 100;
         let cluster = Plan::on(bus).nodes(1).start().await;
         let victim = Client::guest(cluster.node(0), "Victim").await;

@@ -16,7 +16,7 @@ use super::stage::{InjectedFault, Limits, Over, Stage};
 use super::talk::{PATIENCE, Talk};
 
 /// How long people may take to catch up where a bug is injected.
-const PATIENCE_WITH_A_FAULT: Duration = Duration::from_secs(20);
+const PATIENCE_WITH_A_FAULT: Duration = Duration::from_secs(10);
 /// What share of the sends must be acked in time in a long run, in percent.
 const IN_TIME: f64 = 99.0;
 
