@@ -145,8 +145,14 @@ impl Set {
             }
             tokio::time::sleep(time).await;
         }
+        // Nodes that still look for it, as after the fault before, would feel nothing.
+        let end = Instant::now() + DEADLINE;
+        while self.of_chat(&primary) == 0 {
+            assert!(Instant::now() < end, "no node connects to {primary}");
+            tokio::time::sleep(INTERVAL).await;
+        }
         self.hold(&replicas, true);
-        let of_chat = self.ask(&primary, "client list").iter().filter(|client| client.contains("user=chat")).count();
+        let of_chat = self.of_chat(&primary);
         let down = now();
         block_in_place(|| self.redis.tell(&format!("kill {primary}")));
         let up = now();
@@ -173,6 +179,11 @@ impl Set {
         self.goes_on(shard, &promoted, &heads).await;
         self.shards[shard] = Shard { primary: promoted, replicas: others };
         (Outage { down, up, heads }, of_chat as u64)
+    }
+
+    /// How many connections of nodes a server has.
+    fn of_chat(&mut self, server: &str) -> usize {
+        self.ask(server, "client list").iter().filter(|client| client.contains("user=chat")).count()
     }
 
     /// Keeps a replica from being promoted for as long as one likes, however slow this machine is.
