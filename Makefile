@@ -73,6 +73,8 @@ bench: setup $(WEB)/dist/index.html ## chat-server beside its peers: costs, late
 .PHONY: lint
 lint: setup-lint $(WEB)/dist/index.html ## formatting, clippy, licences, and the compose and nginx configuration
 	cargo fmt --all --check
+	@# A macro declares these modules: cargo fmt does not see them.
+	rustfmt --edition 2024 --check chat-server/src/transport/socketio/requests/*.rs
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p tests --bins --features bench --locked -- -D warnings
 	cargo clippy -p chat-server --no-default-features --locked -- -D warnings

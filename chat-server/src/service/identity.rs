@@ -108,6 +108,14 @@ struct Mark {
     reason: RevokeReason,
 }
 
+/// What the store has of a user and of one of the user's sessions: the texts that a commit which uses them expects.
+struct Stored {
+    now: Millis,
+    profile: Option<String>,
+    session: Option<String>,
+    revoked: Option<Mark>,
+}
+
 impl Sessions {
     /// Sessions signed by `keys`; without any, by a key that all nodes share through the store.
     #[must_use]
@@ -143,6 +151,15 @@ impl Sessions {
         let (user, client) = (Arc::new(user), record.client.clone().into());
         let unstored = Some(Unstored(record));
         Ok(Identity { user, session, resume, resumed: false, since, client, unstored })
+    }
+
+    /// Reads what is stored of a user and a session, in one call.
+    async fn stored(&self, user: &UserId, session: &SessionId) -> Result<Stored, StoreError> {
+        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
+        let found = self.fields.fields(&Topic::User(user.clone()), &names).await?;
+        let [profile, session, revoked] = <[_; 3]>::try_from(found.values).unwrap_or_default();
+        let revoked = revoked.as_deref().map(from_json).transpose()?;
+        Ok(Stored { now: found.now, profile, session, revoked })
     }
 
     /// The token to be used next: each one is another, unless the session does not rotate.

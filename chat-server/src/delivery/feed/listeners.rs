@@ -88,14 +88,17 @@ impl Listeners {
         }
     }
 
-    /// Adds an outlet, or starts anew with one that is there.
+    /// Adds an outlet, or starts anew with one that is there: what was held back from it still is.
     pub(super) fn insert(&mut self, outlet: Arc<dyn Outlet>, attached_at: Offset) {
-        let progress = Progress::NotReady { signals: VecDeque::new() };
-        let (id, listener) = (outlet.id(), Listener { outlet, progress, attached_at });
+        let id = outlet.id();
         if let Some(known) = self.get_mut(id) {
-            *known = listener;
+            if !matches!(known.progress, Progress::NotReady { .. }) {
+                known.progress = Progress::NotReady { signals: VecDeque::new() };
+            }
+            (known.outlet, known.attached_at) = (outlet, attached_at);
             return;
         }
+        let listener = Listener { outlet, progress: Progress::NotReady { signals: VecDeque::new() }, attached_at };
         if self.list.len() < SEARCHED {
             self.list.reserve_exact(1);
         } else if self.index.is_none() {

@@ -229,6 +229,7 @@ async fn signals_wait_until_the_client_knows_of_the_room() {
     let head = stage.attach(&outlet, None).await.head;
     stage.feed.receive(signal()).await;
     assert_eq!(outlet.signals.load(Ordering::Relaxed), 0, "its session may not have been told yet");
+    stage.attach(&outlet, None).await;
     stage.begin(outlet.clone(), 0, head).await;
     assert_eq!(outlet.signals.load(Ordering::Relaxed), 1, "what was signalled meanwhile is not lost");
     stage.feed.receive(signal()).await;

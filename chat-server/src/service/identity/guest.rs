@@ -30,28 +30,29 @@ impl Sessions {
         admit: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let topic = Topic::User(user.id.clone());
-        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
         let mut admit = Some(admit);
         for _ in 0..TRIES {
-            let found = self.fields.fields(&topic, &names).await?;
-            let mut values = found.values.into_iter();
-            let (profile, field, mark) = (values.next().flatten(), values.next().flatten(), values.next().flatten());
-            if mark.is_some() {
+            let stored = self.stored(&user.id, session).await?;
+            if stored.revoked.is_some() {
                 return Err(Refusal::new(Code::Unauthenticated, "the session was revoked"));
             }
-            if field.is_some() {
+            if stored.session.is_some() {
                 // Another socket was first.
                 return Ok(());
             }
-            let is_new = profile.is_none();
+            let is_new = stored.profile.is_none();
             if let Some(admit) = admit.take().filter(|_| is_new) {
                 admit()?;
             }
             let mut record = unstored.0.clone();
-            record.note_seen(found.now);
-            let mut set = vec![(names[1].clone(), Some(to_json(&record)?))];
-            set.extend(is_new.then_some((names[0].clone(), Some(to_json(user)?))));
-            let expect = vec![(names[0].clone(), profile), (names[1].clone(), None), (names[2].clone(), None)];
+            record.note_seen(stored.now);
+            let mut set = vec![(session_field(session), Some(to_json(&record)?))];
+            set.extend(is_new.then_some((PROFILE.to_owned(), Some(to_json(user)?))));
+            let expect = vec![
+                (PROFILE.to_owned(), stored.profile),
+                (session_field(session), None),
+                (revoked_field(session), None),
+            ];
             let commit = Commit { expect, set, ttl_ms: Some(SESSION_TTL_MS), ..Commit::default() };
             if let Committed::Done { .. } = self.log.commit(&topic, commit).await? {
                 let (since, client) = (record.since, record.client);

@@ -2,7 +2,7 @@
 
 use super::previous::{self, Previous};
 use super::record::Record;
-use super::{Identity, Mark, PROFILE, SessionError, Sessions, from_json, revoked_field, session_field, to_json};
+use super::{Identity, Mark, PROFILE, SessionError, Sessions, revoked_field, session_field, to_json};
 use crate::domain::id::RoomId;
 use crate::domain::session::SESSION_TTL_MS;
 use crate::store::{Commit, StoreError, Topic};
@@ -24,26 +24,24 @@ impl Sessions {
     /// The store's; [`SessionError::Revoked`] for a session that was revoked.
     pub async fn put_back(&self, identity: &Identity) -> Result<(), SessionError> {
         let Identity { user, session, since, client, .. } = identity;
-        let topic = Topic::User(user.id.clone());
-        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
-        let found = self.fields.fields(&topic, &names).await?;
-        let [profile, record, revoked] = <[_; 3]>::try_from(found.values).unwrap_or_default();
-        if let Some(mark) = revoked {
-            return Err(SessionError::Revoked(from_json::<Mark>(&mark)?.reason));
+        let stored = self.stored(&user.id, session).await?;
+        if let Some(Mark { reason, .. }) = stored.revoked {
+            return Err(SessionError::Revoked(reason));
         }
-        if record.is_some() {
+        if stored.session.is_some() {
             return Ok(());
         }
-        let is_known = profile.is_some();
+        let is_known = stored.profile.is_some();
         // The newest token is unknown: the next one that is used becomes it.
-        let record = Record::adopted(*since, client.to_string(), found.now);
-        let mut set = vec![(names[1].clone(), Some(to_json(&record)?))];
+        let record = Record::adopted(*since, client.to_string(), stored.now);
+        let mut set = vec![(session_field(session), Some(to_json(&record)?))];
         if !is_known {
             set.push((PROFILE.to_owned(), Some(to_json(&**user)?)));
         }
-        let expect = names.into_iter().zip([profile, None, None]).collect();
+        let expect =
+            vec![(PROFILE.to_owned(), stored.profile), (session_field(session), None), (revoked_field(session), None)];
         let commit = Commit { expect, set, ttl_ms: Some(SESSION_TTL_MS), ..Commit::default() };
-        self.log.commit(&topic, commit).await?;
+        self.log.commit(&Topic::User(user.id.clone()), commit).await?;
         if !is_known {
             // As for a new guest: what was said before is not unread.
             self.marks.mark_read(&Topic::Room(RoomId::lobby()), &user.id, u64::MAX).await?;

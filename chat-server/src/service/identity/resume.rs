@@ -6,7 +6,7 @@ use super::previous::{self, Previous};
 use super::record::{Record, Reused};
 use super::token::{GuestClaims, Token};
 use super::{
-    Credentials, Identity, Mark, PROFILE, SessionError, Sessions, TRIES, Unstored, from_json, revoked_field,
+    Credentials, Identity, Mark, SessionError, Sessions, Stored, TRIES, Unstored, from_json, revoked_field,
     session_field, to_json,
 };
 use crate::domain::id::{SessionId, UserId};
@@ -89,23 +89,20 @@ impl Sessions {
 
     /// What is stored of a user and a session, and the store's time.
     async fn find(&self, user: &UserId, session: &SessionId) -> Result<Found, SessionError> {
-        let names = [PROFILE.to_owned(), session_field(session), revoked_field(session)];
-        let found = self.fields.fields(&Topic::User(user.clone()), &names).await?;
-        let mut values = found.values.into_iter();
-        let (profile, field, revoked) = (values.next().flatten(), values.next().flatten(), values.next().flatten());
-        if let Some(mark) = revoked {
-            return Err(SessionError::Revoked(from_json::<Mark>(&mark)?.reason));
+        let Stored { now, profile, session: field, revoked } = self.stored(user, session).await?;
+        if let Some(Mark { reason, .. }) = revoked {
+            return Err(SessionError::Revoked(reason));
         }
-        let Some(profile) = profile else { return Ok(Found { now: found.now, user: None, session: None }) };
+        let Some(profile) = profile else { return Ok(Found { now, user: None, session: None }) };
         let record = match &field {
             Some(text) => Some(from_json(text)?),
             None => previous::read(&*self.fields, session)
                 .await?
                 .filter(|previous| previous.user == *user)
-                .map(|Previous { since, client, .. }| Record::adopted(since, client, found.now)),
+                .map(|Previous { since, client, .. }| Record::adopted(since, client, now)),
         };
         let session = record.map(|record| (record, field));
-        Ok(Found { now: found.now, user: Some(from_json(&profile)?), session })
+        Ok(Found { now, user: Some(from_json(&profile)?), session })
     }
 
     /// Puts off the end of a session and its guest. Called while a socket is open. `unstored`: nothing was stored of the

@@ -1,17 +1,14 @@
 //! Who sent a request: the peer, or what a proxy that is trusted says of it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::LazyLock;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::domain::address::Stranger;
 use crate::domain::limits::MANY_STRANGERS;
-
-/// How often the log says at most that a proxy is not named.
-const ADVISE_EVERY: Duration = Duration::from_secs(60);
+use crate::observability::throttle::Throttle;
 
 /// The proxies that are believed.
 #[derive(Debug, Clone, Default)]
@@ -76,12 +73,11 @@ fn is_local(address: IpAddr) -> bool {
 
 /// Says, once a minute at most, that limits by address need to know the proxy.
 fn advise(peer: IpAddr) {
-    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.is_none_or(|at| at.elapsed() >= ADVISE_EVERY) {
-        *said = Some(Instant::now());
+    static ADVISED: LazyLock<Throttle> = LazyLock::new(Throttle::default);
+    if let Some(suppressed) = ADVISED.pass() {
         tracing::warn!(
             %peer,
+            suppressed,
             "clients come through a proxy that --trusted-proxies does not name: their limits by address are those of {MANY_STRANGERS} addresses, for all of them together"
         );
     }

@@ -1,6 +1,7 @@
 -- Marks a log as read up to an offset, or to its end. Replies where the mark is then, the epoch, and how many counted
--- entries of others come after it, which are no more than there are. Few entries are looked at, whatever the log holds: those after the mark or those that it passes. If both
--- are many, the number is in proportion, until a later mark is near enough to the end.
+-- entries of others come after it, which are no more than there are. Few entries are looked at, whatever the log holds:
+-- those after the mark or those that it passes. If both are many, the number is in proportion, until a later mark is near
+-- enough to the end.
 -- KEYS: fields, log. ARGV: user, offset, oldest age in ms (0: any)
 local MOST = 200
 local known = redis.call('HMGET', KEYS[1], HEAD, BY .. ARGV[1], MARK .. ARGV[1], TRIMMED)

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Hides a direct message until the next message in it, or until the user opens it again, and marks it as read.
 #[derive(Debug, Deserialize)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request, Then};
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request, Then};
 
 /// Opens the direct message with a user: the same room for both.
 #[derive(Debug, Deserialize)]

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::limits::page;
 use crate::domain::position::{Epoch, Offset};
 use crate::service::messages::history::From;
 use crate::transport::socketio::protocol::bad_request;
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Pages through the messages of a room, in increasing order. Bounds are exclusive; `limit` is 50 by default, at most
 /// 100, and a page has at most 256 KiB; `complete` says that nothing lies beyond the page.

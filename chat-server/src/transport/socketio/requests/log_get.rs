@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::limits::page;
 use crate::domain::position::{Epoch, Offset, Position};
 use crate::service::messages::history::{Log, Logged};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Pages through the entries of a room's log. For a position of another log, or a range that is gone:
 /// `{recovered: false, events: []}`.

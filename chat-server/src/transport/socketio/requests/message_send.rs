@@ -4,12 +4,12 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::content::Content;
 use crate::domain::error::Refusal;
 use crate::domain::id::{Nonce, RoomId};
 use crate::domain::message::{Draft, EntryId};
 use crate::domain::position::{Millis, Position};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Sends a message. The same nonce gets the same answer; another text under it is `conflict`.
 #[derive(Debug, Deserialize)]

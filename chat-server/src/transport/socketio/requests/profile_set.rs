@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::user::Invites;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Sets who may add the user to rooms: `all`, `known` (who shares a room other than the lobby with the user, or was written
 /// to), or `none`. Of others comes `room:invited`, and `room:accept {room}` enters.

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::{Code, Refusal};
 use crate::domain::id::RoomId;
 use crate::transport::socketio::membership::{Entered, enter};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Enters a room by an invite link, or with `room` by an invitation of the user, and answers as `room:join`. Of a message
 /// request it makes a direct message like others. A spent, expired or unknown one is `not_found`.

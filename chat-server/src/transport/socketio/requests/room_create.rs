@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request, Then};
 use crate::domain::error::Refusal;
 use crate::domain::id::{Name, RoomId};
 use crate::domain::room::{Draft, Kind};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request, Then};
 
 /// Creates a room whose owner is the user. A public name that is in use, or looks like one in use, is `conflict`; `kind` is
 /// `public` or `private`.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 const DAY_SECONDS: u64 = 86_400;
 

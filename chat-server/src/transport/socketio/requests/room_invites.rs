@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::limits::page;
 use crate::domain::room::InviteView;
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Lists the open invite links of a room, those that end first at the start: to owners and moderators all, to a member
 /// the member's own. `invite` is the id of a link, by which nobody gets in.

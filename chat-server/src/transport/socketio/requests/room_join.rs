@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
 use crate::domain::position::Position;
 use crate::transport::socketio::membership::{Entered, enter};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Joins a public room, or enters one that the user is in. `messages` are the newest `limit` of its history; with
 /// `since`, `events` are all log entries after it, or over 500 of them `events: []` and `gap`.

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Leaves a room. All sockets of the user leave.
 #[derive(Debug, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::limits::page;
 use crate::domain::room::View;
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Lists the user's own rooms first, then public ones by name; those whose name holds `query`. A page may be short, or
 /// empty, and have a `cursor` all the same: go on until there is none.

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::{RoomId, UserId};
 use crate::domain::limits::page;
 use crate::domain::room::Role;
 use crate::domain::user::{Status, User};
+use crate::transport::socketio::request::{Call, RateClass, Reply, Request};
 
 /// Lists the members of a room by id. Those of the lobby are the connected users.
 #[derive(Debug, Deserialize)]
@@ -52,7 +52,11 @@ impl Request for RoomMembers {
         let (members, cursor) = context.rooms.members(call.actor, &room, cursor.as_ref(), limit).await?;
         let ids: Vec<UserId> = members.iter().map(|member| member.user.id.clone()).collect();
         let statuses = context.presence.of(&ids).await?;
-        let member = |(member, status): (crate::domain::room::Member, _)| Member { user: member.user, role: member.role, status };
+        let member = |(member, status): (crate::domain::room::Member, _)| Member {
+            user: member.user,
+            role: member.role,
+            status,
+        };
         Ok(Members { members: members.into_iter().zip(statuses).map(member).collect(), cursor }.into())
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Revokes an open invite link by its id in `room:invites`. Owners and moderators revoke any, a member the member's own.
 #[derive(Debug, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::{Name, RoomId};
 use crate::domain::room::Update;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Renames a room, changes its topic, archives it or takes it back; at least one of these. For its owners and moderators.
 /// A public name in use, or that looks like one, is `conflict`. An archived room takes no messages.

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::RoomId;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Says whether the user is typing. Holds for 8 s, or until the socket goes: repeated every 3 s while the user types.
 #[derive(Debug, Deserialize)]

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 use crate::domain::error::Refusal;
 use crate::domain::id::UserId;
+use crate::transport::socketio::request::{Call, Done, RateClass, Reply, Request};
 
 /// Blocks a user, or ends that. A blocked user can't invite, open a direct message, or write in one. They are not told.
 #[derive(Debug, Deserialize)]
