@@ -11,7 +11,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Bus, Client, Node, Plan, until};
+use crate::harness::{Bus, Client, Cluster, Node, Plan, until};
+
+/// A node with a limit of one a second, to which another loopback address is a proxy.
+async fn one_a_second(limit: &str) -> Cluster {
+    Plan::on(Bus::Embedded).flag("--trusted-proxies", PROXY).flag(limit, "1").start().await
+}
 
 /// The address of a stranger.
 fn address(last: u8) -> IpAddr {
@@ -136,11 +141,7 @@ scenario! {
     /// those who come back do not count.
     async fn an_address_makes_so_many_guests_and_no_other_pays_for_it() {
         const ATTEMPTS: usize = 360;
-        let cluster = Plan::on(Bus::Embedded)
-            .flag("--trusted-proxies", PROXY)
-            .flag("--new-guests-per-second-per-address", "1")
-            .start()
-            .await;
+        let cluster = one_a_second("--new-guests-per-second-per-address").await;
         let node = cluster.node(0);
         let ann = Client::guest(node, "Ann").await;
         ann.say("lobby", "hello").await;
@@ -171,11 +172,7 @@ scenario! {
     async fn a_node_stores_so_many_new_guests_whatever_addresses_they_come_from() {
         const ADDRESSES: u8 = 40;
         const EACH: usize = 280;
-        let cluster = Plan::on(Bus::Embedded)
-            .flag("--trusted-proxies", PROXY)
-            .flag("--new-guests-per-second-per-address", "1")
-            .start()
-            .await;
+        let cluster = one_a_second("--new-guests-per-second-per-address").await;
         let node = cluster.node(0);
         let ann = Client::guest(node, "Ann").await;
         ann.say("lobby", "hello").await;
@@ -198,11 +195,7 @@ scenario! {
 scenario! {
     /// A customer of a provider has 65,536 networks of IPv6, and twenty times as much as one, not 65,536 times.
     async fn all_networks_of_a_customer_have_a_bound_together() {
-        let cluster = Plan::on(Bus::Embedded)
-            .flag("--trusted-proxies", PROXY)
-            .flag("--handshakes-per-second-per-address", "1")
-            .start()
-            .await;
+        let cluster = one_a_second("--handshakes-per-second-per-address").await;
         let node = cluster.node(0);
         let proxy: IpAddr = PROXY.parse().expect("an address");
         let shake = async |customer: u32, network: usize| {

@@ -17,6 +17,7 @@ pub(crate) mod helm;
 pub(crate) mod herd;
 pub(crate) mod inbox;
 pub(crate) mod kubelet;
+pub(crate) mod lifted_limits;
 pub(crate) mod operator;
 pub(crate) mod people;
 pub(crate) mod polling;

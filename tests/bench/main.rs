@@ -11,6 +11,8 @@ mod frame;
 mod goals;
 mod histogram;
 mod ledger;
+#[path = "../harness/lifted_limits.rs"]
+mod lifted_limits;
 mod options;
 mod plot;
 #[path = "../harness/ports.rs"]

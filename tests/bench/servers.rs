@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::contender::{Contender, Kind};
+use crate::lifted_limits::LIFTED_LIMITS;
 use crate::ports;
 use crate::process::{Process, take_core};
 use crate::redis::Redis;
@@ -110,14 +111,7 @@ impl Stage {
                 command.args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()]);
                 command.args(["--node-id", &format!("node-{number}")]);
                 // As shipped but for this.
-                for flag in [
-                    "--messages-per-second",
-                    "--message-burst",
-                    "--changes-per-second",
-                    "--queries-per-second",
-                    "--handshakes-per-second-per-address",
-                    "--new-guests-per-second-per-address",
-                ] {
+                for flag in LIFTED_LIMITS {
                     command.args([flag, "0"]);
                 }
                 command.args(redis.iter().flat_map(|url| ["--redis-url", url]));

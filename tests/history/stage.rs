@@ -15,6 +15,7 @@ use super::run::Plan;
 use super::set::Set;
 pub(crate) use super::set::Shape;
 use crate::harness::deployment::{Service, hosts, node_address, start_dnsmasq, start_nginx};
+use crate::harness::lifted_limits::LIFTED_LIMITS;
 use crate::harness::{Client, Node, Redis, RedisAt, ports};
 
 /// Where a room's log is.
@@ -26,16 +27,6 @@ pub(crate) struct Head {
 
 /// By room.
 pub(crate) type Heads = BTreeMap<String, Head>;
-
-/// What is lifted of the limits.
-const UNLIMITED: [&str; 6] = [
-    "--messages-per-second",
-    "--message-burst",
-    "--changes-per-second",
-    "--queries-per-second",
-    "--handshakes-per-second-per-address",
-    "--new-guests-per-second-per-address",
-];
 
 /// Asks for the epoch and the last offset of a log.
 const HEAD: &str = r"
@@ -246,7 +237,7 @@ fn args(number: usize, plan: &Plan) -> Vec<String> {
     let mut args = vec!["--node-id".to_owned(), format!("node-{number}")];
     let mut set = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
     match plan.limits {
-        Limits::Lifted => UNLIMITED.into_iter().for_each(|flag| set(flag, "0")),
+        Limits::Lifted => LIFTED_LIMITS.into_iter().for_each(|flag| set(flag, "0")),
         Limits::Shipped(flags) => {
             // Some proxy is named, so that other loopback addresses are not taken for one.
             set("--trusted-proxies", if plan.behind_nginx { "127.0.0.1" } else { "127.9.9.200" });
